@@ -1,0 +1,36 @@
+# Two commands: `make demo` and `make test`. Each sets up .venv on a bare machine with Python 3.11 first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint types bench clean
+
+demo: $(STAMP)
+	$(BIN)/biosim run local-vs-global --force
+
+test: lint types
+	$(BIN)/python -m pytest
+
+test-all: lint types
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/rate_step.py
+
+# torch first and pinned: a looser requirement would fetch several GB of CUDA libraries
+$(STAMP): pyproject.toml constraints.txt
+	command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

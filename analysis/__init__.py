@@ -1,0 +1,1 @@
+"""Analyses of finished runs: one file a question, each with a function ``analyse(run)``."""

@@ -1,0 +1,109 @@
+"""A step of development against a step of plain SGD on the same network, in one process.
+
+    python benchmarks/rate_step.py
+
+Three-factor rule with competition within a neuron, 784-500-500-10, batch 128, one replicate, CPU. The two
+are timed in alternation, and the ratio of each pair is taken, so that a noisy machine disturbs both alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
+
+import numpy as np  # isort: skip
+import torch
+from torch import nn
+
+from biosim.decisions import Site
+from biosim.develop import _World, _structure
+from biosim.drives import ImageDrive, Images
+from biosim.homeostasis import InDegree, regulate
+from biosim.recorder import Recorder
+from biosim.rules import load_rule
+from biosim.schedule import Schedule
+from biosim.substrates.rate import RateSubstrate
+from biosim.synapses import Network
+from biosim.teaching import Feedback, readout_error
+
+SIZES, BATCH, ROUNDS = (784, 500, 500, 10), 128, 60
+
+
+def images() -> Images:
+    """Return made-up images: a step costs the same whatever is on them."""
+    random = np.random.default_rng(0)
+    pixels = random.standard_normal((4 * BATCH, SIZES[0])).astype(np.float32)
+    labels = random.integers(0, SIZES[-1], len(pixels))
+    return Images(pixels, labels, pixels, labels, (28, 28), "made up", "made up")
+
+
+def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
+    """Return one SGD step (momentum .9) of the same network with trained weights."""
+    layers: list[nn.Module] = []
+    for a, b in zip(SIZES, SIZES[1:], strict=False):
+        layers += [nn.Linear(a, b, bias=False), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    return step
+
+
+def development_step(rule_name: str, drive: ImageDrive) -> Callable[[], None]:
+    """Return one whole step of development, as ``develop`` takes it."""
+    network, rule, seeds = Network.layered(SIZES, [0], weights="signed-constant"), load_rule(rule_name), (0,)
+    feedback = Feedback(network, "random", seeds)
+    schedule, mechanisms = Schedule(), [InDegree()]
+    world = _World(network, drive, rule, schedule, mechanisms, feedback, seeds, Recorder())
+    with torch.inference_mode():
+        world.sites = [Site(p, network, rule, schedule, drive.clock, seeds) for p in network.projections.values()]
+        regulate(network, mechanisms, {}, 0.0)
+    substrate, shown = RateSubstrate(network), next(iter(drive.presentations(seeds, network.device)))
+    assert shown.labels is not None
+    labels, steps = shown.labels, iter(range(drive.clock.steps))
+
+    def step() -> None:
+        number = next(steps)
+        with torch.inference_mode():
+            activity = substrate.respond(shown.inputs)
+            output = activity["output"]
+            (output.argmax(-1) == labels).sum(1)
+            teach = feedback.carry(readout_error(output, labels), activity) if "teach_post" in rule.names else {}
+            _structure(world, activity, teach, None, number, (number + 1) / drive.clock.steps)
+
+    return step
+
+
+def seconds(step: Callable[[], None]) -> float:
+    """Time one call."""
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print the ratio for every rule."""
+    drive = ImageDrive(images(), BATCH, epochs=500)
+    shown = next(iter(drive.presentations((0,), torch.device("cpu"))))
+    assert shown.labels is not None
+    sgd = sgd_step(shown.inputs[0], shown.labels[0])
+    print(f"{'-'.join(map(str, SIZES))}, batch {BATCH}, {torch.get_num_threads()} threads, median of {ROUNDS} alternating pairs")
+    for name in ("three-factor", "hebbian-trace"):
+        local = development_step(name, drive)
+        for _ in range(10):
+            sgd(), local()
+        pairs = [(seconds(sgd), seconds(local)) for _ in range(ROUNDS)]
+        ratio = statistics.median(b / a for a, b in pairs)
+        a, b = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"{name:<14} development step {b:.2f} ms, SGD step {a:.2f} ms, ratio {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""``python -m biosim``."""
+
+from biosim.cli import main
+
+main()

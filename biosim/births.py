@@ -1,0 +1,104 @@
+"""Births: the weights a projection is born with, drawn once and never by the search.
+
+Every distribution has zero mean and, unless ``scale`` says otherwise, variance ``2 / fan_in``
+(He et al. 2015, https://arxiv.org/abs/1502.01852), so that activity keeps its size through ReLU layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.errors import InputError
+from biosim.streams import generator
+
+WeightKind = Literal["kaiming-normal", "signed-constant", "uniform", "log-normal"]
+_Draw = Callable[[np.random.Generator, tuple[int, int], float], npt.NDArray[np.float64]]
+
+
+def _kaiming_normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+    return random.standard_normal(shape) * deviation
+
+
+def _signed_constant(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+    return np.where(random.random(shape) < 0.5, -deviation, deviation)
+
+
+def _uniform(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+    bound = math.sqrt(3) * deviation
+    return random.uniform(-bound, bound, shape)
+
+
+def _log_normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+    """Magnitudes log-normal with sigma 1 (Song et al. 2005 report .94 for cortex), signs even."""
+    magnitude = np.exp(random.standard_normal(shape) - 1.0) * deviation  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
+    return magnitude * np.where(random.random(shape) < 0.5, -1.0, 1.0)
+
+
+DISTRIBUTIONS: dict[str, _Draw] = {
+    "kaiming-normal": _kaiming_normal,
+    "signed-constant": _signed_constant,
+    "uniform": _uniform,
+    "log-normal": _log_normal,
+}
+
+
+def draw_weights(
+    seeds: tuple[int, ...],
+    component: str,
+    n_pre: int,
+    n_post: int,
+    kind: WeightKind = "kaiming-normal",
+    *,
+    probability: float = 1.0,
+    dale: float | None = None,
+    scale: float = 1.0,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Draw weights and birth edges of one projection, one replicate a seed.
+
+    Parameters
+    ----------
+    seeds : tuple of int
+        One births seed a replicate.
+    component : str
+        Name of the stream, usually the projection's name.
+    n_pre, n_post : int
+    kind : str
+        ``kaiming-normal`` N(0, 2/fan_in), ``signed-constant`` +-sqrt(2/fan_in), ``uniform``, ``log-normal``.
+    probability : float
+        Chance that an edge is born; ``fan_in`` is then ``probability * n_pre``.
+    dale : float, optional
+        Fraction of excitatory presynaptic neurons; each neuron's outgoing weights share one sign
+        (Dale's law). Without it signs are free.
+    scale : float
+        Factor on every weight.
+
+    Returns
+    -------
+    weight : (R, n_pre, n_post) float32, zero where no edge was born
+    born : (R, n_pre, n_post) bool
+    """
+    if not 0 < probability <= 1:
+        raise InputError(f"the probability of a birth edge must lie in (0, 1], not {probability}", ("probability",))
+    if dale is not None and not 0 <= dale <= 1:
+        raise InputError(f"dale is the fraction of excitatory neurons, in [0, 1], not {dale}", ("dale",))
+    if kind not in DISTRIBUTIONS:
+        raise InputError(f"unknown weights '{kind}'; there are: {', '.join(DISTRIBUTIONS)}", ("weights",))
+    deviation = scale * math.sqrt(2.0 / max(1.0, probability * n_pre))
+    weight = np.empty((len(seeds), n_pre, n_post), np.float32)
+    born = np.ones((len(seeds), n_pre, n_post), np.bool_)
+    for r, seed in enumerate(seeds):
+        random = generator(seed, f"births/{component}")
+        values = DISTRIBUTIONS[kind](random, (n_pre, n_post), deviation)
+        if dale is not None:
+            excitatory = generator(seed, f"dale/{component}").random(n_pre) < dale
+            values = np.abs(values) * np.where(excitatory, 1.0, -1.0)[:, None]
+        if probability < 1:
+            born[r] = generator(seed, f"edges/{component}").random((n_pre, n_post)) < probability
+            values = values * born[r]
+        weight[r] = values
+    return weight, born

@@ -1,0 +1,124 @@
+"""What there is to name in a scenario, and what each thing is."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from biosim.equations import Rule
+from biosim.errors import BiosimError, did_you_mean
+from biosim.library import names
+
+KINDS = ("rules", "models", "scenarios", "scorers", "analysis")
+
+
+def entries(kind: str) -> dict[str, str]:
+    """Return every entry of a kind with one line on it."""
+    if kind == "rules":
+        from biosim.rules import load_rule, rule_paths
+
+        found = {}
+        for name in rule_paths():
+            rule = load_rule(name)
+            found[name] = f"[{_level(rule)}] {' '.join(rule.about.split())}"
+        return found
+    if kind == "scorers":
+        from biosim.scorers import scorer_names
+
+        return {n: _first(importlib.import_module(f"biosim.scorers.{n.replace('-', '_')}").__doc__ or "") for n in scorer_names()}
+    if kind == "scenarios":
+        return {n: _question(p) for n, p in names("scenarios").items()}
+    return {n: _first(_docstring(p)) for n, p in names(kind).items()}  # type: ignore[arg-type]
+
+
+def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
+    """Return what ``name`` is, in full.
+
+    Raises
+    ------
+    BiosimError
+        When nothing has that name.
+    """
+    plural = {"rule": "rules", "model": "models", "scenario": "scenarios", "scorer": "scorers"}.get(kind or "", kind)
+    if plural is not None and plural not in KINDS:
+        raise BiosimError(f"there is no kind '{kind}'; there are: {', '.join(KINDS)}")
+    everything: list[str] = []
+    for candidate in [plural] if plural else KINDS:
+        known = entries(candidate)
+        if name in known:
+            return _describe(candidate, name, cite)
+        everything += known
+    raise BiosimError(f"nothing is called '{name}'{did_you_mean(name, everything)}; biosim list shows what there is")
+
+
+def _describe(kind: str, name: str, cite: bool) -> str:
+    if kind == "rules":
+        from biosim.rules import load_rule
+
+        rule = load_rule(name)
+        return rule.bibtex if cite else rule_text(rule)
+    if cite:
+        raise BiosimError(f"--cite is for rules; '{name}' is one of the {kind}")
+    if kind == "scorers":
+        return (importlib.import_module(f"biosim.scorers.{name.replace('-', '_')}").__doc__ or "").strip()
+    path = names(kind)[name]  # type: ignore[index]
+    return path.read_text().strip() if kind == "scenarios" else f"{path}\n\n{_docstring(path)}"
+
+
+def rule_text(rule: Rule) -> str:
+    """Return equations, locality, parameters and source of a rule, ready to read."""
+    lines = [f"{rule.name}: {' '.join(rule.about.split())}", "", f"locality: {_level(rule)}"]
+    if rule.feedback:
+        lines.append(f"feedback: {rule.feedback} (random and direct: broadcast; reciprocal: transport)")
+    lines += ["parameters:"] + [f"  {n} = {q.text}" for n, q in rule.parameters.items()]
+    lines += ["equations:"] + [f"  {n} starts at {e}" for n, e in rule.state.items()]
+    lines += [f"  {line}" for line in rule.lines]
+    lines += [f"  {name}: {decision}" for name, decision in rule.decisions.items()]
+    return "\n".join([*lines, "", f"source: {' '.join(rule.source.split())}"])
+
+
+def _level(rule: Rule) -> str:
+    from biosim.teaching import feedback_level
+
+    return rule.level(feedback_level(rule.feedback)).name
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+
+def _first(text: str) -> str:
+    return text.strip().split("\n")[0]
+
+
+def _question(path: Path) -> str:
+    from biosim.yamlfile import read_yaml
+
+    return " ".join(str(read_yaml(path).data.get("question", "")).split())
+
+
+def diagnosis() -> list[str]:
+    """Return lines on versions, threads, devices and data sets."""
+    import torch
+
+    from biosim.drives.images import load_images
+
+    lines = [f"biosim {version('biosim')} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
+    for package in ("torch", "numpy", "numba", "brian2", "networkx", "matplotlib", "xarray", "safetensors"):
+        try:
+            lines.append(f"  {package} {version(package)}")
+        except PackageNotFoundError:
+            lines.append(f"  {package} is missing: pip install {package}")
+    lines.append(f"cores {os.cpu_count()}, torch threads {torch.get_num_threads()}")
+    lines.append(f"cuda: {torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'none'}")
+    for name in ("digits", "fashion-mnist", "mnist"):
+        try:
+            images = load_images(name)
+            lines.append(f"data {name}: {len(images.train)} + {len(images.test)} images from {images.source}")
+        except BiosimError as error:
+            lines.append(f"data {name}: {error}")
+    return lines

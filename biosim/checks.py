@@ -1,0 +1,96 @@
+"""Checks: the inequalities a scenario declares as its headline.
+
+``{value: circuit.accuracy, needs: ">= rivals.edge-popup.accuracy - 0.02"}`` holds for a replicate when
+the inequality does; a check passes when it holds in at least 80 % of the replicates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from biosim.equations.evaluate import evaluate
+from biosim.equations.expression import parse_expression
+from biosim.errors import InputError, did_you_mean
+
+SHARE = 0.8
+METRICS = ("accuracy", "density", "effective_density", "final_cut")
+_NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
+_PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One declared inequality, parsed."""
+
+    name: str
+    value: str
+    needs: str
+
+    def result(self, metrics: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, Any]:
+        """Evaluate the check on (R,) metrics by dotted name."""
+        match = _NEEDS.fullmatch(self.needs)
+        assert match is not None
+        value, bound = _evaluate(self.value, metrics), _evaluate(match[2], metrics)
+        compare = {">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less}[match[1]]
+        holds = compare(*np.broadcast_arrays(value, bound))
+        share = float(np.mean(holds))
+        return {
+            "name": self.name,
+            "passed": share >= SHARE,
+            "value": float(np.mean(value)),
+            "bound": float(np.mean(bound)),
+            "needs": f"{self.value} {self.needs}",
+            "holds_in": share,
+        }
+
+
+def known_metrics(rivals: Sequence[str]) -> list[str]:
+    """Return the dotted names that checks may use."""
+    sources = ["circuit", *(f"rivals.{name}" for name in rivals)]
+    return [f"{s}.{m}" for s in sources for m in METRICS if m != "final_cut" or s == "circuit"]
+
+
+def parse_check(name: str, value: str, needs: str, known: Sequence[str]) -> Check:
+    """Read a check and make sure that everything it names will be measured."""
+    if not _NEEDS.fullmatch(needs):
+        raise InputError(f"must start with >=, <=, > or <, not {needs!r}", ("needs",))
+    for key, text in (("value", value), ("needs", _NEEDS.fullmatch(needs)[2])):  # type: ignore[index]
+        try:
+            _names(text, known)
+        except InputError as error:
+            raise InputError(error.message, (key,)) from None
+    return Check(name, value, needs)
+
+
+def _names(text: str, known: Sequence[str]) -> tuple[Any, dict[str, str]]:
+    """Return the parsed expression and the metric behind each placeholder in it."""
+    holders: dict[str, str] = {}
+
+    def place(match: re.Match[str]) -> str:
+        path = match[0]
+        while path not in known and "-" in path:  # 'accuracy-0.02': give the tail back to the arithmetic
+            path = path[: path.rindex("-")]
+        if path not in known:
+            listing = ", ".join(known)
+            raise InputError(f"'{match[0]}' is not measured{did_you_mean(match[0], list(known))}; there are: {listing}")
+        holder = f"metric{len(holders)}"
+        holders[holder] = path
+        return holder + match[0][len(path) :]
+
+    expression = parse_expression(_PATH.sub(place, text))
+    if unknown := sorted(expression.names - holders.keys()):
+        raise InputError(f"'{unknown[0]}' is not measured; there are: {', '.join(known)}")
+    return expression, holders
+
+
+def _evaluate(text: str, metrics: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    expression, holders = _names(text, list(metrics))
+    values = {h: torch.from_numpy(np.asarray(metrics[path], np.float64)) for h, path in holders.items()}
+    return np.asarray(evaluate(expression.node, values))

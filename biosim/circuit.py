@@ -1,0 +1,139 @@
+"""The frozen survivor of a development, or of a scorer: mask over birth edges, weights, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim.paths import effective_density
+from biosim.substrates.rate import propagate
+from biosim.synapses import Network, Population, Projection
+
+if TYPE_CHECKING:
+    import networkx
+
+BATCH = 2048  # images evaluated at a time
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """A circuit of R replicates.
+
+    Attributes
+    ----------
+    populations : tuple of (name, size, activation)
+        In the order activity travels.
+    projections : tuple of (name, pre, post)
+    mask, born : mapping
+        (R, n_pre, n_post) bool by projection: synapses left, synapses born.
+    weight : mapping
+        (R, n_pre, n_post) float32 by projection, of all birth edges.
+    gain : mapping
+        (R, size) float32 by population.
+    provenance : mapping
+        Where it came from: rule or scorer, locality, seeds.
+    """
+
+    populations: tuple[tuple[str, int, str], ...]
+    projections: tuple[tuple[str, str, str], ...]
+    mask: Mapping[str, npt.NDArray[np.bool_]]
+    born: Mapping[str, npt.NDArray[np.bool_]]
+    weight: Mapping[str, npt.NDArray[np.float32]]
+    gain: Mapping[str, npt.NDArray[np.float32]]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        network: Network,
+        provenance: Mapping[str, Any],
+        mask: Mapping[str, Tensor] | None = None,
+        gain: Mapping[str, Tensor] | None = None,
+    ) -> Circuit:
+        """Freeze a network, with its live synapses unless other masks (and gains) are given."""
+        own = {n: p.alive for n, p in network.projections.items()} if mask is None else mask
+        gains = {n: p.gain for n, p in network.populations.items()} if gain is None else gain
+        copy = lambda t: t.detach().cpu().numpy().copy()  # noqa: E731
+        return cls(
+            tuple((p.name, p.size, p.activation) for p in network.populations.values()),
+            tuple((p.name, p.pre.name, p.post.name) for p in network.projections.values()),
+            {n: copy(m) for n, m in own.items()},
+            {n: copy(p.born) for n, p in network.projections.items()},
+            {n: copy(p.weight) for n, p in network.projections.items()},
+            {n: copy(g) for n, g in gains.items()},
+            dict(provenance),
+        )
+
+    @property
+    def replicates(self) -> int:
+        """Number of replicates."""
+        return next(iter(self.mask.values())).shape[0]
+
+    @cached_property
+    def network(self) -> Network:
+        """A network with these synapses alive, to run or to develop further."""
+        populations = {n: Population(n, s, a) for n, s, a in self.populations}  # type: ignore[arg-type]
+        projections = []
+        for name, pre, post in self.projections:
+            weight, born = torch.from_numpy(self.weight[name].copy()), torch.from_numpy(self.born[name].copy())
+            projection = Projection(name, populations[pre], populations[post], weight, born)
+            projection.eliminate(torch.from_numpy(~self.mask[name]), 0)
+            projections.append(projection)
+        network = Network(list(populations.values()), projections)
+        for name, population in network.populations.items():
+            population.gain = torch.from_numpy(self.gain[name].copy())
+        return network
+
+    def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
+        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
+        network, values = self.network, torch.as_tensor(inputs)
+        effective = {n: p.effective for n, p in network.projections.items()}
+        gains = {n: p.gain for n, p in network.populations.items()}
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(values), BATCH):
+                activity = propagate(network, effective, gains, values[start : start + BATCH].unsqueeze(0))
+                parts.append(activity[self.populations[-1][0]])
+        return np.asarray(torch.cat(parts, 1))
+
+    def predict(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.int64]:
+        """Return the predicted class of (n, inputs) samples: (R, n)."""
+        return np.asarray(self.respond(inputs).argmax(-1))
+
+    def density(self) -> npt.NDArray[np.float64]:
+        """Return synapses left over synapses born, one number a replicate."""
+        kept = sum(m.sum((1, 2)) for m in self.mask.values())
+        return np.asarray(kept / self.births())
+
+    def births(self) -> npt.NDArray[np.int64]:
+        """Return synapses born, one number a replicate."""
+        return np.asarray(sum(b.sum((1, 2)) for b in self.born.values()))
+
+    def effective_density(self) -> npt.NDArray[np.float64]:
+        """Return synapses on an input-to-output path over synapses born, one number a replicate."""
+        return effective_density(self.network, {n: torch.from_numpy(m) for n, m in self.mask.items()})
+
+    def to_networkx(self, replicate: int = 0) -> networkx.DiGraph[Any]:
+        """Return one replicate as a directed graph.
+
+        Nodes are ``(population, index)`` with attributes ``population`` and ``gain``; edges are the
+        surviving synapses with attributes ``weight`` and ``projection``.
+        """
+        import networkx as nx
+
+        graph: networkx.DiGraph[Any] = nx.DiGraph()
+        for name, size, _ in self.populations:
+            gain = self.gain[name][replicate]
+            graph.add_nodes_from(((name, i), {"population": name, "gain": float(gain[i])}) for i in range(size))
+        for name, pre, post in self.projections:
+            weight = self.weight[name][replicate]
+            for i, j in np.argwhere(self.mask[name][replicate]).tolist():
+                graph.add_edge((pre, i), (post, j), weight=float(weight[i, j]), projection=name)
+        return graph

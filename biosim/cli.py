@@ -1,0 +1,230 @@
+"""The command line. Heavy imports happen inside the commands: ``biosim --help`` loads neither torch nor brian2."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from biosim.errors import BiosimError
+
+app = typer.Typer(
+    help="Can a dense random network become a working circuit only by losing synapses?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a scenario key; repeat for more")]
+ScenarioName = Annotated[str, typer.Argument(help="name of a scenario, or a path ending in .yaml")]
+RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
+
+
+def main() -> None:
+    """Entry point: turn a user's mistake into one message and exit status 2."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except BiosimError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; what was measured so far is in the run directory, and the same command starts the run again", file=sys.stderr)
+        sys.exit(130)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _read(name: str, settings: list[str] | None, seed: int | None = None, replicates: int | None = None) -> Any:
+    from biosim.errors import InputError
+    from biosim.library import find
+    from biosim.scenario import read_scenario
+
+    extra = [f"seed={seed}"] if seed is not None else []
+    extra += [f"replicates={replicates}"] if replicates is not None else []
+    try:
+        path = find("scenarios", name)
+    except InputError as error:
+        raise BiosimError(error.message) from None
+    return read_scenario(path, [*(settings or []), *extra])
+
+
+@app.command()
+def run(
+    scenario: ScenarioName,
+    settings: Set = None,
+    seed: Annotated[int | None, typer.Option(help="search seed of replicate 0")] = None,
+    replicates: Annotated[int | None, typer.Option(help="how many replicates")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path | None, typer.Option(help="the run directory; runs/NAME-ID when left out")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+    force: Annotated[bool, typer.Option(help="run again even if the finished run is there")] = False,
+) -> None:
+    """Run a scenario. Exit status 3 when one of its checks fails, 2 on bad input."""
+    read = _read(scenario, settings, seed, replicates)
+    from biosim import runner
+
+    with _Progress(read.spec.name) as progress:
+        finished, fresh = runner.run(read, out, device=device, force=force, progress=progress)
+    result = runner.summary(finished)
+    _print_table(finished)
+    for check in result["checks"]:
+        word = "passed" if check["passed"] else "FAILED"
+        _say(f"{word}  {check['name']}: {check['needs']} ({check['value']:.4g} against {check['bound']:.4g})")
+    _say(f"report: {finished.folder / 'report.html'}" + ("" if fresh else "  (this run was finished before; --force runs it again)"))
+    if as_json:
+        print(json.dumps(result))
+    if not all(check["passed"] for check in result["checks"]):
+        raise typer.Exit(3)
+
+
+@app.command()
+def validate(scenario: ScenarioName, settings: Set = None) -> None:
+    """Check a scenario file, its rule, its model and its data, and run nothing."""
+    read = _read(scenario, settings)
+    from biosim.runner import prepare
+
+    prepared = prepare(read)
+    print(f"{read.document.path}: valid; rule {read.rule.name}, locality {read.level.name}, {prepared.drive.clock.steps} steps of development")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from biosim.scenario import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+
+
+@app.command("list")
+def list_(kind: Annotated[str | None, typer.Argument(help="rules, models, scenarios, scorers or analysis")] = None) -> None:
+    """List what there is to name in a scenario."""
+    from biosim.catalogue import KINDS, entries
+
+    if kind is not None and kind not in KINDS:
+        raise BiosimError(f"there is no kind '{kind}'; there are: {', '.join(KINDS)}")
+    for name in [kind] if kind else KINDS:
+        print(f"{name}:")
+        for entry, line in entries(name).items():
+            print(f"  {entry:<20} {line}")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="a name, or a kind (rule, model, scenario, scorer, analysis) followed by one")],
+    second: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
+    cite: Annotated[bool, typer.Option(help="print only the BibTeX of a rule")] = False,
+) -> None:
+    """Show a rule's equations, locality, parameters and source; or what a scenario, model, scorer or analysis is."""
+    from biosim.catalogue import describe
+
+    print(describe(name if second is None else second, None if second is None else name, cite))
+
+
+@app.command()
+def compare(first: RunFolder, second: RunFolder) -> None:
+    """Compare the circuits of two runs on the same births: overlap against chance, agreement of predictions."""
+    import numpy as np
+
+    from biosim.compare import agreement, overlap
+    from biosim.store import open_run
+
+    a, b = open_run(first), open_run(second)
+    one, other = a.circuit, b.circuit
+    for projection, o in overlap(one, other).items():
+        print(f"{projection:<20} Jaccard {o.jaccard.mean():.3f}  by chance {o.chance.mean():.3f}  kappa {o.kappa.mean():.3f}")
+    images = a.images()
+    agree = agreement(one.predict(images.test), other.predict(images.test))
+    print(f"predictions agree on {100 * float(np.mean(agree)):.1f} % of the {images.evaluated_on} images")
+
+
+@app.command()
+def analyse(
+    name: Annotated[str, typer.Argument(help="name of an analysis, or a path ending in .py")],
+    runs: Annotated[list[Path], typer.Argument(help="one or more run directories")],
+    out: Annotated[Path | None, typer.Option(help="where to write; RUN/analysis/NAME when left out")] = None,
+) -> None:
+    """Run an analysis over finished runs; it writes figures and tables."""
+    from biosim.analysis import analyse_runs
+
+    for path in analyse_runs(name, runs, out):
+        print(path)
+
+
+@app.command()
+def report(folder: RunFolder) -> None:
+    """Draw a finished run's figures and its page again."""
+    from biosim.report import write_report
+    from biosim.store import open_run
+
+    print(write_report(open_run(folder)))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation has: versions, threads, devices, data sets."""
+    from biosim.catalogue import diagnosis
+
+    print("\n".join(diagnosis()))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr if "--json" in sys.argv else sys.stdout)
+
+
+def _print_table(run: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from biosim.report.page import table_rows
+
+    head, rows = table_rows(run)
+    table = Table(*head, title=f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(stderr="--json" in sys.argv)
+    if not console.is_terminal:
+        console.width = 120
+    console.print(table)
+
+
+class _Progress:
+    """A bar on a terminal, plain lines elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+
+        self.title, self.console = title, Console(stderr=True)
+        self.bar: Any = None
+        self.tasks: dict[str, Any] = {}
+        self.tenths: dict[str, int] = {}
+
+    def __enter__(self) -> _Progress:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description:<14}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+            self.bar = Progress(*columns, console=self.console)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, stage: str, step: int, steps: int, numbers: Mapping[str, float]) -> None:
+        note = "  ".join(f"{k} {v:.3f}" for k, v in numbers.items())
+        if self.bar is not None:
+            if stage not in self.tasks:
+                self.tasks[stage] = self.bar.add_task(stage, total=steps, note="")
+            self.bar.update(self.tasks[stage], completed=step, note=note)
+        elif step * 10 // steps > self.tenths.get(stage, -1):
+            self.tenths[stage] = step * 10 // steps
+            self.console.print(f"{self.title}: {stage} {100 * step // steps} %  {note}", highlight=False, soft_wrap=True)

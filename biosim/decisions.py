@@ -1,0 +1,177 @@
+"""One projection under a rule: what its synapses sense, and which of them fall silent or die."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule, Sensed
+from biosim.schedule import Schedule
+from biosim.select import compete
+from biosim.statistics import RunningStatistics
+from biosim.streams import edge_streams, edge_uniform
+from biosim.synapses import Network, Projection
+
+DECISIONS = 500  # eliminations are decided this many times over development (silence at every step)
+
+
+class Site:
+    """A rule bound to a projection.
+
+    Parameters
+    ----------
+    projection : Projection
+    network : Network
+        Asked only for the degrees of the projection's own neurons.
+    rule : Rule
+    schedule : Schedule
+    clock : Clock
+    seeds : sequence of int
+        One a replicate.
+    """
+
+    def __init__(
+        self, projection: Projection, network: Network, rule: Rule, schedule: Schedule, clock: Clock, seeds: Sequence[int]
+    ) -> None:
+        self.projection, self.network, self.rule = projection, network, rule
+        self.schedule, self.clock = schedule, clock
+        self.streams = edge_streams(tuple(seeds), f"rule/{projection.name}")
+        self.ties = edge_streams(tuple(seeds), f"ties/{projection.name}")
+        if rule.regrow is not None:
+            projection.birth_step = projection.birth_step.contiguous()
+        self.births = {"post": projection.fan_in, "pre": projection.fan_out}
+        self.final = {within: projection.quota(schedule.density, within) for within in self.births}
+        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype)
+        self.compiled.initialise(self.synapses, self.neurons(None))
+        self.decisions = {name: self._compile(name, decision) for name, decision in rule.decisions.items()}
+        self.every = max(1, round(clock.steps / DECISIONS))
+        if isinstance(rule.silence, Competition):
+            self._silence(0.0, -1)
+
+    def _compile(self, name: str, decision: Any) -> Any:
+        if isinstance(decision, Competition):
+            return self.compiled.key(decision.by, f"_{name}")
+        assert isinstance(decision, Expression)
+        return self.compiled.condition(decision)
+
+    @property
+    def synapses(self) -> dict[str, Tensor]:
+        """Per-synapse values the projection itself keeps."""
+        p = self.projection
+        own = {"weight": p.weight, "_since": p.silent_since}
+        return own if self.rule.regrow is None else own | {"_born": p.birth_step}
+
+    def quota(self, density: float, within: str = "post") -> Tensor:
+        """Return how many synapses each neuron may keep while the target is ``density``, (R, n).
+
+        ``max(final quota, floor(density * births))``: never below what the neuron keeps in the end, and
+        never growing as the target falls, so that the final count is exact.
+        """
+        now = torch.floor(self.births[within].to(torch.float64) * density).to(torch.int64)
+        return torch.maximum(now, self.final[within])
+
+    def neurons(self, statistics: RunningStatistics | None) -> dict[str, Tensor]:
+        """Return what the two neurons know of themselves, by name; only what the rule reads."""
+        found = {}
+        for side, population in (("pre", self.projection.pre.name), ("post", self.projection.post.name)):
+            if statistics is not None and population in statistics.mean:
+                found[f"mean_{side}"] = statistics.mean[population]
+                found[f"var_{side}"] = statistics.variance[population]
+            axis, own = (2, self.network.outgoing) if side == "pre" else (1, self.network.incoming)
+            if f"degree_{side}" in self.rule.names:
+                counts = [p.in_degree if side == "post" else p.active.sum(2) for p in own(population)]
+                found[f"degree_{side}"] = torch.stack(counts).sum(0).float()
+            if f"weight_sum_{side}" in self.rule.names:
+                found[f"weight_sum_{side}"] = torch.stack([p.effective.sum(axis) for p in own(population)]).sum(0)
+        return found
+
+    def advance(self, sensed: Sensed, u: float) -> bool:
+        """Advance states by one step and take the decisions that are due; return whether structure changed."""
+        self.compiled.step(sensed)
+        if any(line.target == "weight" for line in self.rule.synapse):
+            self.projection.refresh()
+        changed = False
+        if self.rule.silence is not None:
+            self._silence(u, sensed.step, sensed.neurons)
+            changed = True
+        last = sensed.step + 1 == self.clock.steps
+        if (sensed.step + 1) % self.every == 0 or last:
+            changed |= self._eliminate(u, sensed)
+            if self.rule.regrow is not None:
+                changed |= self._regrow(u, sensed)
+        return changed
+
+    # -- decisions ------------------------------------------------------------------------------
+    def _scores(self, name: str, neurons: Mapping[str, Tensor], step: int) -> Tensor:
+        key = self.decisions[name]
+        if isinstance(key, str):
+            return self.compiled.arrays[key] if key in self.compiled.arrays else self.projection.weight
+        self.compiled.run(key, self.synapses, neurons, step)
+        return self.compiled.arrays[f"_{name}"]
+
+    def _silence(self, u: float, step: int, neurons: Mapping[str, Tensor] | None = None) -> None:
+        decision, p = self.rule.silence, self.projection
+        neurons = self.neurons(None) if neurons is None else neurons
+        if isinstance(decision, Competition):
+            quota = self.quota(self.schedule.active_target(u), decision.within)
+            active = compete(self._scores("silence", neurons, step), p.alive, quota, self.ties, decision.within, p.name, step)
+        else:
+            active = ~self.compiled.decide(self.decisions["silence"], self.synapses, neurons, step)
+        p.silence(active, step)
+
+    def _eliminate(self, u: float, sensed: Sensed) -> bool:
+        decision, p = self.rule.eliminate, self.projection
+        if decision is None or not self.schedule.may_die(u):
+            return False
+        if isinstance(decision, Competition):
+            quota = self.quota(self.schedule.target(u), decision.within)
+            scores = self._scores("eliminate", sensed.neurons, sensed.step)
+            victims = ~compete(scores, p.alive, quota, self.ties, decision.within, p.name, sensed.step)
+        else:
+            victims = self.compiled.decide(self.decisions["eliminate"], self.synapses, sensed.neurons, sensed.step)
+            if not isinstance(self.rule.silence, Competition):
+                victims = self._at_most(victims & p.alive, u, sensed.step)
+        died = bool(p.eliminate(victims, sensed.step).any())
+        if self.compiled.survivor_program is not None:
+            self._survivors(sensed)
+        return died
+
+    def _at_most(self, victims: Tensor, u: float, step: int) -> Tensor:
+        """Let no neuron fall below its quota: of too many candidates, a random few die now."""
+        p = self.projection
+        allowed = (p.alive.sum(1) - self.quota(self.schedule.target(u))).clamp(min=0)
+        if bool((victims.sum(1) <= allowed).all()):
+            return victims
+        lottery = edge_uniform(self.ties, step, p.shape[1:], slice(None), victims.device)
+        return compete(lottery, victims, allowed, self.ties, "post", p.name, step)
+
+    def _survivors(self, sensed: Sensed) -> None:
+        """Run the survivors' lines for every synapse that lived through the decision, whether or not others died."""
+        program = self.compiled.survivor_program
+        assert program is not None
+        p = self.projection
+        targets = {line.target for line in self.rule.survivors}
+        before = {t: self.compiled.array(t, self.synapses).clone() for t in targets}
+        self.compiled.run(program, self.synapses, sensed.neurons, sensed.step)
+        for target, old in before.items():
+            array = self.compiled.array(target, self.synapses)
+            array.copy_(torch.where(p.alive, array, old))
+        p.refresh()
+
+    def _regrow(self, u: float, sensed: Sensed) -> bool:
+        decision, p = self.rule.regrow, self.projection
+        dead = p.born & ~p.alive
+        if isinstance(decision, Competition):
+            living = p.alive.sum(1 if decision.within == "post" else 2)
+            missing = (self.quota(self.schedule.target(u), decision.within) - living).clamp(min=0)
+            scores = self._scores("regrow", sensed.neurons, sensed.step)
+            newborn = compete(scores, dead, missing, self.ties, decision.within, p.name, sensed.step)
+        else:
+            newborn = dead & self.compiled.decide(self.decisions["regrow"], self.synapses, sensed.neurons, sensed.step)
+        if not p.regrow(newborn, sensed.step):
+            return False
+        self.compiled.reset(newborn, self.synapses, self.neurons(None), sensed.step)
+        return True

@@ -1,0 +1,6 @@
+"""Drives: what a network is shown while it develops."""
+
+from biosim.drives.base import Drive, Presentation
+from biosim.drives.images import ImageDrive, Images, load_images
+
+__all__ = ["Drive", "ImageDrive", "Images", "Presentation", "load_images"]

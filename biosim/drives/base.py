@@ -1,0 +1,47 @@
+"""The protocol every drive follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from biosim.equations import Clock
+
+
+@dataclass(frozen=True)
+class Presentation:
+    """One step's worth of input.
+
+    Attributes
+    ----------
+    inputs : Tensor
+        (R, S, n_input) float32.
+    labels : Tensor or None
+        (R, S) int64 classes, where the drive has them.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+
+
+class Drive(Protocol):
+    """Shows input to a network, each replicate in its own order."""
+
+    @property
+    def clock(self) -> Clock:
+        """Presentation time, samples a step, steps of development."""
+
+    @property
+    def inputs(self) -> int:
+        """Size of the input population."""
+
+    @property
+    def outputs(self) -> int:
+        """Size of the readout."""
+
+    def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
+        """Yield ``clock.steps`` presentations; replicate k depends on ``seeds[k]`` alone."""

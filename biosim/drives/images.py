@@ -1,0 +1,257 @@
+"""Labelled images: scikit-learn's digits, Fashion-MNIST as Debian ships it, or any IDX folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from biosim.drives.base import Presentation
+from biosim.equations import Clock
+from biosim.errors import DataError, InputError
+from biosim.streams import generator
+
+SPLIT_SEED = 0  # the digits' train/test split and every validation split are fixed, whatever the run's seed
+_NAMED = {"fashion-mnist": "fashion-mnist", "mnist": "mnist"}
+
+
+@dataclass(frozen=True)
+class Images:
+    """A labelled image data set, standardised on its training split.
+
+    Attributes
+    ----------
+    train, test : (n, pixels) float32
+        Pixels minus the training mean, over the training standard deviation (one number each, so that
+        no pixel is amplified). ``test`` is the validation split when one was asked for.
+    train_labels, test_labels : (n,) int64
+    side : (height, width)
+    name : str
+    source : str
+        Where it was read from.
+    evaluated_on : {"test", "validation"}
+    """
+
+    train: npt.NDArray[np.float32]
+    train_labels: npt.NDArray[np.int64]
+    test: npt.NDArray[np.float32]
+    test_labels: npt.NDArray[np.int64]
+    side: tuple[int, int]
+    name: str
+    source: str
+    evaluated_on: str = "test"
+
+    @cached_property
+    def classes(self) -> int:
+        """Number of classes: the largest label plus one."""
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in it."""
+        total = hashlib.sha256()
+        for part in (self.train, self.train_labels, self.test, self.test_labels):
+            total.update(np.ascontiguousarray(part).tobytes())
+        return total.hexdigest()
+
+
+def load_images(dataset: str = "digits", *, train_size: int | None = None, validation: float = 0.0) -> Images:
+    """Load a data set by name or folder.
+
+    Parameters
+    ----------
+    dataset : str
+        ``digits`` (bundled with scikit-learn), ``fashion-mnist`` or ``mnist`` (looked for in
+        ``BIOSIM_DATA_DIR``, the user's cache and /usr/share/datasets), or a folder of four IDX files,
+        raw or .gz.
+    train_size : int, optional
+        Use this many training images, a fixed random subset.
+    validation : float
+        Hold out this share of the training images and evaluate on it instead of the test split: what
+        to use for tuning.
+
+    Raises
+    ------
+    DataError
+        When it is not found (every path tried is listed), truncated, or holds what no image holds.
+    """
+    train, train_labels, test, test_labels, side, source = _digits() if dataset == "digits" else _idx(dataset)
+    for part, values, labels in (("training", train, train_labels), ("test", test, test_labels)):
+        _check(part, values, labels, source)
+    evaluated_on = "test"
+    order = generator(SPLIT_SEED, "images/split").permutation(len(train))
+    if not 0 <= validation < 1:
+        raise InputError(f"validation is the share of training images held out, in [0, 1), not {validation}", ("validation",))
+    if validation > 0:
+        held, order = np.split(order, [max(1, round(validation * len(order)))])
+        test, test_labels, evaluated_on = train[held], train_labels[held], "validation"
+    if train_size is not None:
+        if not 1 <= train_size <= len(order):
+            raise InputError(f"there are {len(order)} training images, not {train_size}", ("train_size",))
+        order = order[:train_size]
+    if train_size is not None or validation > 0:
+        order = np.sort(order)
+        train, train_labels = train[order], train_labels[order]
+    mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
+    if deviation == 0:
+        raise DataError(f"every training pixel of {source} is the same")
+    scale = lambda x: ((x - np.float32(mean)) / np.float32(deviation)).astype(np.float32)  # noqa: E731
+    return Images(scale(train), train_labels, scale(test), test_labels, side, dataset, source, evaluated_on)
+
+
+_Raw = tuple[
+    npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str
+]
+
+
+def _digits() -> _Raw:
+    """8x8 digits; a fixed stratified fifth of them is the test split."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    values, labels = bunch.data.astype(np.float32), bunch.target.astype(np.int64)
+    order = generator(SPLIT_SEED, "images/digits").permutation(len(values))
+    test = np.sort(np.concatenate([(own := order[labels[order] == c])[: len(own) // 5] for c in range(10)]))
+    train = np.setdiff1d(np.arange(len(values)), test)
+    return values[train], labels[train], values[test], labels[test], (8, 8), "scikit-learn load_digits"
+
+
+def _candidates(dataset: str) -> list[Path]:
+    if dataset not in _NAMED:
+        return [Path(dataset).expanduser()]
+    import platformdirs
+
+    places = [os.environ["BIOSIM_DATA_DIR"]] if os.environ.get("BIOSIM_DATA_DIR") else []
+    places += [platformdirs.user_cache_dir("biosim"), "/usr/share/datasets"]
+    return [Path(place) / _NAMED[dataset] for place in places]
+
+
+def _idx(dataset: str) -> _Raw:
+    tried = _candidates(dataset)
+    folder = next((path for path in tried if path.is_dir()), None)
+    if folder is None:
+        hint = "; on Debian: apt-get install dataset-fashion-mnist" if dataset == "fashion-mnist" else ""
+        where = ", ".join(str(path) for path in tried)
+        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, {', '.join(_NAMED)}{hint}")
+    arrays = []
+    for prefix in ("train", "t10k"):
+        values = read_idx(_find(folder, prefix, "images", 3))
+        labels = read_idx(_find(folder, prefix, "labels", 1))
+        if values.ndim != 3 or labels.ndim != 1 or len(values) != len(labels):
+            raise DataError(f"{folder}: the {prefix} images {values.shape} and labels {labels.shape} do not belong together")
+        arrays.append((values, labels))
+    (train, train_labels), (test, test_labels) = arrays
+    if train.shape[1:] != test.shape[1:]:
+        raise DataError(f"{folder}: training images are {train.shape[1:]} and test images {test.shape[1:]} pixels")
+    flat = lambda x: np.ascontiguousarray(x.reshape(len(x), -1), np.float32)  # noqa: E731
+    side = (int(train.shape[1]), int(train.shape[2]))
+    return flat(train), train_labels.astype(np.int64), flat(test), test_labels.astype(np.int64), side, str(folder)
+
+
+def _find(folder: Path, prefix: str, what: str, rank: int) -> Path:
+    prefixes = [prefix, "test"] if prefix == "t10k" else [prefix]
+    names = [f"{p}-{what}{dot}idx{rank}-ubyte{end}" for p in prefixes for dot in "-." for end in ("", ".gz")]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(f"{folder} has no {prefix} {what}: tried {', '.join(names)}")
+
+
+_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def read_idx(path: Path) -> npt.NDArray[np.generic]:
+    """Read an IDX file (http://yann.lecun.com/exdb/mnist/), raw or gzipped."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} cannot be read: {error or 'it ends too early'}") from None
+    except Exception as error:  # zlib.error has no common base with the above
+        raise DataError(f"{path} is damaged: {error}") from None
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES or not 1 <= raw[3] <= 4:
+        raise DataError(f"{path} is not an IDX file: it starts with {raw[:4].hex() or 'nothing'}")
+    kind, rank = np.dtype(_IDX_TYPES[raw[2]]), raw[3]
+    if len(raw) < 4 + 4 * rank:
+        raise DataError(f"{path} is truncated inside its header")
+    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
+    wanted = 4 + 4 * rank + int(np.prod(shape, dtype=object)) * kind.itemsize
+    if len(raw) != wanted:
+        state = "truncated" if len(raw) < wanted else "too long"
+        raise DataError(f"{path} is {state}: its header promises {wanted} bytes for shape {shape}, it has {len(raw)}")
+    return np.frombuffer(raw, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def _check(part: str, values: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], source: str) -> None:
+    if len(values) == 0:
+        raise DataError(f"{source}: the {part} split is empty")
+    bad = np.flatnonzero(~np.isfinite(values).all(1))
+    if bad.size:
+        raise DataError(f"{source}: {part} image {bad[0]} holds NaN or infinite pixels ({bad.size} such images)")
+    if labels.min() < 0 or labels.max() > 9999:
+        raise DataError(f"{source}: {part} labels run from {labels.min()} to {labels.max()}")
+
+
+@dataclass(frozen=True)
+class ImageDrive:
+    """Shows a data set in shuffled batches, each replicate in its own order.
+
+    Attributes
+    ----------
+    images : Images
+    batch : int
+        Samples a step. An epoch's last incomplete batch is left out; every epoch is shuffled anew.
+    epochs : int
+    presentation : float
+        Seconds one image is shown.
+    """
+
+    images: Images
+    batch: int = 128
+    epochs: int = 30
+    presentation: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= len(self.images.train):
+            raise InputError(f"a batch must lie between 1 and the {len(self.images.train)} training images", ("batch",))
+        if self.epochs < 1:
+            raise InputError("development needs at least one epoch", ("epochs",))
+
+    @property
+    def clock(self) -> Clock:
+        """Presentation time, samples a step, steps of development."""
+        return Clock(self.presentation, self.batch, self.epochs * (len(self.images.train) // self.batch))
+
+    @property
+    def inputs(self) -> int:
+        """Pixels."""
+        return int(self.images.train.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Classes."""
+        return self.images.classes
+
+    def with_epochs(self, epochs: int) -> ImageDrive:
+        """Return the same drive, shown for another number of epochs."""
+        return replace(self, epochs=epochs)
+
+    def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
+        """Yield ``clock.steps`` presentations; replicate k depends on ``seeds[k]`` alone."""
+        pixels = torch.from_numpy(self.images.train).to(device)
+        labels = torch.from_numpy(self.images.train_labels).to(device)
+        streams = [generator(seed, "images/order") for seed in seeds]
+        per_epoch = len(self.images.train) // self.batch
+        for _ in range(self.epochs):
+            order = torch.from_numpy(np.stack([s.permutation(len(self.images.train)) for s in streams])).to(device)
+            for b in range(per_epoch):
+                chosen = order[:, b * self.batch : (b + 1) * self.batch]
+                yield Presentation(pixels[chosen], labels[chosen])

@@ -1,0 +1,16 @@
+"""The rule language: named equations over what one synapse can sense.
+
+See :func:`parse_rule` for reading a rule and :class:`CompiledRule` for running one.
+"""
+
+from biosim.equations.compiled import Clock, CompiledRule, Sensed
+from biosim.equations.expression import Expression, parse_expression
+from biosim.equations.products import PerformanceWarning
+from biosim.equations.rule import Assignment, Competition, Rule, check_rule, parse_rule
+from biosim.equations.units import Quantity, parse_quantity, parse_time
+from biosim.equations.vocabulary import BUILT_IN, Level
+
+__all__ = [
+    "BUILT_IN", "Assignment", "Clock", "Competition", "CompiledRule", "Expression", "Level", "PerformanceWarning",
+    "Quantity", "Rule", "Sensed", "check_rule", "parse_expression", "parse_quantity", "parse_rule", "parse_time",
+]  # fmt: skip

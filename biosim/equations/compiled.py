@@ -1,0 +1,443 @@
+"""A rule bound to one projection: what runs at every step of development."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim.equations.evaluate import evaluate
+from biosim.equations.expression import Expression, binary, names_in, number
+from biosim.equations.factor import Product, Unfactorisable, factorise
+from biosim.equations.linear import decay, evaluate_constant, sample_weights, split_linear
+from biosim.equations.products import chunked_sum, outer_sum, sample_sum, side_values, warn_slow, weighted
+from biosim.equations.program import Compiler, Program, run_program
+from biosim.equations.rule import Assignment, Rule
+from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
+from biosim.streams import edge_uniform
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Developmental time: ``samples`` presentations of ``presentation`` seconds are one step.
+
+    Attributes
+    ----------
+    presentation : float
+        Seconds one sample lasts.
+    samples : int
+        Samples in a step.
+    steps : int
+        Steps in the whole of development.
+    """
+
+    presentation: float
+    samples: int
+    steps: int
+
+    @property
+    def dt(self) -> float:
+        """Seconds a step lasts."""
+        return self.presentation * self.samples
+
+    @property
+    def duration(self) -> float:
+        """Seconds that development lasts; what ``% dev`` is a fraction of."""
+        return self.dt * self.steps
+
+
+@dataclass
+class Sensed:
+    """Everything the synapses of one projection can sense in one step, and nothing else.
+
+    Attributes
+    ----------
+    pre, post : Tensor
+        Activity, (R, S, n_pre) and (R, S, n_post).
+    teach_post : Tensor or None
+        Teaching signal that arrived at each postsynaptic neuron, (R, S, n_post).
+    reward : Tensor or None
+        One scalar a sample, (R, S).
+    neurons : mapping
+        ``mean_pre`` and the like, (R, n).
+    synapses : mapping
+        ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
+        regrows, ``_born`` (step of birth); (R, n_pre, n_post).
+    step : int
+    """
+
+    pre: Tensor
+    post: Tensor
+    teach_post: Tensor | None
+    reward: Tensor | None
+    neurons: Mapping[str, Tensor]
+    synapses: Mapping[str, Tensor]
+    step: int
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """One matrix product of a line: where it goes and how its samples are weighted."""
+
+    name: str
+    pre_side: ast.expr | None
+    post_side: ast.expr | None
+    scale: float
+    rate: float | None  # None: mean over samples; else the rate of the linear equation it drives
+    target: str | None = None  # in place: target = decay*target + scale*product
+    whole: ast.expr | None = None  # unfactorisable: this node, evaluated in chunks
+
+
+@dataclass
+class _Plan:
+    sums: list[_Sum] = field(default_factory=list)
+    lines: list[tuple[str, ast.expr]] = field(default_factory=list)
+
+
+class _Clockwork(ast.NodeTransformer):
+    """Spell the times a synapse knows in terms of stored steps: age and silent_for."""
+
+    def __init__(self, ageless: bool) -> None:
+        self.ageless = ageless
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 (the name ast prescribes)
+        start = {"silent_for": "_since", "age": "" if self.ageless else "_born"}.get(node.id)
+        if start is None:
+            return node
+        now = ast.Name(id="_now", ctx=ast.Load())
+        steps = binary(now, ast.Sub(), ast.Name(id=start, ctx=ast.Load())) if start else now
+        clipped = ast.Call(func=ast.Name(id="max", ctx=ast.Load()), args=[steps, number(0.0)], keywords=[])
+        return binary(clipped, ast.Mult(), ast.Name(id="dt", ctx=ast.Load()))
+
+
+class CompiledRule:
+    """A rule on a projection of shape (R, n_pre, n_post).
+
+    Parameters
+    ----------
+    rule : Rule
+    shape : tuple of int
+        (replicates, n_pre, n_post).
+    clock : Clock
+        Fixes ``dt`` and what ``% dev`` means.
+    streams : (R,) uint32
+        Keys of the per-synapse draws.
+    device, dtype
+        Where and in which precision the state lives.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        shape: tuple[int, int, int],
+        clock: Clock,
+        streams: npt.NDArray[np.uint32],
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
+        self.device, self.dtype = torch.device(device), dtype
+        self.parameters = {n: q.resolve(clock.duration) for n, q in rule.parameters.items()}
+        self.axes: dict[str, Axes] = {n: e.axes for n, e in BUILT_IN.items()}
+        self.axes |= dict.fromkeys(self.parameters, NONE) | dict.fromkeys(rule.state, SYNAPSE)
+        self.axes |= {line.target: SYNAPSE for line in rule.coincidences}
+        self.axes |= {t.target: PRE if t.target.endswith("_pre") else POST for t in rule.traces}
+        self.arrays: dict[str, Tensor] = {}
+        self.vectors: dict[str, Tensor] = {}
+        self.traces = {
+            t.target: torch.zeros(shape[0], shape[1] if self.axes[t.target] == PRE else shape[2], device=self.device, dtype=dtype)
+            for t in rule.traces
+        }
+        self.clockwork = _Clockwork(ageless=rule.regrow is None)
+        self._plan = _Plan()
+        self._needed = rule.names
+        self._plan_lines()
+        self._weights: dict[tuple[float, int], Tensor] = {}
+        self.step_program = self._compile(self._plan.lines)
+        self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
+        self._truth: Tensor | None = None
+
+    # -- planning -------------------------------------------------------------------------------
+    def _plan_lines(self) -> None:
+        in_place = True  # a leading linear equation may be one in-place matrix product
+        for line in (*self.rule.coincidences, *self.rule.synapse):
+            if line in self.rule.coincidences:
+                self._plan_mean(line)
+            elif line.derivative:
+                in_place = self._plan_linear(line, in_place)
+            else:
+                self._plan.lines.append((line.target, line.expression.node))
+                in_place = False
+
+    def _products(self, node: ast.expr) -> list[Product] | None:
+        try:
+            return factorise(node, self.axes)
+        except Unfactorisable:
+            warn_slow(self.rule.name, ast.unparse(node))
+            return None
+
+    def _plan_mean(self, line: Assignment) -> None:
+        products = self._products(line.expression.node)
+        self._scratch(line.target)
+        if products is not None and len(products) == 1 and self._whole(products[0]):
+            one = products[0]
+            self._plan.sums.append(_Sum(line.target, one.pre_side, one.post_side, self._constant(one.outside), None))
+            return
+        self._plan.lines.append((line.target, self._total(line.expression.node, products, None)))
+
+    def _plan_linear(self, line: Assignment, in_place: bool) -> bool:
+        rate_node, rest = split_linear(line.expression, line.target, set(self.parameters))
+        rate = evaluate_constant(rate_node, self.parameters)
+        products = self._products(rest) if rest is not None else []
+        if in_place and products and len(products) == 1 and self._whole(products[0]):
+            one = products[0]
+            scale = self._constant(one.outside)
+            self._plan.sums.append(_Sum("", one.pre_side, one.post_side, scale, rate, target=line.target))
+            return True
+        kept = binary(number(decay(rate, self.clock.dt)), ast.Mult(), ast.Name(id=line.target))
+        driven = self._total(rest, products, rate) if rest is not None else None
+        self._plan.lines.append((line.target, kept if driven is None else binary(kept, ast.Add(), driven)))
+        return False
+
+    def _whole(self, product: Product) -> bool:
+        """Whether a product covers both sides and only constants stand outside."""
+        two_sided = product.pre_side is not None and product.post_side is not None
+        return two_sided and (product.outside is None or names_in(product.outside) <= set(self.parameters))
+
+    def _constant(self, node: ast.expr | None) -> float:
+        return 1.0 if node is None else evaluate_constant(node, self.parameters)
+
+    def _total(self, node: ast.expr, products: list[Product] | None, rate: float | None) -> ast.expr:
+        """Return the node that adds up a line's products, each replaced by the name of its sum."""
+        if products is None:
+            name = self._scratch(f"_{len(self._plan.sums)}")
+            self._plan.sums.append(_Sum(name, None, None, 1.0, rate, whole=node))
+            return ast.Name(id=name)
+        total: ast.expr | None = None
+        for product in products:
+            term = self._term(product, rate)
+            total = term if total is None else binary(total, ast.Add(), term)
+        assert total is not None
+        return total
+
+    def _term(self, product: Product, rate: float | None) -> ast.expr:
+        if product.pre_side is None and product.post_side is None:
+            duration = 1.0 if rate is None else float(sample_weights(rate, self.clock.presentation, self.clock.samples).sum())
+            assert product.outside is not None
+            return binary(number(duration), ast.Mult(), product.outside)
+        name = f"_{len(self._plan.sums)}"
+        for known in self._plan.sums:
+            same = (_dump(known.pre_side), _dump(known.post_side)) == (_dump(product.pre_side), _dump(product.post_side))
+            if same and known.rate == rate and known.target is None and known.whole is None and known.scale == 1.0:
+                name = known.name
+                break
+        else:
+            self._plan.sums.append(_Sum(name, product.pre_side, product.post_side, 1.0, rate))
+            if product.pre_side is not None and product.post_side is not None:
+                self._scratch(name)
+            else:
+                self.axes[name] = PRE if product.post_side is None else POST
+        value: ast.expr = ast.Name(id=name)
+        return value if product.outside is None else binary(product.outside, ast.Mult(), value)
+
+    def _scratch(self, name: str) -> str:
+        self.arrays[name] = torch.zeros(self.shape, device=self.device, dtype=self.dtype)
+        self.axes[name] = SYNAPSE
+        return name
+
+    # -- compiling ------------------------------------------------------------------------------
+    def _kinds(self) -> dict[str, str | float]:
+        kinds: dict[str, str | float] = {"dt": self.clock.dt, "_now": "scalar", "_since": "synapse", "_born": "synapse"}
+        for name, axes in self.axes.items():
+            own = axes - {"sample"}
+            kinds.setdefault(name, "synapse" if own == SYNAPSE else "pre" if own == PRE else "post")
+        return kinds | self.parameters
+
+    def _spell(self, node: ast.expr) -> ast.expr:
+        import copy
+
+        return self.clockwork.visit(copy.deepcopy(node))  # type: ignore[no-any-return]
+
+    def _compile(self, lines: list[tuple[str, ast.expr]]) -> tuple[Program, list[tuple[str, ast.expr]]] | None:
+        if not lines:
+            return None
+        spelled = [(target, self._spell(node)) for target, node in lines]
+        compiler = Compiler(self._kinds())
+        for target, node in spelled:
+            compiler.assign(target, node)
+        return compiler.finish(), spelled
+
+    def condition(self, expression: Expression) -> tuple[Program, ast.expr]:
+        """Compile a condition; run it with :meth:`decide`."""
+        node = self._spell(expression.node)
+        compiler = Compiler(self._kinds())
+        compiler.decide(node)
+        return compiler.finish(), node
+
+    def key(self, expression: Expression, name: str = "_key") -> str | tuple[Program, list[tuple[str, ast.expr]]]:
+        """Compile what a competition ranks by; a plain state is read where it lies."""
+        if isinstance(expression.node, ast.Name) and expression.node.id in {*self.rule.state, "weight"}:
+            return expression.node.id
+        self._scratch(name)
+        program = self._compile([(name, expression.node)])
+        assert program is not None
+        return program
+
+    # -- running --------------------------------------------------------------------------------
+    def initialise(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]) -> None:
+        """Give every state its initial value."""
+        for name, initial in self.rule.state.items():
+            self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
+            values = self._broadcast(synapses, neurons, slice(None), -1)
+            self.arrays[name].copy_(evaluate(initial.node, values))
+
+    def reset(self, newborn: Tensor, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
+        """Give the states of the ``newborn`` synapses their initial value again."""
+        values = self._broadcast(synapses, neurons, slice(None), step)
+        for name, initial in self.rule.state.items():
+            fresh = evaluate(initial.node, values).expand(self.shape)
+            self.arrays[name].copy_(torch.where(newborn, fresh, self.arrays[name]))
+
+    def step(self, sensed: Sensed) -> None:
+        """Advance coincidences, states and traces by one step (in place)."""
+        sampled = self._sampled(sensed)
+        for item in self._plan.sums:
+            self._sum(item, sampled, sensed)
+        if self.step_program is not None:
+            self.run(self.step_program, sensed.synapses, sensed.neurons, sensed.step)
+        self._advance_traces(sampled)
+
+    def _sampled(self, sensed: Sensed) -> dict[str, Tensor]:
+        values = {"pre": sensed.pre, "post": sensed.post}
+        if sensed.teach_post is not None:
+            values["teach_post"] = sensed.teach_post
+        if sensed.reward is not None:
+            values["reward"] = sensed.reward.unsqueeze(-1)
+        values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
+        values |= {n: torch.tensor(v, dtype=self.dtype, device=self.device) for n, v in self.parameters.items()}
+        values["dt"] = torch.tensor(self.clock.dt, dtype=self.dtype, device=self.device)
+        return values
+
+    def _sample_weights(self, rate: float | None, samples: int) -> Tensor | None:
+        if rate is None:
+            return None
+        if (rate, samples) not in self._weights:
+            weights = sample_weights(rate, self.clock.presentation, samples)
+            self._weights[rate, samples] = torch.from_numpy(weights).to(self.device, self.dtype)
+        return self._weights[rate, samples]
+
+    def _sum(self, item: _Sum, sampled: Mapping[str, Tensor], sensed: Sensed) -> None:
+        weights = self._sample_weights(item.rate, sensed.pre.shape[1])
+        if item.whole is not None:
+            self._chunked(item, sampled, sensed, weights)
+            return
+        side = lambda node, width: side_values(node, sampled, sensed.pre, width)  # noqa: E731
+        if item.post_side is None:
+            self.vectors[item.name] = sample_sum(side(item.pre_side, self.shape[1]), weights)
+        elif item.pre_side is None:
+            self.vectors[item.name] = sample_sum(side(item.post_side, self.shape[2]), weights)
+        else:
+            left, right = side(item.pre_side, self.shape[1]), side(item.post_side, self.shape[2])
+            if self.shape[1] < self.shape[2]:
+                left = weighted(left, weights)
+            else:
+                right = weighted(right, weights)
+            scale = item.scale if weights is not None else item.scale / left.shape[1]
+            keep = decay(item.rate or 0.0, self.clock.dt) if item.target else 0.0
+            outer_sum(left, right, scale, self.arrays[item.target or item.name], keep)
+
+    def _chunked(self, item: _Sum, sampled: Mapping[str, Tensor], sensed: Sensed, weights: Tensor | None) -> None:
+        assert item.whole is not None
+        node = self._spell(item.whole)
+        used = names_in(node)
+        synaptic = {n: v for n, v in (*self.arrays.items(), *sensed.synapses.items()) if n in used}
+        synaptic |= {n: v for n, v in sampled.items() if n in used and v.dim() == 0}
+        if "_now" in used:
+            synaptic["_now"] = torch.tensor(float(sensed.step), dtype=self.dtype, device=self.device)
+        if "random" in used:
+            rows = slice(0, self.shape[1])
+            draws = edge_uniform(self.streams, sensed.step, self.shape[1:], rows, self.device)
+            synaptic["random"] = draws.to(self.dtype)
+        sides = {n: v for n, v in sampled.items() if n in used and v.dim() == 3} or {"pre": sensed.pre}
+        chunked_sum(node, sides, synaptic, weights, self.arrays[item.name])
+
+    def _advance_traces(self, sampled: Mapping[str, Tensor]) -> None:
+        fresh = {}
+        for line in self.rule.traces:
+            rate_node, rest = split_linear(line.expression, line.target, set(self.parameters))
+            rate = evaluate_constant(rate_node, self.parameters)
+            samples = sampled["pre"].shape[1]
+            value = self.traces[line.target] * decay(rate, self.clock.presentation * samples)
+            if rest is not None:
+                driven = evaluate(rest, sampled)
+                shape = (value.shape[0], samples, value.shape[1])
+                value = value + sample_sum(driven.expand(shape), self._sample_weights(rate, samples))
+            fresh[line.target] = value
+        self.traces |= fresh
+
+    def run(
+        self,
+        compiled: tuple[Program, list[tuple[str, ast.expr]]],
+        synapses: Mapping[str, Tensor],
+        neurons: Mapping[str, Tensor],
+        step: int,
+    ) -> None:
+        """Run compiled lines in place, fused on the CPU and in row chunks elsewhere."""
+        program, lines = compiled
+        if self.device.type == "cpu":
+            arrays, vectors = self._numpy(program, synapses, neurons)
+            run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)})
+            return
+        for rows in self._row_chunks():
+            for target, node in lines:
+                values = self._broadcast(synapses, neurons, rows, step)
+                self.array(target, synapses)[:, rows] = evaluate(node, values)
+
+    def decide(
+        self, compiled: tuple[Program, ast.expr], synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int
+    ) -> Tensor:
+        """Return the truth of a condition, (R, n_pre, n_post) bool; valid until the next call."""
+        if self._truth is None:
+            self._truth = torch.zeros(self.shape, dtype=torch.bool, device=self.device)
+        program, node = compiled
+        if self.device.type == "cpu":
+            arrays, vectors = self._numpy(program, synapses, neurons)
+            run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)}, self._truth.numpy())
+        else:
+            for rows in self._row_chunks():
+                self._truth[:, rows] = evaluate(node, self._broadcast(synapses, neurons, rows, step))
+        return self._truth
+
+    def array(self, name: str, synapses: Mapping[str, Tensor]) -> Tensor:
+        """Return the (R, n_pre, n_post) values of a name."""
+        return self.arrays[name] if name in self.arrays else synapses[name]
+
+    def _numpy(
+        self, program: Program, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]
+    ) -> tuple[dict[str, npt.NDArray[np.floating]], dict[str, npt.NDArray[np.floating]]]:
+        arrays = {n: self.array(n, synapses).numpy() for n in program.arrays}
+        sources = {**neurons, **self.traces, **self.vectors}
+        return arrays, {n: sources[n].numpy() for n in (*program.pre_vectors, *program.post_vectors)}
+
+    def _row_chunks(self) -> list[slice]:
+        rows = max(1, (1 << 22) // (self.shape[0] * self.shape[2]))
+        return [slice(i, min(self.shape[1], i + rows)) for i in range(0, self.shape[1], rows)]
+
+    def _broadcast(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], rows: slice, step: int) -> dict[str, Tensor]:
+        values = {n: v[:, rows] for n, v in (*synapses.items(), *self.arrays.items())}
+        for name, vector in (*neurons.items(), *self.traces.items(), *self.vectors.items()):
+            values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
+        constants = {**self.parameters, "dt": self.clock.dt, "_now": float(step)}
+        values |= {n: torch.tensor(v, dtype=self.dtype, device=self.device) for n, v in constants.items()}
+        if "random" in self._needed:
+            values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
+        return values
+
+
+def _dump(node: ast.expr | None) -> str:
+    return "" if node is None else ast.dump(node)

@@ -1,0 +1,65 @@
+"""The errors biosim raises on bad input: one clear message, and where it belongs."""
+
+from __future__ import annotations
+
+Key = tuple[str | int, ...]
+
+
+class BiosimError(Exception):
+    """Anything a user can mend: bad scenario, rule, data or file."""
+
+
+class InputError(BiosimError):
+    """A value that cannot be used, with the path of the key that holds it.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what would be right.
+    key : tuple of str or int
+        Path of the offending key inside the mapping that was read, outermost first.
+    """
+
+    def __init__(self, message: str, key: Key = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{dotted(self.key)}: {self.message}" if self.key else self.message
+
+    def under(self, *prefix: str | int) -> InputError:
+        """Return the same error with ``prefix`` put in front of its key."""
+        return type(self)(self.message, (*prefix, *self.key))
+
+
+class EquationError(InputError):
+    """A rule whose equations cannot be read, checked or compiled."""
+
+
+class LocalityError(EquationError):
+    """A rule that reads more than a local rule may sense."""
+
+
+class DataError(InputError):
+    """A data set that is missing, truncated or not what it says it is."""
+
+
+class NumericalError(BiosimError):
+    """NaN or runaway activity during a run, with the layer and the step."""
+
+
+def dotted(key: Key) -> str:
+    """Return ``("rule", "synapse", 0)`` as ``rule.synapse[0]``."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return `` (did you mean 'x'?)`` when one of ``known`` is close to ``word``, else nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,0 +1,89 @@
+"""Finds models, scenarios and analyses by name or path, in a checkout and in an installed wheel alike."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from biosim.errors import BiosimError, InputError, did_you_mean
+
+Kind = Literal["models", "scenarios", "analysis"]
+KINDS: dict[Kind, str] = {"models": ".py", "scenarios": ".yaml", "analysis": ".py"}
+_PACKAGE = Path(__file__).parent
+
+
+def folders(kind: Kind) -> list[Path]:
+    """Return the folders searched, first match wins: the working directory's, then biosim's own."""
+    own = _PACKAGE / "_library" / kind
+    if not own.is_dir():
+        own = _PACKAGE.parent / kind
+    return [folder for folder in (Path.cwd() / kind, own) if folder.is_dir()]
+
+
+def names(kind: Kind) -> dict[str, Path]:
+    """Return every file of a kind by name; ``_`` and ``-`` are the same."""
+    found: dict[str, Path] = {}
+    for folder in folders(kind):
+        for path in sorted(folder.glob(f"*{KINDS[kind]}")):
+            if not path.name.startswith("_"):
+                found.setdefault(path.stem.replace("_", "-"), path)
+    return found
+
+
+def find(kind: Kind, name: str) -> Path:
+    """Return the file of a model, scenario or analysis.
+
+    Raises
+    ------
+    InputError
+        When there is none; the message lists what there is.
+    """
+    if name.endswith(KINDS[kind]) or "/" in name:
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        raise InputError(f"there is no file {name}", ("name",))
+    known = names(kind)
+    key = name.replace("_", "-")
+    if key not in known:
+        singular = {"models": "model", "scenarios": "scenario", "analysis": "analysis"}[kind]
+        listing = ", ".join(known) or "none"
+        raise InputError(f"unknown {singular} '{name}'{did_you_mean(key, list(known))}; there are: {listing}, or a path", ("name",))
+    return known[key]
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a Python file outside any package.
+
+    Raises
+    ------
+    BiosimError
+        When importing it fails, naming the file and the line.
+    """
+    name = f"biosim_library.{path.parent.name}.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BiosimError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before executing: dataclasses and pickling of workers look it up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        line = _line(error, path)
+        raise BiosimError(f"{path}{line}: cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _line(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f":{error.lineno}"
+    trace, line = error.__traceback__, ""
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename) == path:
+            line = f":{trace.tb_lineno}"
+        trace = trace.tb_next
+    return line

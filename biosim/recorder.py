@@ -1,0 +1,63 @@
+"""What a development leaves behind, moment by moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.paths import effective_density
+from biosim.structure import count_columns
+from biosim.synapses import Network
+
+
+@dataclass
+class Recorder:
+    """Records a network about ``moments`` times over its development.
+
+    Attributes
+    ----------
+    moments : int
+        How many records to make, evenly spaced, the last one at the end.
+    sink : callable, optional
+        Receives each record as it is made (the run directory appends it to ``metrics.jsonl``).
+    records : list of dict
+        ``step``, ``time`` (s), ``u``, and for each replicate ``density``, ``active``,
+        ``effective_density``, ``accuracy`` on the samples shown since the last record (before they
+        changed anything), ``alive.PROJECTION``, ``rate.POPULATION``.
+    """
+
+    moments: int = 50
+    sink: Callable[[dict[str, Any]], None] | None = None
+    records: list[dict[str, Any]] = field(default_factory=list)
+    _correct: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    _shown: int = field(default=0, repr=False)
+
+    def due(self, step: int, steps: int) -> bool:
+        """Whether the step (from 0) ends with a record."""
+        return step == 0 or (step + 1) * self.moments // steps > step * self.moments // steps
+
+    def saw(self, correct: npt.NDArray[np.float64], samples: int) -> None:
+        """Take in the number of correct answers of each replicate in one step."""
+        self._correct = correct if self._correct is None else self._correct + correct
+        self._shown += samples
+
+    def record(self, network: Network, step: int, time: float, u: float, rates: dict[str, list[float]]) -> dict[str, Any]:
+        """Make a record of the network as it is now."""
+        entry: dict[str, Any] = {"step": step, "time": time, "u": u}
+        entry["density"] = network.density().tolist()
+        entry["active"] = network.density("active").tolist()
+        entry["effective_density"] = effective_density(network, {n: p.active for n, p in network.projections.items()}).tolist()
+        if self._correct is not None:
+            entry["accuracy"] = (self._correct / self._shown).tolist()
+        for name, p in network.projections.items():
+            entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
+        entry |= {f"rate.{name}": rate for name, rate in rates.items()}
+        self._correct, self._shown = None, 0
+        self.records.append(entry)
+        if self.sink is not None:
+            self.sink(entry)
+        return entry

@@ -1,0 +1,140 @@
+"""The figures every run comes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from biosim.circuit import Circuit
+from biosim.store import Run
+
+LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
+matplotlib.rcParams.update(
+    {"svg.fonttype": "none", "svg.hashsalt": "biosim", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+)
+
+
+def _band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
+    """Plot the mean over replicates with the range of all of them; (moments, R) values."""
+    axes.plot(x, values.mean(1), style, color=colour, label=label, lw=1.6)
+    if values.shape[1] > 1:
+        axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.18, lw=0)
+
+
+def development(run: Run) -> Figure:
+    """Density and accuracy over developmental time."""
+    records = run.history
+    x = np.array([r["time"] for r in records])
+    unit, scale = ("s", 1.0) if x[-1] < 600 else ("min", 60.0) if x[-1] < 36000 else ("h", 3600.0)
+    x = x / scale
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for key, colour, label in (("density", LOCAL, "alive"), ("active", RIVALS[3], "active"), ("effective_density", RIVALS[2], "active, on a path")):
+        _band(left, x, np.array([r[key] for r in records]), colour, label)
+    left.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses")
+    left.legend(frameon=False)
+    shown = [r for r in records if "accuracy" in r]
+    if shown:
+        values = 100 * np.array([r["accuracy"] for r in shown])
+        _band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
+    split = run.about["evaluated_on"]
+    for row, colour in zip(run.table, [LOCAL, *RIVALS], strict=False):
+        right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls="--", lw=1, label=f"{row['method']}, {split}")
+    n = run.circuit.replicates
+    right.set(xlabel=f"developmental time ({unit})", ylabel="accuracy (%)", title=f"Accuracy (n = {n} replicates, band: range)")
+    right.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def survivors(run: Run) -> Figure:
+    """Survivors by layer, for every method."""
+    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    names = [p[0] for p in run.circuit.projections]
+    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(circuits)
+    for m, (method, circuit) in enumerate(circuits.items()):
+        share = np.array([circuit.mask[n].sum((1, 2)) / circuit.born[n].sum((1, 2)) for n in names])
+        spread = np.abs(np.stack([share.min(1), share.max(1)]) - share.mean(1))
+        place = np.arange(len(names)) + (m - (len(circuits) - 1) / 2) * width
+        axes.bar(place, share.mean(1), width * 0.92, yerr=spread, color=[LOCAL, *RIVALS][m % 7], label=method, error_kw={"lw": 0.8})
+    births = [int(run.circuit.born[n][0].sum()) for n in names]
+    axes.set_xticks(range(len(names)), [f"{n}\n{b:,} born" for n, b in zip(names, births, strict=True)])
+    axes.set(ylabel="survivors / born", title=f"Survivors by projection (n = {run.circuit.replicates}, bars: range)")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _degrees(axes: Axes, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], random: npt.NDArray[np.int64] | None) -> None:
+    top = max(int(after.max()), 1)
+    bins = np.linspace(-0.5, top + 0.5, min(top + 2, 40))
+    axes.hist(after.ravel(), bins, color=LOCAL, alpha=0.75, label="survivor")
+    if random is not None:
+        axes.hist(random.ravel(), bins, histtype="step", color="0.35", lw=1.1, label="same count, random")
+    low, high = int(before.min()), int(before.max())
+    axes.plot([], [], " ", label=f"at birth: {low}" if low == high else f"at birth: {low} to {high}")
+    axes.legend(frameon=False, fontsize=7)
+
+
+def degrees(run: Run) -> Figure:
+    """In- and out-degree of every projection, before and after."""
+    circuit = run.circuit
+    figure = Figure(figsize=(7.2, 2.1 * len(circuit.projections)), layout="constrained")
+    grid = figure.subplots(len(circuit.projections), 2, squeeze=False)
+    chance = np.random.default_rng(0)
+    for row, (name, pre, post) in zip(grid, circuit.projections, strict=True):
+        mask, born = circuit.mask[name], circuit.born[name]
+        random = (chance.random(mask.shape) < mask.mean()) & born
+        for axes, axis, neuron, what in ((row[0], 2, pre, "out"), (row[1], 1, post, "in")):
+            _degrees(axes, born.sum(axis), mask.sum(axis), random.sum(axis))
+            axes.set(xlabel=f"{what}-degree of {neuron} in {name}", ylabel="neurons")
+    figure.suptitle(f"Degrees before and after (all {circuit.replicates} replicates)")
+    return figure
+
+
+def receptive_fields(run: Run) -> Figure:
+    """Surviving first-layer weights of the neurons whose synapses still reach the readout most."""
+    circuit: Circuit = run.circuit
+    name, _, post = circuit.projections[0]
+    height, width = run.about["image_side"]
+    fields = (circuit.weight[name] * circuit.mask[name])[0].T.reshape(-1, height, width)
+    leaving = [p for p in circuit.projections if p[1] == post]
+    strength = sum(np.abs(circuit.weight[n] * circuit.mask[n])[0].sum(1) for n, _, _ in leaving)
+    order = np.argsort(-np.asarray(strength), kind="stable")[:24]
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    limit = float(np.abs(fields).max()) or 1.0
+    for axes, neuron in zip(figure.subplots(3, 8).ravel(), order, strict=False):
+        axes.imshow(fields[neuron], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.set_title(f"{neuron}", fontsize=6, pad=1)
+        axes.set(xticks=[], yticks=[])
+    figure.suptitle(f"Surviving inputs of {len(order)} {post} neurons with the strongest outputs (red +, blue -, white none; replicate 0)", fontsize=8)
+    return figure
+
+
+FIGURE_MAKERS: dict[str, Callable[[Run], Figure]] = {
+    "development": development,
+    "survivors": survivors,
+    "degrees": degrees,
+    "receptive-fields": receptive_fields,
+}
+
+
+def make_figures(run: Run) -> dict[str, Figure]:
+    """Return every figure of a finished run, by name."""
+    return {name: make(run) for name, make in FIGURE_MAKERS.items()}
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as SVG text, the same for the same figure."""
+    import io
+
+    buffer = io.StringIO()
+    metadata: dict[str, Any] = {"Date": None}
+    figure.savefig(buffer, format="svg", metadata=metadata)
+    return buffer.getvalue()

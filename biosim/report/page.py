@@ -1,0 +1,106 @@
+"""One self-contained HTML page a run: no network, no script."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biosim.report.figures import make_figures, svg
+from biosim.store import FIGURES, REPORT, Run, write_atomic
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}
+h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem;border-bottom:1px solid #dde3ea}
+table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.25rem .8rem .25rem 0;text-align:left;font-variant-numeric:tabular-nums}
+th{font-weight:600;color:#56657a}code,pre{background:#f3f5f8;border-radius:4px}pre{padding:.6rem .8rem;overflow-x:auto}
+.pass{color:#2a7d4f;font-weight:600}.fail{color:#c0392b;font-weight:600}.quiet{color:#56657a}svg{max-width:100%;height:auto}
+"""
+
+
+def percent(values: list[float]) -> str:
+    """Return mean and standard deviation over replicates, in percent."""
+    mean, deviation = 100 * float(np.mean(values)), 100 * float(np.std(values))
+    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {deviation:.1f}"
+
+
+def table_rows(run: Run) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of the run's table, as text."""
+    head = ["method", "locality", "regime", "density %", "effective %", f"{run.about['evaluated_on']} accuracy %", "seconds"]
+    rows = [
+        [r["method"], r["locality"], r["regime"], percent(r["density"]), percent(r["effective_density"]), percent(r["accuracy"]), f"{r['seconds']:.0f}"]
+        for r in run.table
+    ]
+    return head, rows
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    cells = lambda tag, row: "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)  # noqa: E731
+    return f"<table><tr>{cells('th', head)}</tr>" + "".join(f"<tr>{cells('td', r)}</tr>" for r in rows) + "</table>"
+
+
+def _checks(checks: list[dict[str, Any]]) -> str:
+    if not checks:
+        return "<p class=quiet>The scenario declares none.</p>"
+    rows = ""
+    for c in checks:
+        word = "pass" if c["passed"] else "fail"
+        rows += (
+            f"<tr><td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
+            f"<td>{c['value']:.4g} against {c['bound']:.4g}</td><td>{100 * c['holds_in']:.0f} % of replicates</td></tr>"
+        )
+    return f"<table>{rows}</table>"
+
+
+def _overlap(comparisons: dict[str, Any]) -> str:
+    rows = []
+    for rival, found in comparisons.items():
+        for projection, o in found["overlap"].items():
+            means = [float(np.mean(o[key])) for key in ("jaccard", "chance", "deviation", "kappa")]
+            rows.append([rival, projection, *(f"{m:.3f}" for m in means[:2]), f"{means[2]:.4f}", f"{means[3]:.3f}", percent(found["agreement"])])
+    head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
+    return _table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
+    lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
+    for section in ("traces", "coincidences", "synapse", "survivors"):
+        lines += [f"{section}: {line}" for line in rule[section]]
+    lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
+    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
+
+
+def write_report(run: Run) -> Path:
+    """Write ``figures/*.svg`` and ``report.html``; return the page's path."""
+    drawings = {name: svg(figure) for name, figure in make_figures(run).items()}
+    folder = run.folder / FIGURES
+    folder.mkdir(exist_ok=True)
+    for name, text in drawings.items():
+        write_atomic(folder / f"{name}.svg", text.encode())
+    about, scenario = run.about, run.about["scenario"]
+    results = about["results"]
+    inline = "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
+    seeds = f"seeds {about['seeds'][0]} to {about['seeds'][-1]}" if len(about["seeds"]) > 1 else f"seed {about['seeds'][0]}"
+    signals = "; ".join(about["signals"]) or "none"
+    body = f"""<h1>{html.escape(run.name)}</h1>
+<p>{html.escape(scenario['question'])}</p>
+<p class=quiet>Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>; {len(about['seeds'])} replicates, {seeds};
+data {html.escape(about['data_source'])}; run {about['id']}, biosim {about['versions']['biosim']}, {results['seconds']:.0f} s on {about['device']}.</p>
+<h2>Methods</h2>{_table(*table_rows(run))}
+<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Density counts synapses left, effective density those on a path
+from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
+then: {percent(results['final_cut'])} % of births.</p>
+<h2>Checks</h2>{_checks(results['checks'])}
+<h2>Development</h2>{inline}
+<h2>The same circuit?</h2>{_overlap(results['comparisons'])}
+<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
+Overlap of edges alone says little: two searches by the same method differ as much.</p>
+<h2>The rule</h2>{_rule(about['rule'])}
+<p class=quiet>Computed by drive and substrate, not by the rule: {html.escape(signals)}.</p>"""
+    page = f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(run.name)}: biosim</title><style>{_STYLE}</style>{body}</html>\n"
+    path = run.folder / REPORT
+    write_atomic(path, page.encode())
+    return path

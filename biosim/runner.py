@@ -1,0 +1,304 @@
+"""From a scenario to a finished run directory."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from biosim.circuit import Circuit
+from biosim.compare import accuracy, agreement, overlap
+from biosim.develop import Development, develop
+from biosim.drives import ImageDrive, Images, load_images
+from biosim.equations import parse_time
+from biosim.errors import BiosimError, InputError
+from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
+from biosim.recorder import Recorder
+from biosim.scenario import Scenario
+from biosim.schedule import Schedule
+from biosim.scorers import load_scorer, prune
+from biosim.store import RUN, Run, RunWriter
+from biosim.synapses import Network
+from biosim.teaching import Feedback
+
+Progress = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario with its data loaded and its network shape checked; nothing has been written yet."""
+
+    scenario: Scenario
+    images: Images
+    drive: ImageDrive
+    device: torch.device
+
+    def births(self) -> Network:
+        """Build the network as born; the same births every time."""
+        s = self.scenario
+        network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
+        return network.to(self.device)
+
+
+def prepare(scenario: Scenario, device: str = "cpu") -> Prepared:
+    """Load a scenario's data and try its model.
+
+    Raises
+    ------
+    BiosimError
+        Naming the file, line and key of what is wrong.
+    """
+    if device not in ("cpu", "cuda"):
+        raise BiosimError(f"--device {device}: there are cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
+    spec = scenario.spec.drive
+    try:
+        images = load_images(spec.dataset, train_size=spec.train_size, validation=spec.validation)
+    except InputError as error:
+        raise scenario.error(error.under("drive") if error.key else InputError(error.message, ("drive", "dataset"))) from None
+    try:
+        drive = ImageDrive(images, spec.batch, spec.epochs, parse_time(spec.presentation).value)
+    except InputError as error:
+        raise scenario.error(error.under("drive")) from None
+    prepared = Prepared(scenario, images, drive, torch.device(device))
+    try:
+        one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
+    except InputError as error:
+        raise scenario.error(error.under("model")) from None
+    if not isinstance(one, Network):
+        raise scenario.error(InputError(f"build() returned {type(one).__name__}, not a Network", ("model", "name")))
+    return prepared
+
+
+def run(
+    scenario: Scenario, out: Path | None = None, *, device: str = "cpu", force: bool = False, progress: Progress | None = None
+) -> tuple[Run, bool]:
+    """Run a scenario into a run directory.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    out : Path, optional
+        The run directory; ``runs/NAME-ID`` when left out.
+    device : {"cpu", "cuda"}
+    force : bool
+        Run again even when the directory holds the finished run.
+    progress : callable, optional
+        Called with (stage, step, steps, numbers).
+
+    Returns
+    -------
+    run : Run
+    fresh : bool
+        False when the finished run was there already and was left alone.
+    """
+    folder = out if out is not None else Path("runs") / f"{scenario.spec.name}-{scenario.id}"
+    found = _existing(folder, scenario, force)
+    if found is not None:
+        return found, False
+    prepared = prepare(scenario, device)
+    began = time.perf_counter()
+    writer = RunWriter(folder, _about(prepared))
+    try:
+        results = _execute(prepared, writer, progress)
+        results["seconds"] = time.perf_counter() - began
+        writer.status("done", results=results)
+    except BaseException as error:
+        kind = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
+        writer.status(kind, reason=f"{type(error).__name__}: {error}")
+        raise
+    finished = Run(folder)
+    from biosim.report import write_report
+
+    write_report(finished)
+    return finished, True
+
+
+def _existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise BiosimError(f"{folder} is a file; name a folder with --out")
+    if not (folder / RUN).exists():
+        if any(folder.iterdir()):
+            raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
+        return None
+    run = Run(folder)
+    if run.about.get("id") != scenario.id:
+        raise BiosimError(f"{folder} holds another run ({run.about.get('id')}); name another folder with --out")
+    if run.about.get("status") == "done" and not force:
+        return run
+    shutil.rmtree(folder)  # the same run, unfinished: its id says that nothing else can be in it
+    return None
+
+
+def _about(prepared: Prepared) -> dict[str, Any]:
+    s = prepared.scenario
+    versions = {"biosim": s.resolved["version"], "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "id": s.id,
+        "scenario": s.resolved["scenario"],
+        "rule": s.resolved["rule"],
+        "model_source_sha256": s.resolved["model_source"],
+        "locality": s.level.name,
+        "seeds": list(s.seeds),
+        "births_seeds": list(s.birth_seeds),
+        "versions": versions,
+        "device": str(prepared.device),
+        "data_sha256": prepared.images.digest,
+        "data_source": prepared.images.source,
+        "evaluated_on": prepared.images.evaluated_on,
+        "image_side": list(prepared.images.side),
+        "signals": _signals(s),
+    }
+
+
+def _signals(scenario: Scenario) -> list[str]:
+    """Say what drive and substrate compute that is not the rule's: reports list it."""
+    found = []
+    if "teach_post" in scenario.rule.names:
+        found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
+    if "reward" in scenario.rule.names:
+        found.append("reward: 1 where the readout's class is right, else 0")
+    return found
+
+
+def _homeostasis(prepared: Prepared) -> list[Homeostasis]:
+    duration = prepared.drive.clock.duration
+    made: list[Homeostasis] = []
+    for index, spec in enumerate(prepared.scenario.spec.homeostasis):
+        if spec.kind == "in-degree":
+            made.append(InDegree())
+        elif spec.kind == "incoming-resource":
+            made.append(IncomingResource())
+        else:
+            try:
+                tau = parse_time(spec.tau).resolve(duration)
+            except InputError as error:
+                raise prepared.scenario.error(InputError(error.message, ("homeostasis", index, "tau"))) from None
+            made.append(SynapticScaling(spec.target, tau))
+    return made
+
+
+def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    scenario, images = prepared.scenario, prepared.images
+    began = time.perf_counter()
+    development = _develop(prepared, writer, progress)
+    rows = [_row(scenario.rule.name, development.circuit, images, time.perf_counter() - began)]
+    writer.circuit(development.circuit)
+    circuits: dict[str, Circuit] = {}
+    for name, options in scenario.rivals.items():
+        began = time.perf_counter()
+        circuits[name] = _rival(prepared, name, options, development.circuit, progress)
+        rows.append(_row(name, circuits[name], images, time.perf_counter() - began))
+        writer.circuit(circuits[name], name)
+    deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
+    writer.results(development.history.records, deaths, rows)
+    return _results(scenario, development, circuits, rows, images)
+
+
+def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -> Development:
+    scenario = prepared.scenario
+    network = prepared.births()
+    feedback = None
+    if scenario.feedback is not None:
+        feedback = Feedback(network, scenario.feedback, scenario.seeds)  # type: ignore[arg-type]
+    recorder = Recorder(scenario.spec.moments, writer.record)
+    report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
+    return develop(
+        network,
+        prepared.drive,
+        scenario.rule,
+        schedule=Schedule(**scenario.spec.schedule.model_dump()),
+        homeostasis=_homeostasis(prepared),
+        feedback=feedback,
+        seeds=scenario.seeds,
+        recorder=recorder,
+        progress=report,
+    )
+
+
+def _rival(prepared: Prepared, name: str, options: dict[str, Any], local: Circuit, progress: Progress | None) -> Circuit:
+    """Prune the same births to the density the local rule reached (the mean over its replicates)."""
+    density = float(np.mean(local.density()))
+    target = prepared.scenario.spec.schedule.density
+    if abs(density - target) < 1e-6:  # an exact count, up to the rounding of a quotient
+        density = target
+    report = None if progress is None else (lambda step, steps, numbers: progress(name, step, steps, numbers))
+    scorer = load_scorer(name, options)
+    return prune(name, scorer, prepared.births(), prepared.drive, density, prepared.scenario.seeds, report)
+
+
+def _row(method: str, circuit: Circuit, images: Images, seconds: float) -> dict[str, Any]:
+    density = circuit.density()
+    return {
+        "method": method,
+        "locality": circuit.provenance["locality"],
+        "regime": "frozen",
+        "target_density": float(np.mean(density)),
+        "density": density.tolist(),
+        "synapses": [int(x) for x in sum(m.sum((1, 2)) for m in circuit.mask.values())],  # type: ignore[union-attr]
+        "effective_density": circuit.effective_density().tolist(),
+        "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
+        "seconds": seconds,
+    }
+
+
+def _results(
+    scenario: Scenario, development: Development, rivals: Mapping[str, Circuit], rows: list[dict[str, Any]], images: Images
+) -> dict[str, Any]:
+    metrics: dict[str, npt.NDArray[np.float64]] = {"circuit.final_cut": development.final_cut}
+    for source, row in zip(["circuit", *(f"rivals.{n}" for n in rivals)], rows, strict=True):
+        for metric in ("accuracy", "density", "effective_density"):
+            metrics[f"{source}.{metric}"] = np.array(row[metric])
+    return {
+        "table": [r | {"target_density": scenario.spec.schedule.density} if i == 0 else r for i, r in enumerate(rows)],
+        "final_cut": development.final_cut.tolist(),
+        "comparisons": _comparisons(development.circuit, rivals, images),
+        "checks": [check.result(metrics) for check in scenario.checks],
+    }
+
+
+def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) -> dict[str, Any]:
+    own = local.predict(images.test)
+    found: dict[str, Any] = {}
+    for name, circuit in rivals.items():
+        layers = {}
+        for projection, o in overlap(local, circuit).items():
+            values = {"jaccard": o.jaccard, "chance": o.chance, "deviation": o.deviation, "kappa": o.kappa}
+            layers[projection] = {k: np.nan_to_num(v).tolist() for k, v in values.items()}
+        found[name] = {"agreement": agreement(own, circuit.predict(images.test)).tolist(), "overlap": layers}
+    return found
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return the object that ``biosim run --json`` prints."""
+    table, results = run.table, run.about["results"]
+    entry = lambda row: {  # noqa: E731
+        "density": row["density"],
+        "effective_density": row["effective_density"],
+        "metrics": {"accuracy": row["accuracy"]},
+    }
+    return {
+        "run": str(run.folder),
+        "scenario": run.name,
+        "locality": run.about["locality"],
+        "seconds": results["seconds"],
+        "circuit": entry(table[0]) | {"final_cut": results["final_cut"]},
+        "rivals": {row["method"]: entry(row) for row in table[1:]},
+        "table": table,
+        "comparisons": results["comparisons"],
+        "checks": results["checks"],
+    }
+
+

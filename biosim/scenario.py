@@ -1,0 +1,394 @@
+"""What a scenario file may say, and how one becomes the parts of a run.
+
+Reading reports every error at once as ``file:line: key: what is wrong``. Nothing is written before a
+scenario has been read, its data loaded and its network built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from biosim.checks import Check, known_metrics, parse_check
+from biosim.equations import Level, Rule, check_rule, parse_time
+from biosim.equations.rule import SECTIONS
+from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
+from biosim.schedule import Schedule, ScheduleKind
+from biosim.yamlfile import Document, plain, read_yaml
+
+TimeText = str
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
+
+
+class ModelSpec(BaseModel):
+    """``model:`` a file of ``models/`` and the arguments of its ``build``."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    name: str = Field(description="name of a file in models/, or a path ending in .py")
+
+
+class DriveSpec(_Strict):
+    """``drive:`` what the network is shown."""
+
+    kind: Literal["images"] = Field("images", description="labelled images in shuffled batches")
+    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, or a folder of IDX files")
+    batch: int = Field(128, ge=1, description="samples a step")
+    epochs: int = Field(30, ge=1, description="passes over the training images")
+    presentation: TimeText = Field("50 ms", description="how long one image is shown")
+    train_size: int | None = Field(None, ge=1, description="use a fixed subset of this many training images")
+    validation: float = Field(0.0, ge=0, lt=1, description="hold out this share of the training images and evaluate on it")
+
+
+class ScheduleSpec(_Strict):
+    """``schedule:`` when synapses may die, and how many."""
+
+    kind: ScheduleKind = "decreasing-rate"
+    density: float = Field(0.2, gt=0, le=1, description="share of birth synapses left at the end")
+    opens: float = Field(Schedule.opens, ge=0, le=1)
+    closes: float = Field(Schedule.closes, ge=0, le=1)
+    active_at_most: float = Field(Schedule.active_at_most, gt=0, le=1)
+
+
+class HomeostasisSpec(_Strict):
+    """``homeostasis:`` what neurons do to their own gain."""
+
+    kind: Literal["in-degree", "incoming-resource", "synaptic-scaling"]
+    target: float = Field(0.5, gt=0, description="synaptic-scaling: mean activity aimed at")
+    tau: TimeText = Field("10 % dev", description="synaptic-scaling: time constant")
+
+
+class RivalSpec(BaseModel):
+    """``rivals:`` a scorer with options."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    name: str
+
+
+class CheckSpec(_Strict):
+    """``checks:`` an inequality that must hold in at least 80 % of the replicates."""
+
+    name: str
+    value: str
+    needs: str
+
+
+class ScenarioSpec(_Strict):
+    """A scenario file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
+    question: str = ""
+    source: str = ""
+    headline: str = ""
+    model: ModelSpec
+    drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
+    rule: str | dict[str, Any]
+    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
+    homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
+    rivals: list[str | RivalSpec] = Field(default_factory=list)
+    replicates: int = Field(5, ge=1, le=10_000)
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="search seed of replicate 0; replicate k uses seed + k")
+    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
+    moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
+    checks: list[CheckSpec] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario read and checked.
+
+    Attributes
+    ----------
+    spec : ScenarioSpec
+    rule : Rule
+        With the scenario's parameters.
+    feedback : str or None
+    level : Level
+    checks : tuple of Check
+    build : callable
+        The model's ``build``.
+    model_arguments : dict
+    resolved : dict
+        Everything above as plain data: what the run's id is the hash of.
+    document : Document
+    overrides : dict
+        ``--set`` texts by key.
+    """
+
+    spec: ScenarioSpec
+    rule: Rule
+    feedback: str | None
+    level: Level
+    checks: tuple[Check, ...]
+    build: Any
+    model_arguments: dict[str, Any]
+    resolved: dict[str, Any]
+    document: Document
+    overrides: Mapping[Key, str]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Search seed of each replicate."""
+        return tuple(self.spec.seed + k for k in range(self.spec.replicates))
+
+    @property
+    def birth_seeds(self) -> tuple[int, ...]:
+        """Births seed of each replicate."""
+        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
+        return tuple(first + k for k in range(self.spec.replicates))
+
+    @property
+    def rivals(self) -> dict[str, dict[str, Any]]:
+        """Options of each rival, by name."""
+        specs = [RivalSpec(name=r) if isinstance(r, str) else r for r in self.spec.rivals]
+        return {s.name: dict(s.model_extra or {}) for s in specs}
+
+    @property
+    def id(self) -> str:
+        """Ten hexadecimal digits: hash of the resolved scenario, biosim's version and the files used."""
+        text = json.dumps(self.resolved, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def error(self, error: InputError) -> BiosimError:
+        """Return an error that says where in the scenario its key stands."""
+        return BiosimError(_locate(self.document, self.overrides, error))
+
+
+def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file, apply ``key=value`` settings, and check all that needs no data.
+
+    Raises
+    ------
+    BiosimError
+        With one line for every error found.
+    """
+    document = read_yaml(path)
+    overrides = _apply(document, settings)
+    errors: list[InputError] = []
+    spec = _validate(document, errors)
+    if spec is None:
+        raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
+    rule, feedback, level = _rule(spec, document, errors)
+    _collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    _collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
+    build, arguments, source = _model(spec, errors)
+    _rivals(spec, errors)
+    rival_names = [r if isinstance(r, str) else r.name for r in spec.rivals]
+    checks = []
+    for index, c in enumerate(spec.checks):
+        known = known_metrics(rival_names)
+        checks.append(_collect(errors, ("checks", index), lambda c=c, known=known: parse_check(c.name, c.value, c.needs, known)))
+    if errors or rule is None:
+        raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
+    resolved = {"scenario": spec.model_dump(), "rule": _rule_data(rule, feedback), "model_source": source, "version": _version()}
+    return Scenario(
+        spec, rule, feedback, level, tuple(c for c in checks if c), build, arguments, resolved, document, overrides
+    )
+
+
+def _version() -> str:
+    from biosim import __version__
+
+    return __version__
+
+
+def _locate(document: Document, overrides: Mapping[Key, str], error: InputError) -> str:
+    for key, text in overrides.items():
+        if error.key[: len(key)] == key:
+            return f"--set {text}: {dotted(error.key)}: {error.message}"
+    return f"{document.locate(error.key)}: {error.message}"
+
+
+def _collect(errors: list[InputError], prefix: Key, make: Any) -> Any:
+    """Call ``make``; on an error file it under ``prefix`` and return None."""
+    try:
+        return make()
+    except InputError as error:
+        errors.append(error.under(*prefix))
+        return None
+
+
+# -- --set ----------------------------------------------------------------------------------------
+def _apply(document: Document, settings: Sequence[str]) -> dict[Key, str]:
+    """Apply ``a.b=value`` settings to the document's data; values are YAML."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    applied: dict[Key, str] = {}
+    for text in settings:
+        path, equals, raw = text.partition("=")
+        if not equals or not path.strip():
+            raise BiosimError(f"--set {text}: expected key=value, such as rule.rate=2000")
+        parts: list[str | int] = [int(p) if p.isdigit() else p for p in path.strip().split(".")]
+        try:
+            value = plain(YAML(typ="rt").load(raw)) if raw.strip() else ""
+        except YAMLError:
+            value = raw
+        _put(document.data, parts, value, text)
+        applied[tuple(parts)] = text
+    return applied
+
+
+def _put(node: Any, parts: list[str | int], value: Any, text: str) -> None:
+    for depth, part in enumerate(parts[:-1]):
+        if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in ("rule", "model"):
+            node[str(part)] = {"name": node[str(part)]}
+        if isinstance(node, dict):
+            node = node.setdefault(str(part), {})
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            raise BiosimError(f"--set {text}: there is no '{dotted(tuple(parts[: depth + 1]))}' to set")
+    last = parts[-1]
+    if isinstance(node, list) and isinstance(last, int) and last < len(node):
+        node[last] = value
+    elif isinstance(node, dict):
+        node[str(last)] = value
+    else:
+        raise BiosimError(f"--set {text}: there is no '{dotted(tuple(parts))}' to set")
+
+
+# -- the pieces -----------------------------------------------------------------------------------
+def _validate(document: Document, errors: list[InputError]) -> ScenarioSpec | None:
+    try:
+        return ScenarioSpec.model_validate(document.data)
+    except ValidationError as failure:
+        for e in failure.errors():
+            key = _real_key(e["loc"], document.data)
+            if e["type"] == "extra_forbidden":
+                known = _known_keys(key[:-1])
+                message = f"unknown key{did_you_mean(str(key[-1]), known)}; keys here: {', '.join(known)}"
+            elif e["type"] == "missing":
+                message = "is missing"
+            else:
+                message = f"{e['msg'][0].lower()}{e['msg'][1:]}, not {e['input']!r}"
+            error = InputError(message, key)
+            if all(known_error.key != error.key for known_error in errors):
+                errors.append(error)
+        return None
+
+
+def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
+    """Drop from pydantic's location the tags of unions, which no file contains."""
+    key: list[str | int] = []
+    node = data
+    for place, part in enumerate(loc):
+        inside = isinstance(node, dict) and part in node or (isinstance(node, list) and isinstance(part, int) and part < len(node))
+        if inside:
+            node = node[part]  # type: ignore[index]
+            key.append(part)
+        elif place == len(loc) - 1 and isinstance(node, dict) and "[" not in str(part) and not str(part).endswith("Spec"):
+            key.append(part)
+    return tuple(key)
+
+
+def _known_keys(key: Key) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec,
+    }  # fmt: skip
+    return list((sections.get(str(key[0]), ScenarioSpec) if key else ScenarioSpec).model_fields)
+
+
+def _rule(spec: ScenarioSpec, document: Document, errors: list[InputError]) -> tuple[Rule | None, str | None, Level]:
+    from biosim.rules import load_rule
+    from biosim.teaching import feedback_level
+
+    data = {"name": spec.rule} if isinstance(spec.rule, str) else dict(spec.rule)
+    rule: Rule | None
+    if any(section in data for section in SECTIONS):
+        name = str(data.get("name", spec.name))
+        rule, found = check_rule({k: v for k, v in data.items() if k != "name"}, name)
+        errors.extend(e.under("rule") for e in found)
+        changes: dict[str, Any] = {}
+    elif "name" in data:
+        where = ("rule",) if isinstance(spec.rule, dict) else ()
+        rule = _collect(errors, where or (), lambda: load_rule(str(data["name"])))
+        if rule is None and not where:
+            errors[-1] = InputError(errors[-1].message, ("rule",))
+        changes = {k: v for k, v in data.items() if k not in ("name", "feedback")}
+    else:
+        errors.append(InputError(f"needs a name, or equations in one of: {', '.join(SECTIONS)}", ("rule",)))
+        rule, changes = None, {}
+    if rule is not None and changes:
+        known = rule
+        rule = _collect(errors, ("rule",), lambda: known.with_parameters(changes))
+    feedback = data.get("feedback", rule.feedback if rule else None)
+    level = _collect(errors, ("rule",), lambda: feedback_level(feedback))
+    if rule is None or level is None:
+        return None, None, Level.synapse
+    if "teach_post" in rule.names and feedback is None:
+        errors.append(InputError("the rule reads teach_post: say which feedback carries it: random, direct or reciprocal", ("rule",)))
+    return rule, feedback if "teach_post" in rule.names else None, rule.level(level)
+
+
+def _rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:
+    """Return a rule as plain data, equations as text."""
+    data: dict[str, Any] = {"name": rule.name, "feedback": feedback}
+    data["parameters"] = {n: q.text or repr(q.value) for n, q in rule.parameters.items()}
+    data["state"] = {n: str(e) for n, e in rule.state.items()}
+    for section in ("traces", "on_spike", "coincidences", "synapse", "on_pre", "on_post", "survivors"):
+        data[section] = [str(line) for line in getattr(rule, section)]
+    return data | {name: str(d) for name, d in rule.decisions.items()}
+
+
+def _presentation(spec: ScenarioSpec) -> float:
+    quantity = parse_time(spec.drive.presentation)
+    if quantity.relative or quantity.value <= 0:
+        raise InputError(f"must be a positive time such as 50 ms, not {spec.drive.presentation!r}")
+    return quantity.value
+
+
+def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
+    """Load the model and check the scenario's arguments against the signature of its ``build``."""
+    from biosim.library import find, load_module
+
+    path = _collect(errors, ("model",), lambda: find("models", spec.model.name))
+    if path is None:
+        return None, {}, ""
+    build = getattr(load_module(path), "build", None)
+    if build is None:
+        errors.append(InputError(f"{path} has no function build(inputs, outputs, seeds, ...)", ("model", "name")))
+        return None, {}, ""
+    import typing
+
+    hints = typing.get_type_hints(build)
+    allowed = [n for n, p in inspect.signature(build).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    arguments = {}
+    for name, value in (spec.model.model_extra or {}).items():
+        if name not in allowed:
+            listing = ", ".join(allowed)
+            message = f"model '{spec.model.name}' has no argument '{name}'{did_you_mean(name, allowed)}; it has: {listing}"
+            errors.append(InputError(message, ("model", name)))
+            continue
+        try:
+            arguments[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
+        except ValidationError as failure:
+            first = failure.errors()[0]
+            errors.append(InputError(f"{first['msg'][0].lower()}{first['msg'][1:]}, not {value!r}", ("model", name)))
+    return build, arguments, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _rivals(spec: ScenarioSpec, errors: list[InputError]) -> None:
+    from biosim.scorers import load_scorer
+
+    for index, rival in enumerate(spec.rivals):
+        name, options = (rival, {}) if isinstance(rival, str) else (rival.name, dict(rival.model_extra or {}))
+        try:
+            load_scorer(name, options)
+        except InputError as error:
+            key = error.key if not isinstance(rival, str) else ()
+            errors.append(InputError(error.message, ("rivals", index, *key)))
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file."""
+    return ScenarioSpec.model_json_schema()

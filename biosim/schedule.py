@@ -1,0 +1,85 @@
+"""Schedules: when synapses may die and how many, as a pure function of developmental time.
+
+Time ``u`` runs from 0 to 1. A schedule knows nothing of the network: ``density(u)`` is the target
+share of birth synapses, and every neuron works out its own quota from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from biosim.errors import InputError
+
+ScheduleKind = Literal["constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window"]
+KINDS: tuple[ScheduleKind, ...] = ("constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Target density over development.
+
+    With s = (u - opens)/(closes - opens) clipped to [0, 1] and k the final ``density``:
+
+    ================  ============================================================================
+    constant          1 - (1-k) s, the same number of synapses at every moment
+    decreasing-rate   k + (1-k) (1-s)**3, fast first, then slower (Navlakha et al. 2015)
+    increasing-rate   1 - (1-k) s**3
+    end-only          1 until u = 1, then k
+    critical-window   1 before the window, k as soon as it opens; nothing dies after it closes
+    ================  ============================================================================
+
+    Attributes
+    ----------
+    kind : str
+    density : float
+        Share of birth synapses left at the end, in (0, 1].
+    opens, closes : float
+        The window of development in which the target moves.
+    active_at_most : float
+        Ceiling on the share that transmits while synapses compete by falling silent: a fully dense
+        random network has little to compare, so part of it is silent from the start.
+    """
+
+    kind: ScheduleKind = "decreasing-rate"
+    density: float = 0.2
+    opens: float = 0.1
+    closes: float = 0.8
+    active_at_most: float = 0.6
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"unknown schedule '{self.kind}'; there are: {', '.join(KINDS)}", ("kind",))
+        if not 0 < self.density <= 1:
+            raise InputError(f"the density left at the end must lie in (0, 1], not {self.density}", ("density",))
+        if not 0 <= self.opens < self.closes <= 1:
+            raise InputError(f"need 0 <= opens < closes <= 1, not {self.opens} and {self.closes}", ("opens",))
+        if not 0 < self.active_at_most <= 1:
+            raise InputError(f"must lie in (0, 1], not {self.active_at_most}", ("active_at_most",))
+
+    def target(self, u: float) -> float:
+        """Return the density aimed at when a fraction ``u`` of development has passed."""
+        k = self.density
+        if self.kind == "end-only":
+            return k if u >= 1 else 1.0
+        s = min(max((u - self.opens) / (self.closes - self.opens), 0.0), 1.0)
+        if self.kind == "constant":
+            return 1 - (1 - k) * s
+        if self.kind == "decreasing-rate":
+            return k + (1 - k) * (1 - s) ** 3
+        if self.kind == "increasing-rate":
+            return 1 - (1 - k) * s**3
+        return k if self.opens <= u else 1.0
+
+    def active_target(self, u: float) -> float:
+        """Return the share of birth synapses that may transmit while silence is reversible."""
+        return min(self.target(u), max(self.active_at_most, self.density))
+
+    def may_die(self, u: float) -> bool:
+        """Whether a synapse may be eliminated at ``u``."""
+        if self.kind == "end-only":
+            return u >= 1
+        if self.kind == "critical-window":
+            return self.opens <= u <= self.closes
+        return u >= self.opens or math.isclose(u, 1.0)

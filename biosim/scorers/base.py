@@ -1,0 +1,79 @@
+"""What a scorer is, where scorers are found, and how one turns births into a circuit."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from biosim.circuit import Circuit
+from biosim.drives.base import Drive
+from biosim.errors import InputError, did_you_mean
+from biosim.scorers.keep import Scope, keep
+from biosim.synapses import Network
+
+Progress = Callable[[int, int, dict[str, float]], None]
+_PRIVATE = {"base", "keep"}
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Scores every birth edge.
+
+    A scorer is a dataclass named ``Scorer`` in a module of its own; its fields are the options a
+    scenario may set, and the module's docstring says what it is and where it comes from.
+    """
+
+    scope: Scope
+
+    def score(
+        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
+    ) -> dict[str, Tensor]:
+        """Return (R, n_pre, n_post) scores by projection; must leave ``network`` untouched."""
+
+
+def scorer_names() -> list[str]:
+    """Return the names of all scorers, as scenarios write them."""
+    import biosim.scorers as package
+
+    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__) if m.name not in _PRIVATE)
+
+
+def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
+    """Build a scorer by name.
+
+    Raises
+    ------
+    InputError
+        On an unknown name or option.
+    """
+    if name not in scorer_names():
+        raise InputError(f"unknown rival '{name}'{did_you_mean(name, scorer_names())}; there are: {', '.join(scorer_names())}", ("name",))
+    module = importlib.import_module(f"biosim.scorers.{name.replace('-', '_')}")
+    allowed = list(inspect.signature(module.Scorer).parameters)
+    for key in options or {}:
+        if key not in allowed:
+            raise InputError(f"rival '{name}' has no option '{key}'{did_you_mean(key, allowed)}; it has: {', '.join(allowed)}", (key,))
+    scorer: Scorer = module.Scorer(**(options or {}))
+    return scorer
+
+
+def prune(
+    name: str, scorer: Scorer, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
+) -> Circuit:
+    """Score the births, keep the best, and return the circuit that is left (frozen regime).
+
+    Every population's summed input is scaled by ``1/sqrt(density)``, so that its size does not depend
+    on how many synapses were kept (Ramanujan et al. 2020, section 5).
+    """
+    scores = scorer.score(network, drive, density, seeds, progress)
+    masks = keep(scores, network, density, scorer.scope, seeds)
+    gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
+    gains[next(iter(gains))].fill_(1.0)
+    return Circuit.of(network, {"scorer": name, "locality": "gradient", "seeds": list(seeds)}, masks, gains)

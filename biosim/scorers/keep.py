@@ -1,0 +1,68 @@
+"""Thresholding: which synapses a density keeps, given scores. Exact counts, seeded tie-breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim.errors import InputError
+from biosim.select import compete, keep_largest
+from biosim.streams import edge_streams
+from biosim.synapses import Network
+
+Scope = Literal["neuron", "layer", "network"]
+SCOPES: tuple[Scope, ...] = ("neuron", "layer", "network")
+
+
+def keep(
+    scores: Mapping[str, Tensor], network: Network, density: float, scope: Scope, seeds: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """Keep the birth edges with the largest scores.
+
+    Parameters
+    ----------
+    scores : mapping
+        (R, n_pre, n_post) by projection.
+    network : Network
+        The births.
+    density : float
+        Share of birth edges kept, in (0, 1].
+    scope : {"neuron", "layer", "network"}
+        Edges compete within each postsynaptic neuron, each projection, or all together. In every scope
+        exactly ``round(density * born)`` are kept, by projection for the first two.
+    seeds : tuple of int
+        One a replicate; break ties.
+
+    Returns
+    -------
+    dict
+        (R, n_pre, n_post) bool by projection.
+    """
+    if not 0 < density <= 1:
+        raise InputError(f"the density kept must lie in (0, 1], not {density}", ("density",))
+    if scope not in SCOPES:
+        raise InputError(f"unknown scope '{scope}'; there are: {', '.join(SCOPES)}", ("scope",))
+    streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
+    if scope == "neuron":
+        return {
+            n: compete(s.detach(), network.projections[n].born, network.projections[n].quota(density), streams[n], "post", n)
+            for n, s in scores.items()
+        }
+    if scope == "layer":
+        return {n: _largest([s], [network.projections[n].born], density, streams[n])[0] for n, s in scores.items()}
+    masks = _largest(list(scores.values()), [network.projections[n].born for n in scores], density, edge_streams(seeds, "keep"))
+    return dict(zip(scores, masks, strict=True))
+
+
+def _largest(scores: list[Tensor], born: list[Tensor], density: float, streams: npt.NDArray[np.uint32]) -> list[Tensor]:
+    flat = torch.cat([s.detach().flatten(1) for s in scores], 1)
+    candidate = torch.cat([b.flatten(1) for b in born], 1)
+    count = torch.floor(candidate.sum(1).to(torch.float64) * density + 0.5).to(torch.int64)
+    kept = keep_largest(flat, candidate, count, streams)
+    parts = kept.split([s[0].numel() for s in scores], 1)
+    return [part.view(s.shape) for part, s in zip(parts, scores, strict=True)]

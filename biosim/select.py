@@ -1,0 +1,282 @@
+"""Exact competition: keep the k best synapses of every neuron, or of a whole projection.
+
+Both the local rules (a competition within one neuron) and ``scorers.keep`` (layer and network
+scope) stand on these kernels, so "exactly k, ties broken by a seeded hash" is written once.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim.errors import NumericalError
+from biosim.streams import edge_uniform, hash32
+
+COLUMNS = 16  # one cache line of float32: columns are copied in blocks of this width
+
+
+@numba.njit(cache=True, inline="always")
+def _partition_step(values: npt.NDArray[np.float32], low: int, high: int) -> tuple[int, int]:
+    """Hoare partition of ``values[low:high+1]`` around a median of three."""
+    middle = (low + high) >> 1
+    a, b, c = values[low], values[middle], values[high]
+    pivot = max(min(a, b), min(max(a, b), c))
+    i, j = low, high
+    while i <= j:
+        while values[i] < pivot:
+            i += 1
+        while values[j] > pivot:
+            j -= 1
+        if i <= j:
+            values[i], values[j] = values[j], values[i]
+            i += 1
+            j -= 1
+    return j, i
+
+
+@numba.njit(cache=True)
+def kth_smallest(values: npt.NDArray[np.float32], n: int, k: int) -> float:
+    """Return element ``k`` (from 0) of the sorted ``values[:n]``; reorders ``values`` in place."""
+    low, high = 0, n - 1
+    while low < high:
+        j, i = _partition_step(values, low, high)
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return values[k]
+
+
+@numba.njit(cache=True, fastmath={"nnan", "nsz"})
+def _range(values: npt.NDArray[np.float32], n: int) -> tuple[float, float]:
+    low = high = values[0]
+    for i in range(n):
+        low = min(low, values[i])
+        high = max(high, values[i])
+    return low, high
+
+
+@numba.njit(cache=True)
+def kth_largest(values: npt.NDArray[np.float32], n: int, k: int, window: npt.NDArray[np.float32]) -> float:
+    """Return the ``k``-th largest (from 1) of ``values[:n]`` exactly, by counting bisection.
+
+    Every count is a straight pass that vectorises, so ten of them cost less than one quickselect,
+    whose branches no processor can foresee. Bisection stops once the few values left fit in
+    ``window`` and are selected there; heavy ties or tails fall back to quickselect on a copy.
+    """
+    low, high = _range(values, n)
+    if low == high:
+        return low
+    above, inside = 0, n  # values > high; values in [low, high]
+    for _ in range(24):
+        if inside <= 32:
+            break
+        middle = np.float32(np.float32(0.5) * low + np.float32(0.5) * high)
+        if not (low < middle < high):
+            break
+        larger = 0
+        for i in range(n):
+            larger += values[i] > middle
+        if larger >= k:
+            inside = larger - above
+            low = middle  # the k-th largest lies strictly above: (middle, high]
+        else:
+            inside -= larger - above
+            above = larger
+            high = middle
+    size = 0
+    for i in range(n):
+        if low <= values[i] <= high:
+            window[size] = values[i]
+            size += 1
+    return kth_smallest(window, size, size - (k - above))
+
+
+@numba.njit(cache=True)
+def _break_ties(keep, tied, n, need, stream, offset, stride):  # type: ignore[no-untyped-def]
+    """Among ``tied[:n]`` (positions in ``keep``) set ``need`` true, by the smallest hash of the edge."""
+    order = np.empty(n, np.uint64)
+    for q in range(n):
+        edge = np.uint64(offset + tied[q] * stride)
+        order[q] = (np.uint64(hash32(stream, np.uint32(0), edge)) << np.uint64(32)) | np.uint64(q)
+    order.sort()
+    for q in range(need):
+        keep[tied[order[q] & np.uint64(0xFFFFFFFF)]] = 1
+
+
+@numba.njit(cache=True)
+def keep_best(scores, candidate, k, stream, offset, stride, scratch, window, keep):  # type: ignore[no-untyped-def]
+    """Mark in ``keep`` exactly ``min(k, candidates)`` of the candidates, those with the largest scores.
+
+    ``offset + i * stride`` is the birth edge of entry i, whose hash breaks ties. Returns -1 on NaN.
+    """
+    size = scores.size
+    n = nans = 0
+    for i in range(size):
+        n += candidate[i]
+    for i in range(size):
+        nans += candidate[i] & (scores[i] != scores[i])
+    if nans > 0:
+        return -1
+    if k >= n or k <= 0:
+        for i in range(size):
+            keep[i] = candidate[i] if k > 0 else 0
+        return min(n, max(k, 0))
+    if n == size:
+        threshold = kth_largest(scores, n, k, window)
+    else:
+        n = 0
+        for i in range(size):
+            scratch[n] = scores[i]
+            n += candidate[i]
+        threshold = kth_largest(scratch, n, k, window)
+    above = ties = 0
+    for i in range(size):
+        keep[i] = candidate[i] & (scores[i] >= threshold)
+    for i in range(size):
+        above += candidate[i] & (scores[i] > threshold)
+    for i in range(size):
+        ties += keep[i]
+    ties -= above
+    if above + ties == k:
+        return k
+    need = k - above
+    tied = np.empty(ties, np.int64)
+    q = 0
+    for i in range(size):
+        if keep[i] and scores[i] == threshold:
+            keep[i] = 0
+            tied[q] = i
+            q += 1
+    _break_ties(keep, tied, ties, need, stream, offset, stride)
+    return k
+
+
+@numba.njit(cache=True, parallel=True)
+def _compete_columns(scores, candidate, quota, streams, keep):  # type: ignore[no-untyped-def]
+    """Keep ``quota[r, j]`` of column j; truth as bytes. Returns the number of columns that held a NaN."""
+    replicates, n_pre, n_post = scores.shape
+    blocks = (n_post + COLUMNS - 1) // COLUMNS
+    bad = np.zeros(replicates * blocks, np.int64)
+    for task in numba.prange(replicates * blocks):
+        r = task // blocks
+        first = (task % blocks) * COLUMNS
+        width = min(COLUMNS, n_post - first)
+        value = np.empty((COLUMNS, n_pre), np.float32)
+        can = np.empty((COLUMNS, n_pre), np.uint8)
+        out = np.empty((COLUMNS, n_pre), np.uint8)
+        scratch = np.empty(n_pre + 1, np.float32)
+        window = np.empty(n_pre, np.float32)
+        for i in range(n_pre):
+            row, allowed = scores[r, i, first : first + width], candidate[r, i, first : first + width]
+            for c in range(width):
+                value[c, i] = row[c]
+                can[c, i] = allowed[c]
+        for c in range(width):
+            j = first + c
+            if keep_best(value[c], can[c], quota[r, j], streams[r], j, n_post, scratch, window, out[c]) < 0:
+                bad[task] += 1
+        for i in range(n_pre):
+            row_out = keep[r, i, first : first + width]
+            for c in range(width):
+                row_out[c] = out[c, i]
+    return int(bad.sum())
+
+
+@numba.njit(cache=True, parallel=True)
+def _compete_whole(scores, candidate, quota, streams, keep):  # type: ignore[no-untyped-def]
+    """Keep ``quota[r]`` of row r of (R, n) arrays; truth as bytes. Returns the number of rows with a NaN."""
+    replicates, size = scores.shape
+    bad = np.zeros(replicates, np.int64)
+    for r in numba.prange(replicates):
+        scratch, window = np.empty(size + 1, np.float32), np.empty(size, np.float32)
+        if keep_best(scores[r], candidate[r], quota[r], streams[r], 0, 1, scratch, window, keep[r]) < 0:
+            bad[r] = 1
+    return int(bad.sum())
+
+
+def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, lottery: Tensor) -> Tensor:
+    """Keep along dimension 1 by two stable sorts: the accelerator's form of the kernels above."""
+    by_lottery = lottery.argsort(dim=1, stable=True)
+    by_score = by_lottery.gather(1, scores.gather(1, by_lottery).argsort(dim=1, descending=True, stable=True))
+    order = by_score.gather(1, candidate.gather(1, by_score).to(torch.uint8).argsort(dim=1, descending=True, stable=True))
+    places = torch.arange(scores.shape[1], device=scores.device).view(1, -1, *[1] * (scores.dim() - 2))
+    rank = torch.empty_like(order).scatter_(1, order, places.expand_as(order))
+    return candidate & (rank < quota.unsqueeze(1))
+
+
+def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:
+    return np.asarray(mask.contiguous().numpy().view(np.uint8))
+
+
+def compete(
+    scores: Tensor,
+    candidate: Tensor,
+    quota: Tensor,
+    streams: npt.NDArray[np.uint32],
+    within: str = "post",
+    name: str = "",
+    step: int = 0,
+) -> Tensor:
+    """Keep, within each neuron, exactly its quota of the candidates with the largest scores.
+
+    Parameters
+    ----------
+    scores : Tensor
+        (R, n_pre, n_post).
+    candidate : Tensor
+        Same shape, bool: who competes.
+    quota : Tensor
+        (R, n_post) for ``within="post"``, (R, n_pre) for ``"pre"``; a neuron with fewer candidates keeps all.
+    streams : (R,) uint32
+        Seeds of the tie-break: among equal scores those with the smallest hash of the edge stay.
+    within : {"post", "pre"}
+    name, step
+        Named in the error.
+
+    Returns
+    -------
+    Tensor
+        (R, n_pre, n_post) bool.
+
+    Raises
+    ------
+    NumericalError
+        When a candidate's score is NaN.
+    """
+    if within == "pre":
+        flipped = compete(
+            scores.transpose(1, 2).contiguous(), candidate.transpose(1, 2).contiguous(), quota, streams, "post", name, step
+        )
+        return flipped.transpose(1, 2).contiguous()
+    if scores.device.type == "cpu":
+        keep = torch.empty_like(candidate)
+        values = scores.to(torch.float32).contiguous().numpy()
+        bad = _compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
+    else:
+        bad = int((scores.isnan() & candidate).any(1).sum())
+        lottery = edge_uniform(streams, 0, (scores.shape[1], scores.shape[2]), slice(None), scores.device)
+        keep = _sorted_keep(scores, candidate, quota, lottery)
+    if bad:
+        raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
+    return keep
+
+
+def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
+    """Keep exactly ``count[r]`` of all the candidates of replicate r; (R, n) scores, ties by seeded hash."""
+    if scores.device.type == "cpu":
+        keep = torch.empty_like(candidate)
+        values = scores.detach().to(torch.float32).contiguous().numpy()
+        bad = _compete_whole(values, _bytes(candidate), count.numpy(), streams, _bytes(keep))
+    else:
+        bad = int((scores.isnan() & candidate).sum())
+        lottery = edge_uniform(streams, 0, (1, scores.shape[1]), slice(None), scores.device)[:, 0]
+        keep = _sorted_keep(scores, candidate, count, lottery)
+    if bad:
+        raise NumericalError("a score is NaN")
+    return keep

@@ -1,0 +1,42 @@
+"""What a neuron knows of its own activity: a running mean and variance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class RunningStatistics:
+    """Exponentially forgetting mean and variance of every neuron, unbiased from the first step.
+
+    Past samples weigh ``exp(-age/tau)``. The update merges the moments of a step into the past's
+    (West 1979, https://doi.org/10.1145/359146.359153), so a large mean costs no precision.
+
+    Parameters
+    ----------
+    tau : float
+        Seconds of memory.
+    """
+
+    def __init__(self, tau: float) -> None:
+        self.tau = tau
+        self.weight = 0.0
+        self.mean: dict[str, Tensor] = {}
+        self.variance: dict[str, Tensor] = {}
+
+    def update(self, activity: Mapping[str, Tensor], dt: float) -> None:
+        """Take in (R, S, size) activity of a step of ``dt`` seconds."""
+        samples = next(iter(activity.values())).shape[1]
+        past = self.weight * math.exp(-dt / self.tau)
+        self.weight = past + samples
+        for name, values in activity.items():
+            variance, mean = torch.var_mean(values, 1, correction=0)
+            if name in self.mean:
+                shift = mean - self.mean[name]
+                mean = self.mean[name] + shift * (samples / self.weight)
+                between = shift**2 * (past * samples / self.weight)
+                variance = (past * self.variance[name] + samples * variance + between) / self.weight
+            self.mean[name], self.variance[name] = mean, variance

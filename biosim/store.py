@@ -1,0 +1,241 @@
+"""The run directory: what a run leaves on disk, and how it is read back.
+
+    run.json              resolved scenario, id, seeds, versions, data hash, status, results
+    metrics.jsonl         one line a record, written as development goes on
+    circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
+    rivals/NAME.safetensors
+    results.nc            history, death steps and the table (xarray)
+    figures/*.svg, report.html
+
+No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
+that is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.circuit import Circuit
+from biosim.errors import BiosimError
+
+RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "figures", "report.html",
+)  # fmt: skip
+_SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there."""
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON, sorted and indented, atomically."""
+    text = json.dumps(data, indent=1, sort_keys=True, default=_plain, allow_nan=False)
+    write_atomic(path, text.encode() + b"\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+def circuit_bytes(circuit: Circuit) -> bytes:
+    """Return a circuit as safetensors; the same circuit gives the same bytes."""
+    from safetensors.numpy import save
+
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    for name, _, _ in circuit.projections:
+        tensors[f"{name}.mask"] = circuit.mask[name]
+        tensors[f"{name}.weight"] = circuit.weight[name]
+        tensors[f"{name}.born"] = circuit.born[name]
+    for name, _, _ in circuit.populations:
+        tensors[f"{name}.gain"] = circuit.gain[name]
+    about = {"populations": circuit.populations, "projections": circuit.projections, "provenance": dict(circuit.provenance)}
+    metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
+    return bytes(save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata))
+
+
+def read_circuit(path: Path) -> Circuit:
+    """Read a circuit written by :func:`circuit_bytes`.
+
+    Raises
+    ------
+    BiosimError
+        When the file is missing, damaged, or its tensors do not fit together.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            about = json.loads((file.metadata() or {})[_SECTION])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
+        projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
+        take = lambda suffix: {n: tensors[f"{n}.{suffix}"] for n, _, _ in projections}  # noqa: E731
+        gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
+        circuit = Circuit(populations, projections, take("mask"), take("born"), take("weight"), gain, about["provenance"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
+    sizes = {n: s for n, s, _ in populations}
+    for name, pre, post in projections:
+        shapes = {circuit.mask[name].shape, circuit.weight[name].shape, circuit.born[name].shape}
+        if len(shapes) != 1 or circuit.mask[name].shape[1:] != (sizes[pre], sizes[post]):
+            raise BiosimError(f"{path}: the tensors of projection '{name}' do not fit its populations")
+    return circuit
+
+
+class RunWriter:
+    """Writes one run directory.
+
+    Parameters
+    ----------
+    folder : Path
+        Created here; must not hold another run.
+    about : mapping
+        What ``run.json`` says from the start.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self.folder, self.about = folder, dict(about)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / METRICS).write_text("")
+            self.status("running")
+        except OSError as error:
+            raise BiosimError(f"the run directory {folder} cannot be written: {error.strerror}") from None
+
+    def status(self, status: str, **more: Any) -> None:
+        """Rewrite ``run.json`` with this status."""
+        self.about |= {"status": status, **more}
+        write_json(self.folder / RUN, self.about)
+
+    def record(self, entry: Mapping[str, Any]) -> None:
+        """Append a record to ``metrics.jsonl``."""
+        with (self.folder / METRICS).open("a", buffering=1) as file:
+            file.write(json.dumps(entry, default=_plain) + "\n")
+
+    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
+        """Write the survivor, or a rival's circuit."""
+        path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, circuit_bytes(circuit))
+
+    def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
+        """Write ``results.nc``."""
+        dataset = results_dataset(records, death_step, table)
+        aside = self.folder / f".{RESULTS}.part"
+        packed = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars if dataset[name].dtype.kind in "if"}
+        dataset.to_netcdf(aside, engine="h5netcdf", encoding=packed)
+        aside.replace(self.folder / RESULTS)
+
+
+def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> Any:
+    """Return history, death steps and table as one xarray Dataset."""
+    import xarray
+
+    data: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {"time": ("moment", [r["time"] for r in records], {"units": "s"})}
+    coordinates["step"] = ("moment", [r["step"] for r in records])
+    coordinates["u"] = ("moment", [r["u"] for r in records], {"long_name": "fraction of development"})
+    for name in records[0] if records else ():
+        if name not in ("step", "time", "u"):
+            data[name] = (("moment", "replicate"), np.array([r[name] for r in records], np.float64))
+    for name, steps in death_step.items():
+        pre, post = name.split("-", 1) if "-" in name else (f"{name}_pre", f"{name}_post")
+        about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born"}
+        data[f"death_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), steps, about)
+    coordinates["row_method"] = ("row", [r["method"] for r in table])
+    for column in ("density", "effective_density", "accuracy"):
+        data[f"table.{column}"] = (("row", "replicate"), np.array([r[column] for r in table], np.float64))
+    return xarray.Dataset(data, coordinates)
+
+
+class Run:
+    """A run directory read back.
+
+    Attributes
+    ----------
+    folder : Path
+    about : dict
+        ``run.json``.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.about: dict[str, Any] = json.loads((self.folder / RUN).read_text())
+        except FileNotFoundError:
+            raise BiosimError(f"{self.folder} is not a run directory: it has no {RUN}") from None
+        except (OSError, ValueError) as error:
+            raise BiosimError(f"{self.folder / RUN} cannot be read: {error}") from None
+
+    @property
+    def name(self) -> str:
+        """The scenario's name."""
+        return str(self.about["scenario"]["name"])
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One row a method; raises when the run has not finished."""
+        if "results" not in self.about:
+            raise BiosimError(f"the run in {self.folder} has not finished: its status is '{self.about.get('status')}'")
+        rows: list[dict[str, Any]] = self.about["results"]["table"]
+        return rows
+
+    @property
+    def circuit(self) -> Circuit:
+        """The survivor."""
+        return read_circuit(self.folder / CIRCUIT)
+
+    @property
+    def rivals(self) -> dict[str, Circuit]:
+        """The rivals' circuits, by name."""
+        return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The records of ``metrics.jsonl``; a line cut off by a crash is left out."""
+        records = []
+        for line in (self.folder / METRICS).read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def dataset(self) -> Any:
+        """``results.nc`` as an xarray Dataset."""
+        import xarray
+
+        return xarray.open_dataset(self.folder / RESULTS, engine="h5netcdf")
+
+    def images(self) -> Any:
+        """The images the run was made with, read anew; raises when they have changed."""
+        from biosim.drives import load_images
+
+        drive = self.about["scenario"]["drive"]
+        images = load_images(drive["dataset"], train_size=drive["train_size"], validation=drive["validation"])
+        if images.digest != self.about["data_sha256"]:
+            raise BiosimError(f"the data set '{drive['dataset']}' is not the one that {self.folder} was made with")
+        return images
+
+
+def open_run(folder: str | Path) -> Run:
+    """Open a run directory for analysis."""
+    return Run(folder)

@@ -1,0 +1,134 @@
+"""Fused updates of a projection's structure: one pass over memory for each decision.
+
+Each function has a numba form for the CPU and a torch form for accelerators; both work in place and
+give the same result. Work is split by columns (postsynaptic neurons), so threads never share a count.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+BLOCK = 128  # columns a thread works on at a time
+
+
+def set_active(
+    wanted: Tensor, alive: Tensor, active: Tensor, since: Tensor, weight: Tensor, effective: Tensor, degree: Tensor, step: int
+) -> None:
+    """Make ``active = wanted and alive``; keep ``since``, ``effective`` and the in-degree in step with it."""
+    if alive.device.type == "cpu":
+        arrays = [_array(t) for t in (wanted, alive, active, since, weight, effective, degree)]
+        _set_active(*arrays, np.float32(step))
+        return
+    now = wanted & alive
+    since.masked_fill_(now, math.inf)
+    since.masked_fill_(active & ~now, float(step))
+    active.copy_(now)
+    torch.mul(weight, active, out=effective)
+    degree.copy_(active.sum(1))
+
+
+def kill(victims: Tensor, alive: Tensor, active: Tensor, death: Tensor, effective: Tensor, degree: Tensor, step: int) -> Tensor:
+    """Eliminate the live ``victims``; return how many died in each replicate, (R,) int64."""
+    if alive.device.type == "cpu":
+        died = np.zeros((alive.shape[0], (alive.shape[2] + BLOCK - 1) // BLOCK), np.int64)
+        _kill(*(_array(t) for t in (victims, alive, active, death, effective, degree)), np.int32(step), died)
+        return torch.from_numpy(died.sum(1))
+    victims = victims & alive
+    alive &= ~victims
+    active &= ~victims
+    death.masked_fill_(victims, step)
+    effective.masked_fill_(victims, 0.0)
+    degree.copy_(active.sum(1))
+    return victims.sum((1, 2))
+
+
+def count_columns(mask: Tensor) -> Tensor:
+    """Return the true entries of each column: (R, n_pre, n_post) bool -> (R, n_post) int64."""
+    if mask.device.type != "cpu":
+        return mask.sum(1)
+    out = torch.zeros(mask.shape[0], mask.shape[2], dtype=torch.int64)
+    _count_columns(_array(mask.contiguous()), out.numpy())
+    return out
+
+
+def _array(tensor: Tensor) -> npt.NDArray[Any]:
+    """Return a tensor's memory as an array; truth values as bytes, which vectorise."""
+    array: npt.NDArray[Any] = tensor.numpy()
+    return array.view(np.uint8) if array.dtype == np.bool_ else array
+
+
+@numba.njit(cache=True, parallel=True, error_model="numpy")
+def _set_active(wanted, alive, active, since, weight, effective, degree, step):  # type: ignore[no-untyped-def]
+    # short loops over slices, one quantity each: that is what vectorises (measured 7 x the single loop)
+    replicates, rows, columns = alive.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in numba.prange(replicates * blocks):
+        r, first = task // blocks, (task % blocks) * BLOCK
+        n = min(columns - first, BLOCK)
+        count = np.zeros(BLOCK, np.int32)
+        now = np.empty(BLOCK, np.uint8)
+        for i in range(rows):
+            want, live = wanted[r, i, first : first + n], alive[r, i, first : first + n]
+            was, start = active[r, i, first : first + n], since[r, i, first : first + n]
+            strength, sends = weight[r, i, first : first + n], effective[r, i, first : first + n]
+            for j in range(n):
+                now[j] = want[j] & live[j]
+            for j in range(n):
+                count[j] += now[j]
+            for j in range(n):
+                sends[j] = strength[j] if now[j] else np.float32(0)
+            for j in range(n):
+                earlier = step if was[j] else start[j]
+                start[j] = np.float32(np.inf) if now[j] else earlier
+            for j in range(n):
+                was[j] = now[j]
+        for j in range(n):
+            degree[r, first + j] = count[j]
+
+
+@numba.njit(cache=True, parallel=True)
+def _kill(victims, alive, active, death, effective, degree, step, died):  # type: ignore[no-untyped-def]
+    replicates, rows, columns = alive.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in numba.prange(replicates * blocks):
+        r, first = task // blocks, (task % blocks) * BLOCK
+        n = min(columns - first, BLOCK)
+        total = 0
+        for i in range(rows):
+            doomed, live = victims[r, i, first : first + n], alive[r, i, first : first + n]
+            some = 0
+            for j in range(n):
+                some += doomed[j] & live[j]
+            if some > 0:
+                total += some
+                for j in range(n):
+                    if doomed[j] & live[j]:
+                        degree[r, first + j] -= active[r, i, first + j]
+                        active[r, i, first + j] = 0
+                        death[r, i, first + j] = step
+                        effective[r, i, first + j] = 0
+                        live[j] = 0
+        died[r, task % blocks] = total
+
+
+@numba.njit(cache=True, parallel=True)
+def _count_columns(mask, out):  # type: ignore[no-untyped-def]
+    replicates, rows, columns = mask.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in numba.prange(replicates * blocks):
+        r, first = task // blocks, (task % blocks) * BLOCK
+        n = min(columns - first, BLOCK)
+        count = np.zeros(BLOCK, np.int32)
+        for i in range(rows):
+            row = mask[r, i, first : first + n]
+            for j in range(n):
+                count[j] += row[j]
+        for j in range(n):
+            out[r, first + j] = count[j]

@@ -1,0 +1,1 @@
+"""Substrates turn input into activity."""

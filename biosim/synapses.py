@@ -1,0 +1,221 @@
+"""Populations, projections and networks: what is born, what is silent, what is gone.
+
+Everything leads with a replicate axis, (replicate, pre, post). A synapse is *alive* until it is
+eliminated; an eliminated one comes back only if a rule regrows it. A live synapse is *active* or
+*silent*: a silent one is structurally there and transmits nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim import structure
+from biosim.births import WeightKind, draw_weights
+from biosim.errors import InputError
+
+Activation = Literal["relu", "tanh", "linear"]
+
+
+@dataclass
+class Population:
+    """Neurons of one kind.
+
+    Attributes
+    ----------
+    name : str
+    size : int
+    activation : {"relu", "tanh", "linear"}
+    gain : Tensor
+        (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
+    """
+
+    name: str
+    size: int
+    activation: Activation = "relu"
+    gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError(f"population '{self.name}' needs at least one neuron, not {self.size}")
+        if self.activation not in ("relu", "tanh", "linear"):
+            raise InputError(f"unknown activation '{self.activation}'; there are: relu, tanh, linear", ("activation",))
+
+
+class Projection:
+    """All synapses from one population to another.
+
+    Attributes
+    ----------
+    weight : Tensor
+        (R, n_pre, n_post) float32, as born unless a rule is plastic.
+    born, alive, active : Tensor
+        (R, n_pre, n_post) bool. ``active`` implies ``alive`` implies ``born`` (or regrown).
+    death_step : Tensor
+        (R, n_pre, n_post) int32, step at which a synapse was eliminated; -1 while it lives, -2 where
+        none was born.
+    silent_since : Tensor
+        (R, n_pre, n_post) float32, step at which a synapse fell silent; inf while it is active.
+    effective : Tensor
+        (R, n_pre, n_post) float32, what transmits: the weight of an active synapse, else 0.
+    in_degree : Tensor
+        (R, n_post) int64, active synapses of each postsynaptic neuron.
+    """
+
+    def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
+        self.name, self.pre, self.post = name, pre, post
+        self.weight, self.born = weight, born
+        self.alive, self.active = born.clone(), born.clone()
+        self.death_step = torch.where(born, -1, -2).to(torch.int32)
+        self.silent_since = torch.full_like(weight, math.inf)
+        self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
+        self.fan_in = structure.count_columns(born)  # (R, n_post) synapses at birth
+        self.fan_out = born.sum(2)
+        self.effective = weight * born  # what transmits: the weight where active, zero elsewhere
+        self.in_degree = self.fan_in.clone()  # active synapses of each postsynaptic neuron
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(replicates, n_pre, n_post)."""
+        return tuple(self.weight.shape)  # type: ignore[return-value]
+
+    def refresh(self) -> None:
+        """Bring ``effective`` and ``in_degree`` in step after ``weight`` or ``active`` was changed from outside."""
+        torch.mul(self.weight, self.active, out=self.effective)
+        self.in_degree.copy_(structure.count_columns(self.active))
+
+    def silence(self, active: Tensor, step: int) -> None:
+        """Make exactly the live synapses in ``active`` active and the other live ones silent; the dead stay dead."""
+        structure.set_active(
+            active, self.alive, self.active, self.silent_since, self.weight, self.effective, self.in_degree, step
+        )
+
+    def eliminate(self, victims: Tensor, step: int) -> Tensor:
+        """Eliminate the live synapses in ``victims`` for good; return how many died in each replicate, (R,)."""
+        return structure.kill(victims, self.alive, self.active, self.death_step, self.effective, self.in_degree, step)
+
+    def regrow(self, newborn: Tensor, step: int) -> int:
+        """Bring dead birth edges back, active and of age zero; return how many."""
+        newborn = newborn & self.born & ~self.alive
+        count = int(newborn.sum())
+        if count:
+            self.alive |= newborn
+            self.active |= newborn
+            self.death_step.masked_fill_(newborn, -1)
+            self.silent_since.masked_fill_(newborn, math.inf)
+            if self.birth_step.stride()[-1] == 0:
+                self.birth_step = self.birth_step.clone()
+            self.birth_step.masked_fill_(newborn, float(step))
+            self.refresh()
+        return count
+
+    def quota(self, density: float, within: str = "post") -> Tensor:
+        """Return how many synapses each neuron keeps at ``density``; sums to ``round(density * born)``.
+
+        Neuron j keeps ``round(d*C_j) - round(d*C_(j-1))`` of its birth synapses, C the running total of
+        births up to j: a constant fixed at birth, so the target is exact and no neuron looks at another.
+        """
+        births = self.fan_in if within == "post" else self.fan_out
+        total = torch.floor(births.cumsum(1).to(torch.float64) * density + 0.5).to(torch.int64)
+        before = torch.nn.functional.pad(total, (1, 0))[:, :-1]
+        return total - before
+
+    def to(self, device: torch.device | str) -> None:
+        """Move every tensor of the projection."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+
+
+class Network:
+    """Populations and the projections between them, in the order activity travels.
+
+    Parameters
+    ----------
+    populations : sequence of Population
+        The first one receives the drive, the last one is the readout.
+    projections : sequence of Projection
+        Feedforward: each leads from an earlier population to a later one.
+    """
+
+    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection]) -> None:
+        self.populations = {p.name: p for p in populations}
+        self.projections = {p.name: p for p in projections}
+        if len(self.populations) != len(populations) or len(self.projections) != len(projections):
+            raise InputError("two populations, or two projections, share a name")
+        order = list(self.populations)
+        for projection in projections:
+            if order.index(projection.pre.name) >= order.index(projection.post.name):
+                raise InputError(f"projection '{projection.name}' must lead from an earlier population to a later one")
+        self.replicates = projections[0].shape[0]
+        for population in populations:
+            population.gain = torch.ones(self.replicates, population.size, device=self.device)
+
+    @classmethod
+    def layered(
+        cls,
+        sizes: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        weights: WeightKind = "kaiming-normal",
+        activation: Activation = "relu",
+        probability: float = 1.0,
+        dale: float | None = None,
+        scale: float = 1.0,
+    ) -> Network:
+        """Return a chain input -> hidden1 -> ... -> output of these sizes with a linear readout."""
+        if len(sizes) < 2:
+            raise InputError("a network needs at least an input and an output population")
+        names = ["input", *(f"hidden{i}" for i in range(1, len(sizes) - 1)), "output"]
+        kinds: list[Activation] = ["linear", *[activation] * (len(sizes) - 2), "linear"]
+        populations = [Population(n, s, a) for n, s, a in zip(names, sizes, kinds, strict=True)]
+        projections = []
+        for pre, post in zip(populations, populations[1:], strict=False):
+            name = f"{pre.name}-{post.name}"
+            weight, born = draw_weights(
+                tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale
+            )
+            projections.append(Projection(name, pre, post, torch.from_numpy(weight), torch.from_numpy(born)))
+        return cls(populations, projections)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return next(iter(self.projections.values())).weight.device
+
+    def to(self, device: torch.device | str) -> Network:
+        """Move the network in place and return it."""
+        for projection in self.projections.values():
+            projection.to(device)
+        for population in self.populations.values():
+            population.gain = population.gain.to(device)
+        return self
+
+    def incoming(self, population: str) -> list[Projection]:
+        """Return the projections that end in a population."""
+        return [p for p in self.projections.values() if p.post.name == population]
+
+    def outgoing(self, population: str) -> list[Projection]:
+        """Return the projections that start in a population."""
+        return [p for p in self.projections.values() if p.pre.name == population]
+
+    @property
+    def born(self) -> Tensor:
+        """Synapses born, (R,) int64."""
+        return torch.stack([p.fan_in.sum(1) for p in self.projections.values()]).sum(0)
+
+    def density(self, which: Literal["alive", "active"] = "alive") -> npt.NDArray[np.float64]:
+        """Return synapses alive (or active) over synapses born, one number a replicate."""
+        kept = torch.stack([structure.count_columns(getattr(p, which)).sum(1) for p in self.projections.values()]).sum(0)
+        return np.asarray((kept.double() / self.born.double()).cpu())
+
+    def masks(self) -> dict[str, Tensor]:
+        """Return a copy of ``alive`` for each projection."""
+        return {name: p.alive.clone() for name, p in self.projections.items()}

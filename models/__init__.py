@@ -1,0 +1,1 @@
+"""Networks that scenarios can name: one file each, with a ``build`` function."""
