@@ -1,6 +1,6 @@
 """Where the circuit looks: surviving out-degree of every input pixel, for the local rule and its rivals.
 
-    biosim analyse input-map RUN          or          python analysis/input_map.py RUN
+biosim analyse input-map RUN          or          python analysis/input_map.py RUN
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def analyse(run: Run) -> Findings:
     panels[-1].set(title="pixel variance", xticks=[], yticks=[])
     figure.suptitle(f"{run.name}: where the circuits look (mean of n = {run.circuit.replicates})", fontsize=9)
     rows = []
-    for (a, x), (b, y) in itertools.combinations({**degrees, "pixel-variance": np.tile(variance.ravel(), (len(run.about["seeds"]), 1))}.items(), 2):
+    for (a, x), (b, y) in itertools.combinations(
+        {**degrees, "pixel-variance": np.tile(variance.ravel(), (len(run.about["seeds"]), 1))}.items(), 2
+    ):
         for r in range(run.circuit.replicates):
             constant = x[r].std() == 0 or y[r].std() == 0
             correlation = float("nan") if constant else float(np.corrcoef(x[r], y[r])[0, 1])

@@ -1,6 +1,6 @@
 """Who survives: share, sign, weight percentile and lifetime of the synapses that are left, by projection.
 
-    biosim analyse survivors RUN          or          python analysis/survivors.py RUN
+biosim analyse survivors RUN          or          python analysis/survivors.py RUN
 """
 
 from __future__ import annotations

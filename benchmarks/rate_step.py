@@ -8,6 +8,7 @@ are timed in alternation, and the ratio of each pair is taken, so that a noisy m
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import torch
 from torch import nn
 
 from biosim.decisions import Site
-from biosim.develop import _World, _structure
+from biosim.develop import _structure, _World
 from biosim.drives import ImageDrive, Images
 from biosim.homeostasis import InDegree, regulate
 from biosim.recorder import Recorder
@@ -43,7 +44,7 @@ def images() -> Images:
 def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
     """Return one SGD step (momentum .9) of the same network with trained weights."""
     layers: list[nn.Module] = []
-    for a, b in zip(SIZES, SIZES[1:], strict=False):
+    for a, b in itertools.pairwise(SIZES):
         layers += [nn.Linear(a, b, bias=False), nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
     optimiser = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)

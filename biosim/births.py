@@ -36,7 +36,8 @@ def _uniform(random: np.random.Generator, shape: tuple[int, int], deviation: flo
 def _log_normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
     """Magnitudes log-normal with sigma 1 (Song et al. 2005 report .94 for cortex), signs even."""
     magnitude = np.exp(random.standard_normal(shape) - 1.0) * deviation  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
-    return magnitude * np.where(random.random(shape) < 0.5, -1.0, 1.0)
+    signs = np.where(random.random(shape) < 0.5, -1.0, 1.0)
+    return np.asarray(magnitude * signs)
 
 
 DISTRIBUTIONS: dict[str, _Draw] = {

@@ -65,7 +65,7 @@ def _describe(kind: str, name: str, cite: bool) -> str:
         raise BiosimError(f"--cite is for rules; '{name}' is one of the {kind}")
     if kind == "scorers":
         return (importlib.import_module(f"biosim.scorers.{name.replace('-', '_')}").__doc__ or "").strip()
-    path = names(kind)[name]  # type: ignore[index]
+    path = names(kind)[name]  # type: ignore[arg-type]
     return path.read_text().strip() if kind == "scenarios" else f"{path}\n\n{_docstring(path)}"
 
 

@@ -60,7 +60,10 @@ class Circuit:
         """Freeze a network, with its live synapses unless other masks (and gains) are given."""
         own = {n: p.alive for n, p in network.projections.items()} if mask is None else mask
         gains = {n: p.gain for n, p in network.populations.items()} if gain is None else gain
-        copy = lambda t: t.detach().cpu().numpy().copy()  # noqa: E731
+
+        def copy(tensor: Tensor) -> npt.NDArray[Any]:
+            return np.array(tensor.detach().cpu().numpy())
+
         return cls(
             tuple((p.name, p.size, p.activation) for p in network.populations.values()),
             tuple((p.name, p.pre.name, p.post.name) for p in network.projections.values()),
@@ -74,7 +77,7 @@ class Circuit:
     @property
     def replicates(self) -> int:
         """Number of replicates."""
-        return next(iter(self.mask.values())).shape[0]
+        return int(next(iter(self.mask.values())).shape[0])
 
     @cached_property
     def network(self) -> Network:

@@ -92,7 +92,9 @@ def validate(scenario: ScenarioName, settings: Set = None) -> None:
     from biosim.runner import prepare
 
     prepared = prepare(read)
-    print(f"{read.document.path}: valid; rule {read.rule.name}, locality {read.level.name}, {prepared.drive.clock.steps} steps of development")
+    print(
+        f"{read.document.path}: valid; rule {read.rule.name}, locality {read.level.name}, {prepared.drive.clock.steps} steps of development"
+    )
 
 
 @app.command()

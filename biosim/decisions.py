@@ -108,7 +108,7 @@ class Site:
     def _scores(self, name: str, neurons: Mapping[str, Tensor], step: int) -> Tensor:
         key = self.decisions[name]
         if isinstance(key, str):
-            return self.compiled.arrays[key] if key in self.compiled.arrays else self.projection.weight
+            return self.compiled.arrays.get(key, self.projection.weight)
         self.compiled.run(key, self.synapses, neurons, step)
         return self.compiled.arrays[f"_{name}"]
 

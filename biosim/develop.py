@@ -144,9 +144,7 @@ def _check(world: _World) -> Level:
         raise InputError(f"the network has {world.network.replicates} replicates and there are {len(world.seeds)} seeds")
     first, *_, last = world.network.populations.values()
     if (first.size, last.size) != (world.drive.inputs, world.drive.outputs):
-        raise InputError(
-            f"the network is {first.size} -> {last.size}, the drive needs {world.drive.inputs} -> {world.drive.outputs}"
-        )
+        raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {world.drive.inputs} -> {world.drive.outputs}")
     return level
 
 
@@ -177,20 +175,16 @@ def _loop(world: _World, progress: Progress | None) -> None:
             rates = {n: a.mean((1, 2)).tolist() for n, a in activity.items()}
             entry = world.recorder.record(network, step + 1, (step + 1) * clock.dt, u, rates)
             if progress is not None:
-                summary = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
+                summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
                 progress(step + 1, clock.steps, summary)
 
 
-def _structure(
-    world: _World, activity: dict[str, Tensor], teach: dict[str, Tensor], earned: Tensor | None, step: int, u: float
-) -> None:
+def _structure(world: _World, activity: dict[str, Tensor], teach: dict[str, Tensor], earned: Tensor | None, step: int, u: float) -> None:
     """Let every projection sense, remember and decide; then let the neurons adjust."""
     changed = False
     for site in world.sites:
         pre, post = site.projection.pre.name, site.projection.post.name
-        sensed = Sensed(
-            activity[pre], activity[post], teach.get(post), earned, site.neurons(world.statistics), site.synapses, step
-        )
+        sensed = Sensed(activity[pre], activity[post], teach.get(post), earned, site.neurons(world.statistics), site.synapses, step)
         changed |= site.advance(sensed, u)
     if changed or (world.statistics is not None and world.homeostasis):
         mean = world.statistics.mean if world.statistics is not None else {}

@@ -30,9 +30,7 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name in reversed(names):
         for p in network.incoming(name):
             leads[p.pre.name] |= (masks[p.name] & leads[name].unsqueeze(1)).any(2)
-    return {
-        n: masks[n] & reached[p.pre.name].unsqueeze(2) & leads[p.post.name].unsqueeze(1) for n, p in network.projections.items()
-    }
+    return {n: masks[n] & reached[p.pre.name].unsqueeze(2) & leads[p.post.name].unsqueeze(1) for n, p in network.projections.items()}
 
 
 def effective_density(network: Network, masks: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +246,7 @@ def _row(method: str, circuit: Circuit, images: Images, seconds: float) -> dict[
         "regime": "frozen",
         "target_density": float(np.mean(density)),
         "density": density.tolist(),
-        "synapses": [int(x) for x in sum(m.sum((1, 2)) for m in circuit.mask.values())],  # type: ignore[union-attr]
+        "synapses": [int(x) for x in np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0)],
         "effective_density": circuit.effective_density().tolist(),
         "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
         "seconds": seconds,
@@ -284,11 +283,11 @@ def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) 
 def summary(run: Run) -> dict[str, Any]:
     """Return the object that ``biosim run --json`` prints."""
     table, results = run.table, run.about["results"]
-    entry = lambda row: {  # noqa: E731
-        "density": row["density"],
-        "effective_density": row["effective_density"],
-        "metrics": {"accuracy": row["accuracy"]},
-    }
+
+    def entry(row: dict[str, Any]) -> dict[str, Any]:
+        metrics = {"accuracy": row["accuracy"]}
+        return {"density": row["density"], "effective_density": row["effective_density"], "metrics": metrics}
+
     return {
         "run": str(run.folder),
         "scenario": run.name,
@@ -300,5 +299,3 @@ def summary(run: Run) -> dict[str, Any]:
         "comparisons": results["comparisons"],
         "checks": results["checks"],
     }
-
-

@@ -177,7 +177,7 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     spec = _validate(document, errors)
     if spec is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
-    rule, feedback, level = _rule(spec, document, errors)
+    rule, feedback, level = _rule(spec, errors)
     _collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     _collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
     build, arguments, source = _model(spec, errors)
@@ -190,9 +190,7 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     if errors or rule is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
     resolved = {"scenario": spec.model_dump(), "rule": _rule_data(rule, feedback), "model_source": source, "version": _version()}
-    return Scenario(
-        spec, rule, feedback, level, tuple(c for c in checks if c), build, arguments, resolved, document, overrides
-    )
+    return Scenario(spec, rule, feedback, level, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
 
 
 def _version() -> str:
@@ -282,9 +280,9 @@ def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
     key: list[str | int] = []
     node = data
     for place, part in enumerate(loc):
-        inside = isinstance(node, dict) and part in node or (isinstance(node, list) and isinstance(part, int) and part < len(node))
+        inside = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int) and part < len(node))
         if inside:
-            node = node[part]  # type: ignore[index]
+            node = node[part]
             key.append(part)
         elif place == len(loc) - 1 and isinstance(node, dict) and "[" not in str(part) and not str(part).endswith("Spec"):
             key.append(part)
@@ -298,7 +296,7 @@ def _known_keys(key: Key) -> list[str]:
     return list((sections.get(str(key[0]), ScenarioSpec) if key else ScenarioSpec).model_fields)
 
 
-def _rule(spec: ScenarioSpec, document: Document, errors: list[InputError]) -> tuple[Rule | None, str | None, Level]:
+def _rule(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, str | None, Level]:
     from biosim.rules import load_rule
     from biosim.teaching import feedback_level
 

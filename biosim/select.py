@@ -19,7 +19,7 @@ COLUMNS = 16  # one cache line of float32: columns are copied in blocks of this 
 
 
 @numba.njit(cache=True, inline="always")
-def _partition_step(values: npt.NDArray[np.float32], low: int, high: int) -> tuple[int, int]:
+def _partition_step(values, low, high):  # type: ignore[no-untyped-def]
     """Hoare partition of ``values[low:high+1]`` around a median of three."""
     middle = (low + high) >> 1
     a, b, c = values[low], values[middle], values[high]
@@ -38,7 +38,7 @@ def _partition_step(values: npt.NDArray[np.float32], low: int, high: int) -> tup
 
 
 @numba.njit(cache=True)
-def kth_smallest(values: npt.NDArray[np.float32], n: int, k: int) -> float:
+def kth_smallest(values, n, k):  # type: ignore[no-untyped-def]
     """Return element ``k`` (from 0) of the sorted ``values[:n]``; reorders ``values`` in place."""
     low, high = 0, n - 1
     while low < high:
@@ -53,7 +53,7 @@ def kth_smallest(values: npt.NDArray[np.float32], n: int, k: int) -> float:
 
 
 @numba.njit(cache=True, fastmath={"nnan", "nsz"})
-def _range(values: npt.NDArray[np.float32], n: int) -> tuple[float, float]:
+def _range(values, n):  # type: ignore[no-untyped-def]
     low = high = values[0]
     for i in range(n):
         low = min(low, values[i])
@@ -62,7 +62,7 @@ def _range(values: npt.NDArray[np.float32], n: int) -> tuple[float, float]:
 
 
 @numba.njit(cache=True)
-def kth_largest(values: npt.NDArray[np.float32], n: int, k: int, window: npt.NDArray[np.float32]) -> float:
+def kth_largest(values, n, k, window):  # type: ignore[no-untyped-def]
     """Return the ``k``-th largest (from 1) of ``values[:n]`` exactly, by counting bisection.
 
     Every count is a straight pass that vectorises, so ten of them cost less than one quickselect,
@@ -250,9 +250,7 @@ def compete(
         When a candidate's score is NaN.
     """
     if within == "pre":
-        flipped = compete(
-            scores.transpose(1, 2).contiguous(), candidate.transpose(1, 2).contiguous(), quota, streams, "post", name, step
-        )
+        flipped = compete(scores.transpose(1, 2).contiguous(), candidate.transpose(1, 2).contiguous(), quota, streams, "post", name, step)
         return flipped.transpose(1, 2).contiguous()
     if scores.device.type == "cpu":
         keep = torch.empty_like(candidate)

@@ -87,9 +87,9 @@ def read_circuit(path: Path) -> Circuit:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
         projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
-        take = lambda suffix: {n: tensors[f"{n}.{suffix}"] for n, _, _ in projections}  # noqa: E731
+        mask, born, weight = ({n: tensors[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
         gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
-        circuit = Circuit(populations, projections, take("mask"), take("born"), take("weight"), gain, about["provenance"])
+        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"])
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
     sizes = {n: s for n, s, _ in populations}

@@ -67,9 +67,7 @@ def _mix_torch(x: torch.Tensor) -> torch.Tensor:
     return x ^ (x >> 16)
 
 
-def edge_uniform(
-    streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, int], rows: slice, device: torch.device
-) -> torch.Tensor:
+def edge_uniform(streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, int], rows: slice, device: torch.device) -> torch.Tensor:
     """Return the draws of ``rows`` of an (n_pre, n_post) projection, (R, rows, n_post), in [0, 1).
 
     The torch form of ``unit(hash32(...))``: 64-bit arithmetic wraps, its low 32 bits do not differ.

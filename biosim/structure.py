@@ -7,6 +7,7 @@ give the same result. Work is split by columns (postsynaptic neurons), so thread
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -23,8 +24,7 @@ def set_active(
 ) -> None:
     """Make ``active = wanted and alive``; keep ``since``, ``effective`` and the in-degree in step with it."""
     if alive.device.type == "cpu":
-        arrays = [_array(t) for t in (wanted, alive, active, since, weight, effective, degree)]
-        _set_active(*arrays, np.float32(step))
+        _run(_set_active, (wanted, alive, active, since, weight, effective, degree), np.float32(step))
         return
     now = wanted & alive
     since.masked_fill_(now, math.inf)
@@ -38,7 +38,7 @@ def kill(victims: Tensor, alive: Tensor, active: Tensor, death: Tensor, effectiv
     """Eliminate the live ``victims``; return how many died in each replicate, (R,) int64."""
     if alive.device.type == "cpu":
         died = np.zeros((alive.shape[0], (alive.shape[2] + BLOCK - 1) // BLOCK), np.int64)
-        _kill(*(_array(t) for t in (victims, alive, active, death, effective, degree)), np.int32(step), died)
+        _run(_kill, (victims, alive, active, death, effective, degree), np.int32(step), died)
         return torch.from_numpy(died.sum(1))
     victims = victims & alive
     alive &= ~victims
@@ -54,8 +54,12 @@ def count_columns(mask: Tensor) -> Tensor:
     if mask.device.type != "cpu":
         return mask.sum(1)
     out = torch.zeros(mask.shape[0], mask.shape[2], dtype=torch.int64)
-    _count_columns(_array(mask.contiguous()), out.numpy())
+    _run(_count_columns, (mask.contiguous(), out))
     return out
+
+
+def _run(kernel: Callable[..., Any], tensors: tuple[Tensor, ...], *more: Any) -> None:
+    kernel(*(_array(t) for t in tensors), *more)
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:

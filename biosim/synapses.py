@@ -7,6 +7,7 @@ eliminated; an eliminated one comes back only if a rule regrows it. A live synap
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,9 +94,7 @@ class Projection:
 
     def silence(self, active: Tensor, step: int) -> None:
         """Make exactly the live synapses in ``active`` active and the other live ones silent; the dead stay dead."""
-        structure.set_active(
-            active, self.alive, self.active, self.silent_since, self.weight, self.effective, self.in_degree, step
-        )
+        structure.set_active(active, self.alive, self.active, self.silent_since, self.weight, self.effective, self.in_degree, step)
 
     def eliminate(self, victims: Tensor, step: int) -> Tensor:
         """Eliminate the live synapses in ``victims`` for good; return how many died in each replicate, (R,)."""
@@ -177,11 +176,9 @@ class Network:
         kinds: list[Activation] = ["linear", *[activation] * (len(sizes) - 2), "linear"]
         populations = [Population(n, s, a) for n, s, a in zip(names, sizes, kinds, strict=True)]
         projections = []
-        for pre, post in zip(populations, populations[1:], strict=False):
+        for pre, post in itertools.pairwise(populations):
             name = f"{pre.name}-{post.name}"
-            weight, born = draw_weights(
-                tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale
-            )
+            weight, born = draw_weights(tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale)
             projections.append(Projection(name, pre, post, torch.from_numpy(weight), torch.from_numpy(born)))
         return cls(populations, projections)
 

@@ -48,7 +48,14 @@ def test_the_grammar_is_read(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "value", "relative"),
-    [("500 ms", 0.5, False), ("200ms", 0.2, False), ("2 % dev", 0.02, True), ("5 %", 0.05, False), (3, 3.0, False), ("-65 mV", -0.065, False)],
+    [
+        ("500 ms", 0.5, False),
+        ("200ms", 0.2, False),
+        ("2 % dev", 0.02, True),
+        ("5 %", 0.05, False),
+        (3, 3.0, False),
+        ("-65 mV", -0.065, False),
+    ],
 )
 def test_quantities(raw: object, value: float, relative: bool) -> None:
     quantity = parse_quantity(raw)

@@ -62,7 +62,7 @@ def test_ties_fall_by_seed() -> None:
     assert torch.equal(first, again)
     assert not torch.equal(first[0], first[1])
     spread = first.sum(2).float()
-    assert 0 < float(spread.std()) and float(spread.max()) < 20  # no pre neuron is favoured by its place
+    assert float(spread.std()) > 0 and float(spread.max()) < 20  # no pre neuron is favoured by its place
 
 
 @pytest.mark.parametrize("kind", ["normal", "ties", "constant", "heavy"])

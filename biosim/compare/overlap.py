@@ -50,8 +50,7 @@ def overlap(first: Circuit, second: Circuit) -> dict[str, Overlap]:
 
 
 def _overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_]) -> Overlap:
-    count = lambda m: m.sum((1, 2)).astype(np.float64)  # noqa: E731
-    n, kept_a, kept_b, shared = count(born), count(a & born), count(b & born), count(a & b)
+    n, kept_a, kept_b, shared = (m.sum((1, 2)).astype(np.float64) for m in (born, a & born, b & born, a & b))
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = kept_a * kept_b / n
         variance = expected * (n - kept_a) * (n - kept_b) / (n * np.maximum(n - 1, 1))

@@ -104,13 +104,11 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
     if deviation == 0:
         raise DataError(f"every training pixel of {source} is the same")
-    scale = lambda x: ((x - np.float32(mean)) / np.float32(deviation)).astype(np.float32)  # noqa: E731
-    return Images(scale(train), train_labels, scale(test), test_labels, side, dataset, source, evaluated_on)
+    train, test = ((x - np.float32(mean)) / np.float32(deviation) for x in (train, test))
+    return Images(train, train_labels, test, test_labels, side, dataset, source, evaluated_on)
 
 
-_Raw = tuple[
-    npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str
-]
+_Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str]
 
 
 def _digits() -> _Raw:
@@ -152,9 +150,9 @@ def _idx(dataset: str) -> _Raw:
     (train, train_labels), (test, test_labels) = arrays
     if train.shape[1:] != test.shape[1:]:
         raise DataError(f"{folder}: training images are {train.shape[1:]} and test images {test.shape[1:]} pixels")
-    flat = lambda x: np.ascontiguousarray(x.reshape(len(x), -1), np.float32)  # noqa: E731
     side = (int(train.shape[1]), int(train.shape[2]))
-    return flat(train), train_labels.astype(np.int64), flat(test), test_labels.astype(np.int64), side, str(folder)
+    train, test = (np.ascontiguousarray(x.reshape(len(x), -1), np.float32) for x in (train, test))
+    return train, train_labels.astype(np.int64), test, test_labels.astype(np.int64), side, str(folder)
 
 
 def _find(folder: Path, prefix: str, what: str, rank: int) -> Path:

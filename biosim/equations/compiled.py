@@ -13,7 +13,7 @@ from torch import Tensor
 
 from biosim.equations.evaluate import evaluate
 from biosim.equations.expression import Expression, binary, names_in, number
-from biosim.equations.factor import Product, Unfactorisable, factorise
+from biosim.equations.factor import Product, UnfactorisableError, factorise
 from biosim.equations.linear import decay, evaluate_constant, sample_weights, split_linear
 from biosim.equations.products import chunked_sum, outer_sum, sample_sum, side_values, warn_slow, weighted
 from biosim.equations.program import Compiler, Program, run_program
@@ -105,7 +105,7 @@ class _Clockwork(ast.NodeTransformer):
     def __init__(self, ageless: bool) -> None:
         self.ageless = ageless
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 (the name ast prescribes)
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         start = {"silent_for": "_since", "age": "" if self.ageless else "_born"}.get(node.id)
         if start is None:
             return node
@@ -177,7 +177,7 @@ class CompiledRule:
     def _products(self, node: ast.expr) -> list[Product] | None:
         try:
             return factorise(node, self.axes)
-        except Unfactorisable:
+        except UnfactorisableError:
             warn_slow(self.rule.name, ast.unparse(node))
             return None
 
@@ -336,7 +336,10 @@ class CompiledRule:
         if item.whole is not None:
             self._chunked(item, sampled, sensed, weights)
             return
-        side = lambda node, width: side_values(node, sampled, sensed.pre, width)  # noqa: E731
+
+        def side(node: ast.expr | None, width: int) -> Tensor:
+            return side_values(node, sampled, sensed.pre, width)
+
         if item.post_side is None:
             self.vectors[item.name] = sample_sum(side(item.pre_side, self.shape[1]), weights)
         elif item.pre_side is None:

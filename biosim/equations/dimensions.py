@@ -75,8 +75,8 @@ def _kind(node: ast.expr, names: Mapping[str, Dimension]) -> Kind:
         case ast.UnaryOp(operand=operand):
             return _same([operand], names, "negate")
         case ast.BoolOp(values=values):
-            for value in values:
-                _require_condition(value, names)
+            for part in values:
+                _require_condition(part, names)
             return CONDITION
         case ast.Compare(left=left, comparators=comparators):
             _same([left, *comparators], names, "compare")
@@ -134,5 +134,5 @@ def _call(function: str, args: list[ast.expr], names: Mapping[str, Dimension]) -
     if function == "sqrt":
         return ZERO if dim is None else tuple(x / 2 for x in dim)  # type: ignore[return-value]
     if dim not in (None, NUMBER):
-        raise EquationError(f"{function} needs a pure number, '{_text(args[0])}' is {describe(dim)}")  # type: ignore[arg-type]
+        raise EquationError(f"{function} needs a pure number, '{_text(args[0])}' is {describe(dim)}")
     return NUMBER

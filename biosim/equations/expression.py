@@ -112,9 +112,9 @@ def _children(node: ast.expr, source: str) -> list[ast.expr]:
         case ast.BoolOp(values=values):
             return list(values)
         case ast.Compare(left=left, ops=ops, comparators=comparators):
-            for op in ops:
-                if not isinstance(op, _COMPARISONS):
-                    raise _refuse(op, source)
+            for comparison in ops:
+                if not isinstance(comparison, _COMPARISONS):
+                    raise _refuse(comparison, source)
             return [left, *comparators]
         case ast.Call():
             return _call_arguments(node, source)

@@ -35,7 +35,7 @@ class Product:
     post_side: ast.expr | None = None
 
 
-class Unfactorisable(Exception):
+class UnfactorisableError(Exception):
     """The expression mixes both sides inside one function; the caller evaluates it in chunks."""
 
 
@@ -44,12 +44,12 @@ def factorise(node: ast.expr, axes: Mapping[str, Axes]) -> list[Product]:
 
     Raises
     ------
-    Unfactorisable
+    UnfactorisableError
         When no split by sides exists, or it would take more than 16 products.
     """
     products = _split(node, axes)
     if len(products) > MAX_PRODUCTS:
-        raise Unfactorisable(f"more than {MAX_PRODUCTS} products")
+        raise UnfactorisableError(f"more than {MAX_PRODUCTS} products")
     return products
 
 
@@ -84,13 +84,13 @@ def _split(node: ast.expr, axes: Mapping[str, Axes]) -> list[Product]:
             return [_map(_single(argument, axes), function)]
         case ast.Call(func=ast.Name(id="where"), args=[condition, yes, no]):
             return _where(condition, yes, no, axes)
-    raise Unfactorisable(ast.unparse(node))
+    raise UnfactorisableError(ast.unparse(node))
 
 
 def _single(node: ast.expr, axes: Mapping[str, Axes]) -> Product:
     products = _split(node, axes)
     if len(products) != 1:
-        raise Unfactorisable(ast.unparse(node))
+        raise UnfactorisableError(ast.unparse(node))
     return products[0]
 
 
@@ -100,11 +100,9 @@ def _times(a: ast.expr | None, b: ast.expr | None) -> ast.expr | None:
 
 def _multiply(left: list[Product], right: list[Product]) -> list[Product]:
     if len(left) * len(right) > MAX_PRODUCTS:
-        raise Unfactorisable(f"more than {MAX_PRODUCTS} products")
+        raise UnfactorisableError(f"more than {MAX_PRODUCTS} products")
     return [
-        Product(_times(a.outside, b.outside), _times(a.pre_side, b.pre_side), _times(a.post_side, b.post_side))
-        for a in left
-        for b in right
+        Product(_times(a.outside, b.outside), _times(a.pre_side, b.pre_side), _times(a.post_side, b.post_side)) for a in left for b in right
     ]
 
 
@@ -117,26 +115,26 @@ def _over(a: ast.expr | None, b: ast.expr | None) -> ast.expr | None:
 
 
 def _divide(top: Product, bottom: Product) -> Product:
-    return Product(
-        _over(top.outside, bottom.outside), _over(top.pre_side, bottom.pre_side), _over(top.post_side, bottom.post_side)
-    )
+    return Product(_over(top.outside, bottom.outside), _over(top.pre_side, bottom.pre_side), _over(top.post_side, bottom.post_side))
 
 
 def _map(product: Product, function: str) -> Product:
     """abs and sign of a product are the products of abs and sign, exactly."""
-    call = lambda n: None if n is None else ast.Call(func=ast.Name(id=function), args=[n], keywords=[])  # noqa: E731
+
+    def call(node: ast.expr | None) -> ast.expr | None:
+        return None if node is None else ast.Call(func=ast.Name(id=function), args=[node], keywords=[])
+
     return Product(call(product.outside), call(product.pre_side), call(product.post_side))
 
 
 def _power(base: ast.expr, exponent: ast.expr, axes: Mapping[str, Axes]) -> list[Product]:
     value = constant_value(exponent)
     if value is None or value != int(value) or not 1 <= value <= 8:
-        raise Unfactorisable(f"{ast.unparse(base)} ** {ast.unparse(exponent)}")
+        raise UnfactorisableError(f"{ast.unparse(base)} ** {ast.unparse(exponent)}")
     products = _split(base, axes)
     if len(products) == 1:
-        raised = lambda n: None if n is None else binary(n, ast.Pow(), exponent)  # noqa: E731
-        one = products[0]
-        return [Product(raised(one.outside), raised(one.pre_side), raised(one.post_side))]
+        parts = (products[0].outside, products[0].pre_side, products[0].post_side)
+        return [Product(*(None if n is None else binary(n, ast.Pow(), exponent) for n in parts))]
     result = products
     for _ in range(int(value) - 1):
         result = _multiply(result, products)
@@ -147,7 +145,7 @@ def _where(condition: ast.expr, yes: ast.expr, no: ast.expr, axes: Mapping[str, 
     """A one-sided condition selects inside its own side's factor, so nothing leaks through 0*inf."""
     own = axes_of(condition, axes)
     if "pre" in own and "post" in own:
-        raise Unfactorisable(ast.unparse(condition))
+        raise UnfactorisableError(ast.unparse(condition))
     side = "outside" if "sample" not in own else "pre_side" if "pre" in own else "post_side"
 
     def gate(product: Product, taken: bool) -> Product:

@@ -31,9 +31,7 @@ def split_linear(expression: Expression, name: str, constants: set[str]) -> tupl
     """
     rate, rest = _split(expression.node, name, str(expression))
     if rate is not None and (moving := sorted(names_in(rate) - constants)):
-        raise EquationError(
-            f"d{name}/dt must be linear in {name} with a constant rate; here the rate depends on {', '.join(moving)}"
-        )
+        raise EquationError(f"d{name}/dt must be linear in {name} with a constant rate; here the rate depends on {', '.join(moving)}")
     return rate, rest
 
 

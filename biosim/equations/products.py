@@ -61,9 +61,7 @@ def sample_sum(values: Tensor, weights: Tensor | None) -> Tensor:
     return values.mean(1) if weights is None else weighted(values, weights).sum(1)
 
 
-def chunked_sum(
-    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor
-) -> None:
+def chunked_sum(node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor) -> None:
     """Evaluate an unfactorisable term over every (sample, pre, post), a block of rows at a time.
 
     ``sampled`` holds (R, S, n) values by side, ``synaptic`` (R, n_pre, n_post) ones.

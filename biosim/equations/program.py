@@ -116,13 +116,13 @@ class Compiler:
 
     def finish(self) -> Program:
         """Return the program."""
-        for names in self.slots.values():
-            if len(names) > ARRAYS:
+        for slots in self.slots.values():
+            if len(slots) > ARRAYS:
                 raise EquationError(f"a rule may read {ARRAYS} per-synapse values and as many per-neuron ones")
         if self.deepest > MAX_STACK:
             raise EquationError("an equation is nested too deeply: name a part of it as a state")
         code = np.array(self.code, np.int64).reshape(-1, 2)
-        names = {kind: tuple(slots) for kind, slots in self.slots.items()}
+        names = {kind: tuple(own) for kind, own in self.slots.items()}
         return Program(code, np.array(self.constants or [0.0]), names["synapse"], names["pre"], names["post"], tuple(self.scalars))
 
     def _emit(self, op: Op, argument: int, change: int) -> None:
@@ -244,7 +244,7 @@ def run_program(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _apply(op, argument, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
+def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
     """Run one arithmetic instruction on the stack; return its new height."""
     a = reg[top - 1]
     b = reg[top] if top < reg.shape[0] else reg[0]
@@ -373,4 +373,4 @@ def _run(code, constants, synapse, pre, post, streams, step, truth, view):  # ty
                     for q in range(n):
                         answer[q] = source[q] != 0
                 else:
-                    top = _apply(op, argument, top, reg, n)
+                    top = _apply(op, top, reg, n)

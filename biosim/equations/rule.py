@@ -286,9 +286,7 @@ class _Reader:
             return []
         return value
 
-    def _lines(
-        self, section: str, names: Callable[[Assignment], set[str]], derivative: bool | None = None
-    ) -> tuple[Assignment, ...]:
+    def _lines(self, section: str, names: Callable[[Assignment], set[str]], derivative: bool | None = None) -> tuple[Assignment, ...]:
         found = []
         for index, text in enumerate(self._listing(section)):
             key = (section, index)

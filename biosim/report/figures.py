@@ -35,7 +35,11 @@ def development(run: Run) -> Figure:
     x = x / scale
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for key, colour, label in (("density", LOCAL, "alive"), ("active", RIVALS[3], "active"), ("effective_density", RIVALS[2], "active, on a path")):
+    for key, colour, label in (
+        ("density", LOCAL, "alive"),
+        ("active", RIVALS[3], "active"),
+        ("effective_density", RIVALS[2], "active, on a path"),
+    ):
         _band(left, x, np.array([r[key] for r in records]), colour, label)
     left.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses")
     left.legend(frameon=False)
@@ -73,7 +77,7 @@ def survivors(run: Run) -> Figure:
 
 def _degrees(axes: Axes, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], random: npt.NDArray[np.int64] | None) -> None:
     top = max(int(after.max()), 1)
-    bins = np.linspace(-0.5, top + 0.5, min(top + 2, 40))
+    bins = np.linspace(-0.5, top + 0.5, min(top + 2, 40)).tolist()
     axes.hist(after.ravel(), bins, color=LOCAL, alpha=0.75, label="survivor")
     if random is not None:
         axes.hist(random.ravel(), bins, histtype="step", color="0.35", lw=1.1, label="same count, random")
@@ -113,7 +117,9 @@ def receptive_fields(run: Run) -> Figure:
         axes.imshow(fields[neuron], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(f"{neuron}", fontsize=6, pad=1)
         axes.set(xticks=[], yticks=[])
-    figure.suptitle(f"Surviving inputs of {len(order)} {post} neurons with the strongest outputs (red +, blue -, white none; replicate 0)", fontsize=8)
+    figure.suptitle(
+        f"Surviving inputs of {len(order)} {post} neurons with the strongest outputs (red +, blue -, white none; replicate 0)", fontsize=8
+    )
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,24 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of the run's table, as text."""
     head = ["method", "locality", "regime", "density %", "effective %", f"{run.about['evaluated_on']} accuracy %", "seconds"]
     rows = [
-        [r["method"], r["locality"], r["regime"], percent(r["density"]), percent(r["effective_density"]), percent(r["accuracy"]), f"{r['seconds']:.0f}"]
+        [
+            r["method"],
+            r["locality"],
+            r["regime"],
+            percent(r["density"]),
+            percent(r["effective_density"]),
+            percent(r["accuracy"]),
+            f"{r['seconds']:.0f}",
+        ]
         for r in run.table
     ]
     return head, rows
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    cells = lambda tag, row: "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)  # noqa: E731
+    def cells(tag: str, row: list[str]) -> str:
+        return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
+
     return f"<table><tr>{cells('th', head)}</tr>" + "".join(f"<tr>{cells('td', r)}</tr>" for r in rows) + "</table>"
 
 
@@ -59,7 +70,9 @@ def _overlap(comparisons: dict[str, Any]) -> str:
     for rival, found in comparisons.items():
         for projection, o in found["overlap"].items():
             means = [float(np.mean(o[key])) for key in ("jaccard", "chance", "deviation", "kappa")]
-            rows.append([rival, projection, *(f"{m:.3f}" for m in means[:2]), f"{means[2]:.4f}", f"{means[3]:.3f}", percent(found["agreement"])])
+            rows.append(
+                [rival, projection, *(f"{m:.3f}" for m in means[:2]), f"{means[2]:.4f}", f"{means[3]:.3f}", percent(found["agreement"])]
+            )
     head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
     return _table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
 
@@ -73,6 +86,36 @@ def _rule(rule: dict[str, Any]) -> str:
     return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
 
 
+def _heading(run: Run) -> str:
+    about, scenario = run.about, run.about["scenario"]
+    first, last = about["seeds"][0], about["seeds"][-1]
+    facts = [
+        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>",
+        f"{len(about['seeds'])} replicates, seeds {first} to {last}" if last > first else f"seed {first}",
+        f"data {html.escape(about['data_source'])}",
+        f"run {about['id']}, biosim {about['versions']['biosim']}, {about['results']['seconds']:.0f} s on {about['device']}",
+    ]
+    return f"<h1>{html.escape(run.name)}</h1><p>{html.escape(scenario['question'])}</p><p class=quiet>{'; '.join(facts)}.</p>"
+
+
+def _body(run: Run, drawings: Mapping[str, str]) -> str:
+    results = run.about["results"]
+    inline = "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
+    signals = html.escape("; ".join(run.about["signals"]) or "none")
+    return f"""{_heading(run)}
+<h2>Methods</h2>{_table(*table_rows(run))}
+<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Density counts synapses left, effective density those on a path
+from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
+then: {percent(results["final_cut"])} % of births.</p>
+<h2>Checks</h2>{_checks(results["checks"])}
+<h2>Development</h2>{inline}
+<h2>The same circuit?</h2>{_overlap(results["comparisons"])}
+<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
+Overlap of edges alone says little: two searches by the same method differ as much.</p>
+<h2>The rule</h2>{_rule(run.about["rule"])}
+<p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
+
+
 def write_report(run: Run) -> Path:
     """Write ``figures/*.svg`` and ``report.html``; return the page's path."""
     drawings = {name: svg(figure) for name, figure in make_figures(run).items()}
@@ -80,27 +123,7 @@ def write_report(run: Run) -> Path:
     folder.mkdir(exist_ok=True)
     for name, text in drawings.items():
         write_atomic(folder / f"{name}.svg", text.encode())
-    about, scenario = run.about, run.about["scenario"]
-    results = about["results"]
-    inline = "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
-    seeds = f"seeds {about['seeds'][0]} to {about['seeds'][-1]}" if len(about["seeds"]) > 1 else f"seed {about['seeds'][0]}"
-    signals = "; ".join(about["signals"]) or "none"
-    body = f"""<h1>{html.escape(run.name)}</h1>
-<p>{html.escape(scenario['question'])}</p>
-<p class=quiet>Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>; {len(about['seeds'])} replicates, {seeds};
-data {html.escape(about['data_source'])}; run {about['id']}, biosim {about['versions']['biosim']}, {results['seconds']:.0f} s on {about['device']}.</p>
-<h2>Methods</h2>{_table(*table_rows(run))}
-<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Density counts synapses left, effective density those on a path
-from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
-then: {percent(results['final_cut'])} % of births.</p>
-<h2>Checks</h2>{_checks(results['checks'])}
-<h2>Development</h2>{inline}
-<h2>The same circuit?</h2>{_overlap(results['comparisons'])}
-<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
-Overlap of edges alone says little: two searches by the same method differ as much.</p>
-<h2>The rule</h2>{_rule(about['rule'])}
-<p class=quiet>Computed by drive and substrate, not by the rule: {html.escape(signals)}.</p>"""
-    page = f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(run.name)}: biosim</title><style>{_STYLE}</style>{body}</html>\n"
+    head = f"<meta charset=utf-8><title>{html.escape(run.name)}: biosim</title><style>{_STYLE}</style>"
     path = run.folder / REPORT
-    write_atomic(path, page.encode())
+    write_atomic(path, f"<!doctype html><html lang=en>{head}{_body(run, drawings)}</html>\n".encode())
     return path

@@ -37,7 +37,9 @@ def find_rule(name: str) -> Path:
         if Path(name).is_file():
             return Path(name)
         raise InputError(f"there is no rule file {name}", ("name",))
-    raise InputError(f"unknown rule '{name}'{did_you_mean(name, list(paths))}; there are: {', '.join(paths)}, or a path ending in .yaml", ("name",))
+    raise InputError(
+        f"unknown rule '{name}'{did_you_mean(name, list(paths))}; there are: {', '.join(paths)}, or a path ending in .yaml", ("name",)
+    )
 
 
 def load_rule(name: str) -> Rule:

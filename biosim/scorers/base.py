@@ -32,6 +32,10 @@ class Scorer(Protocol):
 
     scope: Scope
 
+    @property
+    def level(self) -> str:
+        """What the score reads, on the locality ladder: ``gradient``, ``network``, ``layer``; ``none`` for chance."""
+
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
@@ -76,4 +80,4 @@ def prune(
     masks = keep(scores, network, density, scorer.scope, seeds)
     gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
     gains[next(iter(gains))].fill_(1.0)
-    return Circuit.of(network, {"scorer": name, "locality": "gradient", "seeds": list(seeds)}, masks, gains)
+    return Circuit.of(network, {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}, masks, gains)

@@ -49,6 +49,11 @@ class Scorer:
         if self.epochs is not None and self.epochs < 1:
             raise InputError("edge-popup needs at least one epoch", ("epochs",))
 
+    @property
+    def level(self) -> str:
+        """What the score reads."""
+        return "gradient"
+
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:

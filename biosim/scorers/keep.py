@@ -19,9 +19,7 @@ Scope = Literal["neuron", "layer", "network"]
 SCOPES: tuple[Scope, ...] = ("neuron", "layer", "network")
 
 
-def keep(
-    scores: Mapping[str, Tensor], network: Network, density: float, scope: Scope, seeds: tuple[int, ...]
-) -> dict[str, Tensor]:
+def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: Scope, seeds: tuple[int, ...]) -> dict[str, Tensor]:
     """Keep the birth edges with the largest scores.
 
     Parameters
@@ -64,5 +62,5 @@ def _largest(scores: list[Tensor], born: list[Tensor], density: float, streams: 
     candidate = torch.cat([b.flatten(1) for b in born], 1)
     count = torch.floor(candidate.sum(1).to(torch.float64) * density + 0.5).to(torch.int64)
     kept = keep_largest(flat, candidate, count, streams)
-    parts = kept.split([s[0].numel() for s in scores], 1)
+    parts = torch.split(kept, [s[0].numel() for s in scores], 1)
     return [part.view(s.shape) for part, s in zip(parts, scores, strict=True)]

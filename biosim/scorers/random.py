@@ -25,6 +25,11 @@ class Scorer:
 
     scope: Scope = "layer"
 
+    @property
+    def level(self) -> str:
+        """What the score reads."""
+        return "none"
+
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:

@@ -35,9 +35,7 @@ def slope(activity: Tensor, activation: Activation) -> Tensor | None:
     return 1 - activity**2 if activation == "tanh" else None
 
 
-def propagate(
-    network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor
-) -> dict[str, Tensor]:
+def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
     """Return the activity of every population, (R, S, size) each.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on (scorers do;

@@ -1,0 +1,117 @@
+"""The shape of the house: imports point one way, the wall stands, nothing executes data."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import biosim
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "biosim").rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{a.name}" for a in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+    return found
+
+
+LAYERS = [  # a file may import from its own layer and from those before it
+    ["errors", "streams", "yamlfile"],
+    ["equations", "births", "select", "structure", "synapses", "schedule", "statistics", "paths"],
+    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives"],
+    ["decisions", "develop", "scorers", "compare"],
+    ["checks", "library", "scenario"],
+    ["store", "analysis", "report", "runner", "catalogue"],
+    ["cli", "__main__"],
+]
+PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_point_one_way(path: Path) -> None:
+    own = path.relative_to(ROOT / "biosim").parts[0].removesuffix(".py")
+    for name in imports(path):
+        if name.startswith("biosim."):
+            other = name.split(".")[1]
+            if other in PLACE and own != "__init__":
+                assert PLACE[other] <= PLACE[own], f"{own} imports {other}"
+        assert name.split(".")[0] not in ("models", "scenarios", "analysis"), f"{own} imports {name}"
+
+
+def test_the_wall_between_rules_and_scorers() -> None:
+    local = [
+        p
+        for p in SOURCES
+        if p.relative_to(ROOT / "biosim").parts[0]
+        in ("rules", "develop.py", "decisions.py", "teaching.py", "homeostasis.py", "substrates", "equations")
+    ]
+    scorers = [p for p in SOURCES if p.parent.name == "scorers"]
+    assert local and scorers
+    for path in scorers:
+        assert not {
+            n for n in imports(path) if n.startswith(("biosim.rules", "biosim.develop", "biosim.decisions", "biosim.equations.rule"))
+        }
+    for path in local:
+        assert not {n for n in imports(path) if n.startswith("biosim.scorers")}
+        assert not re.search(r"backward\(|autograd|requires_grad", path.read_text())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_nothing_evaluates_text_or_unpickles(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name not in ("eval", "exec", "compile", "torch.load", "pickle.load", "pickle.loads", "np.load", "numpy.load"), (
+                f"{path}: {name}"
+            )
+
+
+def test_only_the_brian_substrate_imports_brian2() -> None:
+    assert not [p for p in SOURCES if p.name != "brian.py" and any(n.split(".")[0] == "brian2" for n in imports(p))]
+
+
+@pytest.mark.parametrize(
+    "path", [*SOURCES, *sorted((ROOT / "models").glob("*.py")), *sorted((ROOT / "analysis").glob("*.py"))], ids=lambda p: p.name
+)
+def test_files_are_one_idea_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 420
+
+
+def test_public_names() -> None:
+    assert set(biosim.__all__) == {
+        "__version__", "Circuit", "Development", "Feedback", "ImageDrive", "Network", "Population", "Projection", "Recorder",
+        "Rule", "Run", "Schedule", "keep", "load_images", "load_rule", "load_scorer", "open_run", "overlap", "parse_rule",
+        "prune", "read_scenario", "run",
+    }  # fmt: skip
+    for name in biosim.__all__:
+        assert getattr(biosim, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = biosim.nonsense
+
+
+def test_the_wheel_carries_models_scenarios_and_analyses(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert {n.split("/")[0] for n in names} == {"biosim", f"biosim-{biosim.__version__}.dist-info"}
+    for wanted in ("models/mlp.py", "scenarios/local-vs-global.yaml", "analysis/survivors.py"):
+        assert f"biosim/_library/{wanted}" in names
+    assert "biosim/rules/three-factor.yaml" in names
+
+
+def test_rates_mentioned_in_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"`((?:models|scenarios|analysis|benchmarks|docs|biosim)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / path).exists(), path

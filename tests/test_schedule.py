@@ -1,0 +1,42 @@
+"""Schedules are pure functions of developmental time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from biosim.errors import InputError
+from biosim.schedule import KINDS, Schedule
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("density", [0.02, 0.2, 1.0])
+def test_targets_fall_from_dense_to_the_density_asked_for(kind: str, density: float) -> None:
+    schedule = Schedule(kind, density, 0.2, 0.7)  # type: ignore[arg-type]
+    targets = np.array([schedule.target(u) for u in np.linspace(0, 1, 101)])
+    assert targets[0] == 1 and targets[-1] == pytest.approx(density)
+    assert (np.diff(targets) <= 1e-12).all()
+    assert schedule.may_die(1.0) == (kind != "critical-window")
+
+
+def test_rates_are_what_their_names_say() -> None:
+    inside = np.linspace(0.25, 0.65, 41)
+    drops = {
+        k: -np.diff([Schedule(k, 0.2, 0.2, 0.7).target(u) for u in inside]) for k in ("constant", "decreasing-rate", "increasing-rate")
+    }  # type: ignore[arg-type]
+    assert np.ptp(drops["constant"]) < 1e-12
+    assert (np.diff(drops["decreasing-rate"]) < 0).all()
+    assert (np.diff(drops["increasing-rate"]) > 0).all()
+
+
+def test_a_critical_window_closes() -> None:
+    schedule = Schedule("critical-window", 0.2, 0.3, 0.5)
+    assert [schedule.may_die(u) for u in (0.2, 0.3, 0.5, 0.6)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "bad", [{"density": 0}, {"density": 1.7}, {"opens": 0.8, "closes": 0.2}, {"kind": "linear"}, {"active_at_most": 0}]
+)
+def test_nonsense_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        Schedule(**bad)  # type: ignore[arg-type]
