@@ -1,4 +1,4 @@
-"""What a scenario file may say, and how one becomes the parts of a run.
+"""Read a scenario file and turn it into the parts of a run.
 
 Reading reports every error at once as ``file:line: key: what is wrong``. Nothing is written before a
 scenario has been read, its data loaded and its network built.
@@ -12,94 +12,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from biosim.checks import Check, known_metrics, parse_check
 from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
-from biosim.schedule import Schedule, ScheduleKind
+from biosim.schedule import Schedule
+from biosim.spec import CheckSpec, DriveSpec, HomeostasisSpec, RivalSpec, ScenarioSpec, ScheduleSpec
 from biosim.yamlfile import Document, plain, read_yaml
-
-TimeText = str
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
-
-
-class ModelSpec(BaseModel):
-    """``model:`` a file of ``models/`` and the arguments of its ``build``."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    name: str = Field(description="name of a file in models/, or a path ending in .py")
-
-
-class DriveSpec(_Strict):
-    """``drive:`` what the network is shown."""
-
-    kind: Literal["images"] = Field("images", description="labelled images in shuffled batches")
-    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, or a folder of IDX files")
-    batch: int = Field(128, ge=1, description="samples a step")
-    epochs: int = Field(30, ge=1, description="passes over the training images")
-    presentation: TimeText = Field("50 ms", description="how long one image is shown")
-    train_size: int | None = Field(None, ge=1, description="use a fixed subset of this many training images")
-    validation: float = Field(0.0, ge=0, lt=1, description="hold out this share of the training images and evaluate on it")
-
-
-class ScheduleSpec(_Strict):
-    """``schedule:`` when synapses may die, and how many."""
-
-    kind: ScheduleKind = "decreasing-rate"
-    density: float = Field(0.2, gt=0, le=1, description="share of birth synapses left at the end")
-    opens: float = Field(Schedule.opens, ge=0, le=1)
-    closes: float = Field(Schedule.closes, ge=0, le=1)
-    active_at_most: float = Field(Schedule.active_at_most, gt=0, le=1)
-
-
-class HomeostasisSpec(_Strict):
-    """``homeostasis:`` what neurons do to their own gain."""
-
-    kind: Literal["in-degree", "incoming-resource", "synaptic-scaling"]
-    target: float = Field(0.5, gt=0, description="synaptic-scaling: mean activity aimed at")
-    tau: TimeText = Field("10 % dev", description="synaptic-scaling: time constant")
-
-
-class RivalSpec(BaseModel):
-    """``rivals:`` a scorer with options."""
-
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    name: str
-
-
-class CheckSpec(_Strict):
-    """``checks:`` an inequality that must hold in at least 80 % of the replicates."""
-
-    name: str
-    value: str
-    needs: str
-
-
-class ScenarioSpec(_Strict):
-    """A scenario file."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
-    question: str = ""
-    source: str = ""
-    headline: str = ""
-    model: ModelSpec
-    drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
-    rule: str | dict[str, Any]
-    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
-    homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
-    rivals: list[str | RivalSpec] = Field(default_factory=list)
-    replicates: int = Field(5, ge=1, le=10_000)
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="search seed of replicate 0; replicate k uses seed + k")
-    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
-    moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
-    checks: list[CheckSpec] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 See :func:`parse_rule` for reading a rule and :class:`CompiledRule` for running one.
 """
 
-from biosim.equations.compiled import Clock, CompiledRule, Sensed
+from biosim.equations.clock import Clock
+from biosim.equations.compiled import CompiledRule
 from biosim.equations.expression import Expression, parse_expression
 from biosim.equations.products import PerformanceWarning
-from biosim.equations.rule import Assignment, Competition, Rule, check_rule, parse_rule
+from biosim.equations.reading import check_rule, parse_rule
+from biosim.equations.rule import Assignment, Competition, Rule
+from biosim.equations.sensed import Sensed
 from biosim.equations.units import Quantity, parse_quantity, parse_time
 from biosim.equations.vocabulary import BUILT_IN, Level
 

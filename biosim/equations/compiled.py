@@ -4,99 +4,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.equations.evaluate import evaluate
+from biosim.equations.clock import Clock
+from biosim.equations.evaluate import evaluate, evaluate_constant
 from biosim.equations.expression import Expression, binary, names_in, number
-from biosim.equations.factor import Product, UnfactorisableError, factorise
-from biosim.equations.linear import decay, evaluate_constant, sample_weights, split_linear
-from biosim.equations.products import chunked_sum, outer_sum, sample_sum, side_values, warn_slow, weighted
+from biosim.equations.linear import decay, sample_weights, split_linear
+from biosim.equations.plan import Plan, Sum
+from biosim.equations.products import chunked_sum, outer_sum, sample_sum, side_values, weighted
 from biosim.equations.program import Compiler, Program, run_program
-from biosim.equations.rule import Assignment, Rule
+from biosim.equations.rule import Rule
+from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
 from biosim.streams import edge_uniform
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Developmental time: ``samples`` presentations of ``presentation`` seconds are one step.
-
-    Attributes
-    ----------
-    presentation : float
-        Seconds one sample lasts.
-    samples : int
-        Samples in a step.
-    steps : int
-        Steps in the whole of development.
-    """
-
-    presentation: float
-    samples: int
-    steps: int
-
-    @property
-    def dt(self) -> float:
-        """Seconds a step lasts."""
-        return self.presentation * self.samples
-
-    @property
-    def duration(self) -> float:
-        """Seconds that development lasts; what ``% dev`` is a fraction of."""
-        return self.dt * self.steps
-
-
-@dataclass
-class Sensed:
-    """Everything the synapses of one projection can sense in one step, and nothing else.
-
-    Attributes
-    ----------
-    pre, post : Tensor
-        Activity, (R, S, n_pre) and (R, S, n_post).
-    teach_post : Tensor or None
-        Teaching signal that arrived at each postsynaptic neuron, (R, S, n_post).
-    reward : Tensor or None
-        One scalar a sample, (R, S).
-    neurons : mapping
-        ``mean_pre`` and the like, (R, n).
-    synapses : mapping
-        ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
-        regrows, ``_born`` (step of birth); (R, n_pre, n_post).
-    step : int
-    """
-
-    pre: Tensor
-    post: Tensor
-    teach_post: Tensor | None
-    reward: Tensor | None
-    neurons: Mapping[str, Tensor]
-    synapses: Mapping[str, Tensor]
-    step: int
-
-
-@dataclass(frozen=True)
-class _Sum:
-    """One matrix product of a line: where it goes and how its samples are weighted."""
-
-    name: str
-    pre_side: ast.expr | None
-    post_side: ast.expr | None
-    scale: float
-    rate: float | None  # None: mean over samples; else the rate of the linear equation it drives
-    target: str | None = None  # in place: target = decay*target + scale*product
-    whole: ast.expr | None = None  # unfactorisable: this node, evaluated in chunks
-
-
-@dataclass
-class _Plan:
-    sums: list[_Sum] = field(default_factory=list)
-    lines: list[tuple[str, ast.expr]] = field(default_factory=list)
 
 
 class _Clockwork(ast.NodeTransformer):
@@ -154,101 +78,15 @@ class CompiledRule:
             for t in rule.traces
         }
         self.clockwork = _Clockwork(ageless=rule.regrow is None)
-        self._plan = _Plan()
         self._needed = rule.names
-        self._plan_lines()
+        plan = Plan(rule, self.parameters, clock, self.axes)
+        self.sums = plan.sums
+        for name in plan.scratch:
+            self._scratch(name)
         self._weights: dict[tuple[float, int], Tensor] = {}
-        self.step_program = self._compile(self._plan.lines)
+        self.step_program = self._compile(plan.lines)
         self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
         self._truth: Tensor | None = None
-
-    # -- planning -------------------------------------------------------------------------------
-    def _plan_lines(self) -> None:
-        in_place = True  # a leading linear equation may be one in-place matrix product
-        for line in (*self.rule.coincidences, *self.rule.synapse):
-            if line in self.rule.coincidences:
-                self._plan_mean(line)
-            elif line.derivative:
-                in_place = self._plan_linear(line, in_place)
-            else:
-                self._plan.lines.append((line.target, line.expression.node))
-                in_place = False
-
-    def _products(self, node: ast.expr) -> list[Product] | None:
-        try:
-            return factorise(node, self.axes)
-        except UnfactorisableError:
-            warn_slow(self.rule.name, ast.unparse(node))
-            return None
-
-    def _plan_mean(self, line: Assignment) -> None:
-        products = self._products(line.expression.node)
-        self._scratch(line.target)
-        if products is not None and len(products) == 1 and self._whole(products[0]):
-            one = products[0]
-            self._plan.sums.append(_Sum(line.target, one.pre_side, one.post_side, self._constant(one.outside), None))
-            return
-        self._plan.lines.append((line.target, self._total(line.expression.node, products, None)))
-
-    def _plan_linear(self, line: Assignment, in_place: bool) -> bool:
-        rate_node, rest = split_linear(line.expression, line.target, set(self.parameters))
-        rate = evaluate_constant(rate_node, self.parameters)
-        products = self._products(rest) if rest is not None else []
-        if in_place and products and len(products) == 1 and self._whole(products[0]):
-            one = products[0]
-            scale = self._constant(one.outside)
-            self._plan.sums.append(_Sum("", one.pre_side, one.post_side, scale, rate, target=line.target))
-            return True
-        kept = binary(number(decay(rate, self.clock.dt)), ast.Mult(), ast.Name(id=line.target))
-        driven = self._total(rest, products, rate) if rest is not None else None
-        self._plan.lines.append((line.target, kept if driven is None else binary(kept, ast.Add(), driven)))
-        return False
-
-    def _whole(self, product: Product) -> bool:
-        """Whether a product covers both sides and only constants stand outside."""
-        two_sided = product.pre_side is not None and product.post_side is not None
-        return two_sided and (product.outside is None or names_in(product.outside) <= set(self.parameters))
-
-    def _constant(self, node: ast.expr | None) -> float:
-        return 1.0 if node is None else evaluate_constant(node, self.parameters)
-
-    def _total(self, node: ast.expr, products: list[Product] | None, rate: float | None) -> ast.expr:
-        """Return the node that adds up a line's products, each replaced by the name of its sum."""
-        if products is None:
-            name = self._scratch(f"_{len(self._plan.sums)}")
-            self._plan.sums.append(_Sum(name, None, None, 1.0, rate, whole=node))
-            return ast.Name(id=name)
-        total: ast.expr | None = None
-        for product in products:
-            term = self._term(product, rate)
-            total = term if total is None else binary(total, ast.Add(), term)
-        assert total is not None
-        return total
-
-    def _term(self, product: Product, rate: float | None) -> ast.expr:
-        if product.pre_side is None and product.post_side is None:
-            duration = 1.0 if rate is None else float(sample_weights(rate, self.clock.presentation, self.clock.samples).sum())
-            assert product.outside is not None
-            return binary(number(duration), ast.Mult(), product.outside)
-        name = f"_{len(self._plan.sums)}"
-        for known in self._plan.sums:
-            same = (_dump(known.pre_side), _dump(known.post_side)) == (_dump(product.pre_side), _dump(product.post_side))
-            if same and known.rate == rate and known.target is None and known.whole is None and known.scale == 1.0:
-                name = known.name
-                break
-        else:
-            self._plan.sums.append(_Sum(name, product.pre_side, product.post_side, 1.0, rate))
-            if product.pre_side is not None and product.post_side is not None:
-                self._scratch(name)
-            else:
-                self.axes[name] = PRE if product.post_side is None else POST
-        value: ast.expr = ast.Name(id=name)
-        return value if product.outside is None else binary(product.outside, ast.Mult(), value)
-
-    def _scratch(self, name: str) -> str:
-        self.arrays[name] = torch.zeros(self.shape, device=self.device, dtype=self.dtype)
-        self.axes[name] = SYNAPSE
-        return name
 
     # -- compiling ------------------------------------------------------------------------------
     def _kinds(self) -> dict[str, str | float]:
@@ -288,6 +126,10 @@ class CompiledRule:
         assert program is not None
         return program
 
+    def _scratch(self, name: str) -> None:
+        self.arrays[name] = torch.zeros(self.shape, device=self.device, dtype=self.dtype)
+        self.axes[name] = SYNAPSE
+
     # -- running --------------------------------------------------------------------------------
     def initialise(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]) -> None:
         """Give every state its initial value."""
@@ -306,7 +148,7 @@ class CompiledRule:
     def step(self, sensed: Sensed) -> None:
         """Advance coincidences, states and traces by one step (in place)."""
         sampled = self._sampled(sensed)
-        for item in self._plan.sums:
+        for item in self.sums:
             self._sum(item, sampled, sensed)
         if self.step_program is not None:
             self.run(self.step_program, sensed.synapses, sensed.neurons, sensed.step)
@@ -331,7 +173,7 @@ class CompiledRule:
             self._weights[rate, samples] = torch.from_numpy(weights).to(self.device, self.dtype)
         return self._weights[rate, samples]
 
-    def _sum(self, item: _Sum, sampled: Mapping[str, Tensor], sensed: Sensed) -> None:
+    def _sum(self, item: Sum, sampled: Mapping[str, Tensor], sensed: Sensed) -> None:
         weights = self._sample_weights(item.rate, sensed.pre.shape[1])
         if item.whole is not None:
             self._chunked(item, sampled, sensed, weights)
@@ -354,7 +196,7 @@ class CompiledRule:
             keep = decay(item.rate or 0.0, self.clock.dt) if item.target else 0.0
             outer_sum(left, right, scale, self.arrays[item.target or item.name], keep)
 
-    def _chunked(self, item: _Sum, sampled: Mapping[str, Tensor], sensed: Sensed, weights: Tensor | None) -> None:
+    def _chunked(self, item: Sum, sampled: Mapping[str, Tensor], sensed: Sensed, weights: Tensor | None) -> None:
         assert item.whole is not None
         node = self._spell(item.whole)
         used = names_in(node)
@@ -440,7 +282,3 @@ class CompiledRule:
         if "random" in self._needed:
             values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
         return values
-
-
-def _dump(node: ast.expr | None) -> str:
-    return "" if node is None else ast.dump(node)

@@ -68,3 +68,10 @@ def _call(function: str, args: list[Tensor]) -> Tensor:
     if function == "clip":
         return torch.minimum(torch.maximum(args[0], args[1]), args[2])
     return _UNARY[function](args[0])
+
+
+def evaluate_constant(node: ast.expr | None, constants: Mapping[str, float]) -> float:
+    """Return the value of a node over constants alone, in float64; an absent node is 0."""
+    if node is None:
+        return 0.0
+    return float(evaluate(node, {n: torch.tensor(v, dtype=torch.float64) for n, v in constants.items()}))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -87,15 +86,3 @@ def sample_weights(rate: float, presentation: float, samples: int) -> npt.NDArra
     gain = presentation if rate == 0 else math.expm1(rate * presentation) / rate
     age = np.arange(samples - 1, -1, -1, dtype=np.float64)
     return np.asarray(gain * np.exp(rate * presentation * age))
-
-
-def evaluate_constant(node: ast.expr | None, constants: Mapping[str, float]) -> float:
-    """Evaluate a node over parameters only, in float64."""
-    import torch
-
-    from biosim.equations.evaluate import evaluate
-
-    if node is None:
-        return 0.0
-    values = {n: torch.tensor(v, dtype=torch.float64) for n, v in constants.items()}
-    return float(evaluate(node, values))

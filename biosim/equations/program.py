@@ -13,16 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from biosim.equations.expression import constant_value
+from biosim.equations.evaluate import evaluate_constant
+from biosim.equations.expression import constant_value, names_in
+from biosim.equations.kernel import MAX_STACK, run_blocks
 from biosim.errors import EquationError
-from biosim.streams import hash32, unit
 
-BLOCK = 2048
-MAX_STACK = 24
 ARRAYS = 16  # synapse arrays (and as many side vectors) one program may touch
 
 
@@ -78,8 +76,11 @@ class Program:
     constants : (n,) float64
     arrays, pre_vectors, post_vectors : tuple of str
         Names in slot order; arrays are (R, n_pre, n_post), vectors (R, n_pre) and (R, n_post).
-    scalars : tuple of (str, int)
-        Names whose value is given anew at every run, and their place among the constants.
+    scalars : tuple of (ast.expr, int)
+        Expressions over constants and over names whose value is given anew at every run (the step, hence
+        ages), and their place among the constants: worked out once a run, not once a synapse.
+    known : mapping
+        Values of the constants that such expressions read.
     """
 
     code: npt.NDArray[np.int64]
@@ -87,7 +88,8 @@ class Program:
     arrays: tuple[str, ...]
     pre_vectors: tuple[str, ...]
     post_vectors: tuple[str, ...]
-    scalars: tuple[tuple[str, int], ...]
+    scalars: tuple[tuple[ast.expr, int], ...]
+    known: Mapping[str, float]
 
 
 class Compiler:
@@ -100,7 +102,8 @@ class Compiler:
         self.kinds = kinds
         self.code: list[tuple[int, int]] = []
         self.constants: list[float] = []
-        self.scalars: list[tuple[str, int]] = []
+        self.scalars: list[tuple[ast.expr, int]] = []
+        self.known = {name: kind for name, kind in kinds.items() if isinstance(kind, float)}
         self.slots: dict[str, list[str]] = {"synapse": [], "pre": [], "post": []}
         self.depth = self.deepest = 0
 
@@ -123,7 +126,9 @@ class Compiler:
             raise EquationError("an equation is nested too deeply: name a part of it as a state")
         code = np.array(self.code, np.int64).reshape(-1, 2)
         names = {kind: tuple(own) for kind, own in self.slots.items()}
-        return Program(code, np.array(self.constants or [0.0]), names["synapse"], names["pre"], names["post"], tuple(self.scalars))
+        return Program(
+            code, np.array(self.constants or [0.0]), names["synapse"], names["pre"], names["post"], tuple(self.scalars), self.known
+        )
 
     def _emit(self, op: Op, argument: int, change: int) -> None:
         self.code.append((int(op), argument))
@@ -142,12 +147,8 @@ class Compiler:
 
     def _name(self, name: str) -> None:
         kind = self.kinds[name]
-        if isinstance(kind, float):
-            self._constant(kind)
-        elif kind == "scalar":
-            self.scalars.append((name, len(self.constants)))
-            self._constant(0.0)
-        elif name == "random":
+        assert not isinstance(kind, float)  # constants were folded before
+        if name == "random":
             self._emit(Op.random, 0, 1)
         else:
             self._emit({"synapse": Op.synapse, "pre": Op.pre, "post": Op.post}[kind], self._slot(kind, name), 1)
@@ -159,9 +160,13 @@ class Compiler:
             self._emit(op, 0, -1)
 
     def _expression(self, node: ast.expr) -> None:
-        value = constant_value(node)
-        if value is not None:
-            self._constant(value)
+        names = names_in(node)
+        if names <= self.known.keys():
+            self._constant(evaluate_constant(node, self.known))
+            return
+        if all(name in self.known or self.kinds[name] == "scalar" for name in names):
+            self.scalars.append((node, len(self.constants)))
+            self._constant(0.0)
             return
         match node:
             case ast.Name(id=name):
@@ -227,10 +232,10 @@ def run_program(
     pre = tuple(np.ascontiguousarray(vectors[n], kind) for n in program.pre_vectors)
     post = tuple(np.ascontiguousarray(vectors[n], kind) for n in program.post_vectors)
     constants = program.constants.astype(kind)
-    for name, place in program.scalars:
-        constants[place] = scalars[name]
+    for node, place in program.scalars:
+        constants[place] = evaluate_constant(node, {**program.known, **scalars})
     out = np.zeros((1, 1, 1), np.bool_) if truth is None else truth.reshape(view)
-    _run(
+    run_blocks(
         program.code,
         constants,
         synapse + (blank3,) * (ARRAYS - len(synapse)),
@@ -241,136 +246,3 @@ def run_program(
         out,
         np.array(view, np.int64),
     )
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
-    """Run one arithmetic instruction on the stack; return its new height."""
-    a = reg[top - 1]
-    b = reg[top] if top < reg.shape[0] else reg[0]
-    if 5 <= op <= 9 or 11 <= op <= 16 or op == 24 or op == 25:
-        top -= 1
-        a, b = reg[top - 1], reg[top]
-        if op == 5:
-            for q in range(n):
-                a[q] = a[q] + b[q]
-        elif op == 6:
-            for q in range(n):
-                a[q] = a[q] - b[q]
-        elif op == 7:
-            for q in range(n):
-                a[q] = a[q] * b[q]
-        elif op == 8:
-            for q in range(n):
-                a[q] = a[q] / b[q]
-        elif op == 9:
-            for q in range(n):
-                a[q] = a[q] ** b[q]
-        elif op == 11:
-            for q in range(n):
-                a[q] = 1 if a[q] < b[q] else 0
-        elif op == 12:
-            for q in range(n):
-                a[q] = 1 if a[q] <= b[q] else 0
-        elif op == 13:
-            for q in range(n):
-                a[q] = 1 if a[q] > b[q] else 0
-        elif op == 14:
-            for q in range(n):
-                a[q] = 1 if a[q] >= b[q] else 0
-        elif op == 15:
-            for q in range(n):
-                a[q] = a[q] * b[q]
-        elif op == 16:
-            for q in range(n):
-                a[q] = 1 if (a[q] != 0) or (b[q] != 0) else 0
-        elif op == 24:
-            for q in range(n):
-                a[q] = a[q] if (a[q] < b[q] or a[q] != a[q]) else b[q]
-        else:
-            for q in range(n):
-                a[q] = a[q] if (a[q] > b[q] or a[q] != a[q]) else b[q]
-    elif op == 26:
-        top -= 2
-        a, b, c = reg[top - 1], reg[top], reg[top + 1]
-        for q in range(n):
-            a[q] = b[q] if a[q] != 0 else c[q]
-    elif op == 10:
-        for q in range(n):
-            a[q] = -a[q]
-    elif op == 17:
-        for q in range(n):
-            a[q] = 1 - a[q]
-    elif op == 18:
-        for q in range(n):
-            a[q] = np.exp(a[q])
-    elif op == 19:
-        for q in range(n):
-            a[q] = np.log(a[q])
-    elif op == 20:
-        for q in range(n):
-            a[q] = np.sqrt(a[q])
-    elif op == 21:
-        for q in range(n):
-            a[q] = abs(a[q])
-    elif op == 22:
-        for q in range(n):
-            a[q] = np.sign(a[q])
-    elif op == 23:
-        for q in range(n):
-            a[q] = np.tanh(a[q])
-    elif op == 28:
-        for q in range(n):
-            a[q] = a[q] * a[q]
-    return top
-
-
-@numba.njit(cache=True, parallel=True, error_model="numpy")
-def _run(code, constants, synapse, pre, post, streams, step, truth, view):  # type: ignore[no-untyped-def]
-    replicates, rows, columns = view[0], view[1], view[2]
-    blocks = (columns + BLOCK - 1) // BLOCK
-    tasks = replicates * rows * blocks
-    chunk = max(1, min(64, tasks // 16))
-    for group in numba.prange((tasks + chunk - 1) // chunk):
-        reg = np.empty((MAX_STACK, BLOCK), constants.dtype)
-        for task in range(group * chunk, min(tasks, (group + 1) * chunk)):
-            r = task // (rows * blocks)
-            i = (task // blocks) % rows
-            j = (task % blocks) * BLOCK
-            n = min(BLOCK, columns - j)
-            top = 0
-            for line in range(code.shape[0]):
-                op, argument = code[line, 0], code[line, 1]
-                if op == 0:
-                    source, target = synapse[argument][r, i, j : j + n], reg[top]
-                    for q in range(n):
-                        target[q] = source[q]
-                    top += 1
-                elif op == 1:
-                    reg[top, :n].fill(pre[argument][r, i])
-                    top += 1
-                elif op == 2:
-                    source, target = post[argument][r, j : j + n], reg[top]
-                    for q in range(n):
-                        target[q] = source[q]
-                    top += 1
-                elif op == 3:
-                    reg[top, :n].fill(constants[argument])
-                    top += 1
-                elif op == 4:
-                    for q in range(n):
-                        edge = np.uint64(i * columns + j + q)
-                        reg[top, q] = unit(hash32(streams[r], step, edge))
-                    top += 1
-                elif op == 27:
-                    top -= 1
-                    source, target = reg[top], synapse[argument][r, i, j : j + n]
-                    for q in range(n):
-                        target[q] = source[q]
-                elif op == 29:
-                    top -= 1
-                    source, answer = reg[top], truth[r, i, j : j + n]
-                    for q in range(n):
-                        answer[q] = source[q] != 0
-                else:
-                    top = _apply(op, top, reg, n)

@@ -1,0 +1,148 @@
+"""The numba kernel that runs array programs: a stack machine over blocks that stay in cache.
+
+Instruction numbers are those of :class:`biosim.equations.program.Op`.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from biosim.streams import hash32, unit
+
+BLOCK = 2048  # synapses worked on at a time
+MAX_STACK = 24
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
+    """Run one arithmetic instruction on the stack; return its new height."""
+    a = reg[top - 1]
+    b = reg[top] if top < reg.shape[0] else reg[0]
+    if 5 <= op <= 9 or 11 <= op <= 16 or op == 24 or op == 25:
+        top -= 1
+        a, b = reg[top - 1], reg[top]
+        if op == 5:
+            for q in range(n):
+                a[q] = a[q] + b[q]
+        elif op == 6:
+            for q in range(n):
+                a[q] = a[q] - b[q]
+        elif op == 7:
+            for q in range(n):
+                a[q] = a[q] * b[q]
+        elif op == 8:
+            for q in range(n):
+                a[q] = a[q] / b[q]
+        elif op == 9:
+            for q in range(n):
+                a[q] = a[q] ** b[q]
+        elif op == 11:
+            for q in range(n):
+                a[q] = 1 if a[q] < b[q] else 0
+        elif op == 12:
+            for q in range(n):
+                a[q] = 1 if a[q] <= b[q] else 0
+        elif op == 13:
+            for q in range(n):
+                a[q] = 1 if a[q] > b[q] else 0
+        elif op == 14:
+            for q in range(n):
+                a[q] = 1 if a[q] >= b[q] else 0
+        elif op == 15:
+            for q in range(n):
+                a[q] = a[q] * b[q]
+        elif op == 16:
+            for q in range(n):
+                a[q] = 1 if (a[q] != 0) or (b[q] != 0) else 0
+        elif op == 24:
+            for q in range(n):
+                a[q] = a[q] if (a[q] < b[q] or a[q] != a[q]) else b[q]
+        else:
+            for q in range(n):
+                a[q] = a[q] if (a[q] > b[q] or a[q] != a[q]) else b[q]
+    elif op == 26:
+        top -= 2
+        a, b, c = reg[top - 1], reg[top], reg[top + 1]
+        for q in range(n):
+            a[q] = b[q] if a[q] != 0 else c[q]
+    elif op == 10:
+        for q in range(n):
+            a[q] = -a[q]
+    elif op == 17:
+        for q in range(n):
+            a[q] = 1 - a[q]
+    elif op == 18:
+        for q in range(n):
+            a[q] = np.exp(a[q])
+    elif op == 19:
+        for q in range(n):
+            a[q] = np.log(a[q])
+    elif op == 20:
+        for q in range(n):
+            a[q] = np.sqrt(a[q])
+    elif op == 21:
+        for q in range(n):
+            a[q] = abs(a[q])
+    elif op == 22:
+        for q in range(n):
+            a[q] = np.sign(a[q])
+    elif op == 23:
+        for q in range(n):
+            a[q] = np.tanh(a[q])
+    elif op == 28:
+        for q in range(n):
+            a[q] = a[q] * a[q]
+    return top
+
+
+@numba.njit(cache=True, parallel=True, error_model="numpy")
+def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view):  # type: ignore[no-untyped-def]
+    """Run ``code`` on every block of (R, rows, columns) arrays; ``truth`` receives a condition."""
+    replicates, rows, columns = view[0], view[1], view[2]
+    blocks = (columns + BLOCK - 1) // BLOCK
+    tasks = replicates * rows * blocks
+    chunk = max(1, min(64, tasks // 16))
+    for group in numba.prange((tasks + chunk - 1) // chunk):
+        reg = np.empty((MAX_STACK, BLOCK), constants.dtype)
+        for task in range(group * chunk, min(tasks, (group + 1) * chunk)):
+            r = task // (rows * blocks)
+            i = (task // blocks) % rows
+            j = (task % blocks) * BLOCK
+            n = min(BLOCK, columns - j)
+            top = 0
+            for line in range(code.shape[0]):
+                op, argument = code[line, 0], code[line, 1]
+                if op == 0:
+                    source, target = synapse[argument][r, i, j : j + n], reg[top]
+                    for q in range(n):
+                        target[q] = source[q]
+                    top += 1
+                elif op == 1:
+                    reg[top, :n].fill(pre[argument][r, i])
+                    top += 1
+                elif op == 2:
+                    source, target = post[argument][r, j : j + n], reg[top]
+                    for q in range(n):
+                        target[q] = source[q]
+                    top += 1
+                elif op == 3:
+                    reg[top, :n].fill(constants[argument])
+                    top += 1
+                elif op == 4:
+                    for q in range(n):
+                        edge = np.uint64(i * columns + j + q)
+                        reg[top, q] = unit(hash32(streams[r], step, edge))
+                    top += 1
+                elif op == 27:
+                    top -= 1
+                    source, target = reg[top], synapse[argument][r, i, j : j + n]
+                    for q in range(n):
+                        target[q] = source[q]
+                elif op == 29:
+                    top -= 1
+                    source, answer = reg[top], truth[r, i, j : j + n]
+                    for q in range(n):
+                        answer[q] = source[q] != 0
+                else:
+                    top = _apply(op, top, reg, n)

@@ -1,0 +1,37 @@
+"""What synapses sense: the only way from a substrate to a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class Sensed:
+    """Everything the synapses of one projection can sense in one step, and nothing else.
+
+    Attributes
+    ----------
+    pre, post : Tensor
+        Activity, (R, S, n_pre) and (R, S, n_post).
+    teach_post : Tensor or None
+        Teaching signal that arrived at each postsynaptic neuron, (R, S, n_post).
+    reward : Tensor or None
+        One scalar a sample, (R, S).
+    neurons : mapping
+        ``mean_pre`` and the like, (R, n).
+    synapses : mapping
+        ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
+        regrows, ``_born`` (step of birth); (R, n_pre, n_post).
+    step : int
+    """
+
+    pre: Tensor
+    post: Tensor
+    teach_post: Tensor | None
+    reward: Tensor | None
+    neurons: Mapping[str, Tensor]
+    synapses: Mapping[str, Tensor]
+    step: int
