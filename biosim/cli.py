@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, Interrupted
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -27,19 +27,22 @@ RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
 
 def main() -> None:
     """Entry point: turn a user's mistake into one message and exit status 2."""
-    signal.signal(signal.SIGTERM, _terminated)
+    handlers = {number: signal.signal(number, _stopped) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         app()
     except BiosimError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Interrupted:
         print("stopped; what was measured so far is in the run directory, and the same command starts the run again", file=sys.stderr)
         sys.exit(130)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _stopped(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(signal.Signals(number).name)
 
 
 def _read(name: str, settings: list[str] | None, seed: int | None = None, replicates: int | None = None) -> Any:

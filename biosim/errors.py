@@ -9,6 +9,10 @@ class BiosimError(Exception):
     """Anything a user can mend: bad scenario, rule, data or file."""
 
 
+class Interrupted(BaseException):
+    """A run was asked to stop, by SIGTERM or Ctrl-C."""
+
+
 class InputError(BiosimError):
     """A value that cannot be used, with the path of the key that holds it.
 

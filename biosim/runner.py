@@ -19,7 +19,7 @@ from biosim.compare import accuracy, agreement, overlap
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import parse_time
-from biosim.errors import BiosimError, InputError
+from biosim.errors import BiosimError, InputError, Interrupted
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.recorder import Recorder
 from biosim.scenario import Scenario
@@ -113,7 +113,7 @@ def run(
         results["seconds"] = time.perf_counter() - began
         writer.status("done", results=results)
     except BaseException as error:
-        kind = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
+        kind = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit)) else "failed"
         writer.status(kind, reason=f"{type(error).__name__}: {error}")
         raise
     finished = Run(folder)

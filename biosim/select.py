@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim import backend
 from biosim.errors import NumericalError
 from biosim.streams import edge_uniform, hash32
 
@@ -252,7 +253,7 @@ def compete(
     if within == "pre":
         flipped = compete(scores.transpose(1, 2).contiguous(), candidate.transpose(1, 2).contiguous(), quota, streams, "post", name, step)
         return flipped.transpose(1, 2).contiguous()
-    if scores.device.type == "cpu":
+    if backend.fused(scores.device):
         keep = torch.empty_like(candidate)
         values = scores.to(torch.float32).contiguous().numpy()
         bad = _compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
@@ -267,7 +268,7 @@ def compete(
 
 def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
     """Keep exactly ``count[r]`` of all the candidates of replicate r; (R, n) scores, ties by seeded hash."""
-    if scores.device.type == "cpu":
+    if backend.fused(scores.device):
         keep = torch.empty_like(candidate)
         values = scores.detach().to(torch.float32).contiguous().numpy()
         bad = _compete_whole(values, _bytes(candidate), count.numpy(), streams, _bytes(keep))

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim import backend
+
 BLOCK = 128  # columns a thread works on at a time
 
 
@@ -23,7 +25,7 @@ def set_active(
     wanted: Tensor, alive: Tensor, active: Tensor, since: Tensor, weight: Tensor, effective: Tensor, degree: Tensor, step: int
 ) -> None:
     """Make ``active = wanted and alive``; keep ``since``, ``effective`` and the in-degree in step with it."""
-    if alive.device.type == "cpu":
+    if backend.fused(alive.device):
         _run(_set_active, (wanted, alive, active, since, weight, effective, degree), np.float32(step))
         return
     now = wanted & alive
@@ -36,7 +38,7 @@ def set_active(
 
 def kill(victims: Tensor, alive: Tensor, active: Tensor, death: Tensor, effective: Tensor, degree: Tensor, step: int) -> Tensor:
     """Eliminate the live ``victims``; return how many died in each replicate, (R,) int64."""
-    if alive.device.type == "cpu":
+    if backend.fused(alive.device):
         died = np.zeros((alive.shape[0], (alive.shape[2] + BLOCK - 1) // BLOCK), np.int64)
         _run(_kill, (victims, alive, active, death, effective, degree), np.int32(step), died)
         return torch.from_numpy(died.sum(1))
@@ -51,7 +53,7 @@ def kill(victims: Tensor, alive: Tensor, active: Tensor, death: Tensor, effectiv
 
 def count_columns(mask: Tensor) -> Tensor:
     """Return the true entries of each column: (R, n_pre, n_post) bool -> (R, n_post) int64."""
-    if mask.device.type != "cpu":
+    if not backend.fused(mask.device):
         return mask.sum(1)
     out = torch.zeros(mask.shape[0], mask.shape[2], dtype=torch.int64)
     _run(_count_columns, (mask.contiguous(), out))

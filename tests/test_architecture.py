@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "streams", "yamlfile"],
+    ["errors", "backend", "streams", "yamlfile"],
     ["equations", "births", "select", "structure", "synapses", "schedule", "statistics", "paths"],
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives"],
     ["decisions", "develop", "scorers", "compare"],
@@ -111,7 +111,7 @@ def test_the_wheel_carries_models_scenarios_and_analyses(tmp_path: Path) -> None
     assert "biosim/rules/three-factor.yaml" in names
 
 
-def test_rates_mentioned_in_the_readme_exist() -> None:
+def test_files_mentioned_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text()
     for path in re.findall(r"`((?:models|scenarios|analysis|benchmarks|docs|biosim)/[\w./-]+\.\w+)`", text):
-        assert (ROOT / path).exists(), path
+        assert "NAME" in path or (ROOT / path).exists(), path

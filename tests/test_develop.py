@@ -141,6 +141,27 @@ def test_threads_change_nothing(name: str, births: Births, drive: ImageDrive) ->
     assert threads[0] > 0
 
 
+@pytest.mark.parametrize("name", ALL_RULES)
+def test_the_accelerators_form_does_what_the_kernels_do(
+    name: str, births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The torch operations that run on an accelerator, run here on the CPU, against the fused kernels."""
+    from biosim import backend
+
+    sites, networks = [], []
+    for kernels in (True, False):
+        monkeypatch.setattr(backend, "fused", lambda device, kernels=kernels: kernels)
+        network = births((0,))
+        sites.append(site_after(network, rule_named(name), drive, "hidden1-hidden2", recorded(network, "hidden1-hidden2", 12, 0)))
+        networks.append(network)
+    for state in rule_named(name).state:
+        torch.testing.assert_close(*(s.compiled.arrays[state].clone() for s in sites), rtol=1e-4, atol=1e-5)
+    one, other = (n.projections["hidden1-hidden2"] for n in networks)
+    for field in ("alive", "active", "death_step", "silent_since", "effective", "in_degree"):
+        a, b = getattr(one, field), getattr(other, field)
+        assert (a == b).float().mean() > 0.99, field  # a rank may flip where two values differ by rounding alone
+
+
 def test_seeds_matter(births: Births, drive: ImageDrive) -> None:
     network = births((0, 0))
     made = develop(network, drive, load_rule("three-factor"), feedback=Feedback(network, "random", (0, 1)), seeds=(0, 1))

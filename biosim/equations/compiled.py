@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim import backend
 from biosim.equations.clock import Clock
 from biosim.equations.evaluate import evaluate, evaluate_constant
 from biosim.equations.expression import Expression, binary, names_in, number
@@ -234,7 +235,7 @@ class CompiledRule:
     ) -> None:
         """Run compiled lines in place, fused on the CPU and in row chunks elsewhere."""
         program, lines = compiled
-        if self.device.type == "cpu":
+        if backend.fused(self.device):
             arrays, vectors = self._numpy(program, synapses, neurons)
             run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)})
             return
@@ -250,7 +251,7 @@ class CompiledRule:
         if self._truth is None:
             self._truth = torch.zeros(self.shape, dtype=torch.bool, device=self.device)
         program, node = compiled
-        if self.device.type == "cpu":
+        if backend.fused(self.device):
             arrays, vectors = self._numpy(program, synapses, neurons)
             run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)}, self._truth.numpy())
         else:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from biosim import backend
 from biosim.equations.evaluate import evaluate
 
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take
@@ -34,7 +35,7 @@ def side_values(node: ast.expr | None, values: Mapping[str, Tensor], like: Tenso
 def outer_sum(left: Tensor, right: Tensor, scale: float, out: Tensor, keep: float = 0.0) -> None:
     """Set ``out = keep*out + scale * left^T @ right``; (R, S, n_pre), (R, S, n_post) -> (R, n_pre, n_post)."""
     transposed = left.transpose(1, 2)
-    if out.device.type != "cpu":
+    if not backend.fused(out.device):
         torch.baddbmm(out, transposed, right, beta=keep, alpha=scale, out=out)
         return
     for r in range(out.shape[0]):
@@ -43,7 +44,7 @@ def outer_sum(left: Tensor, right: Tensor, scale: float, out: Tensor, keep: floa
 
 def matmul(left: Tensor, right: Tensor) -> Tensor:
     """Return the batched product (R, a, b) @ (R, b, c), replicate by replicate on the CPU."""
-    if left.device.type != "cpu" or left.shape[0] == 1 or torch.is_grad_enabled():
+    if not backend.fused(left.device) or left.shape[0] == 1 or torch.is_grad_enabled():
         return torch.bmm(left, right)
     out = left.new_empty(left.shape[0], left.shape[1], right.shape[2])
     for r in range(left.shape[0]):
