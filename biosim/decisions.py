@@ -132,21 +132,27 @@ class Site:
             victims = ~compete(scores, p.alive, quota, self.ties, decision.within, p.name, sensed.step)
         else:
             victims = self.compiled.decide(self.decisions["eliminate"], self.synapses, sensed.neurons, sensed.step)
-            if not isinstance(self.rule.silence, Competition):
-                victims = self._at_most(victims & p.alive, u, sensed.step)
+            victims = self._at_most(victims & p.alive, u, sensed)
         died = bool(p.eliminate(victims, sensed.step).any())
         if self.compiled.survivor_program is not None:
             self._survivors(sensed)
         return died
 
-    def _at_most(self, victims: Tensor, u: float, step: int) -> Tensor:
-        """Let no neuron fall below its quota: of too many candidates, a random few die now."""
+    def _at_most(self, victims: Tensor, u: float, sensed: Sensed) -> Tensor:
+        """Let no neuron fall below its quota: of too many candidates, only some die now.
+
+        Those that rank lowest in the neuron's competition for activity, where the rule has one; else a
+        random few.
+        """
         p = self.projection
         allowed = (p.alive.sum(1) - self.quota(self.schedule.target(u))).clamp(min=0)
         if bool((victims.sum(1) <= allowed).all()):
             return victims
-        lottery = edge_uniform(self.ties, step, p.shape[1:], slice(None), victims.device)
-        return compete(lottery, victims, allowed, self.ties, "post", p.name, step)
+        if isinstance(self.rule.silence, Competition):
+            order = -self._scores("silence", sensed.neurons, sensed.step)
+        else:
+            order = edge_uniform(self.ties, sensed.step, p.shape[1:], slice(None), victims.device)
+        return compete(order, victims, allowed, self.ties, "post", p.name, sensed.step)
 
     def _survivors(self, sensed: Sensed) -> None:
         """Run the survivors' lines for every synapse that lived through the decision, whether or not others died."""

@@ -71,12 +71,12 @@ def survivors(run: Run) -> Figure:
     births = [int(run.circuit.born[n][0].sum()) for n in names]
     axes.set_xticks(range(len(names)), [f"{n}\n{b:,} born" for n, b in zip(names, births, strict=True)])
     axes.set(ylabel="survivors / born", title=f"Survivors by projection (n = {run.circuit.replicates}, bars: range)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
 def _degrees(axes: Axes, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], random: npt.NDArray[np.int64] | None) -> None:
-    top = max(int(after.max()), 1)
+    top = max(int(after.max()), 1 if random is None else int(random.max()), 1)
     bins = np.linspace(-0.5, top + 0.5, min(top + 2, 40)).tolist()
     axes.hist(after.ravel(), bins, color=LOCAL, alpha=0.75, label="survivor")
     if random is not None:
@@ -98,7 +98,7 @@ def degrees(run: Run) -> Figure:
         for axes, axis, neuron, what in ((row[0], 2, pre, "out"), (row[1], 1, post, "in")):
             _degrees(axes, born.sum(axis), mask.sum(axis), random.sum(axis))
             axes.set(xlabel=f"{what}-degree of {neuron} in {name}", ylabel="neurons")
-    figure.suptitle(f"Degrees before and after (all {circuit.replicates} replicates)")
+    figure.suptitle(f"Degrees before and after (n = {circuit.replicates} replicates together)")
     return figure
 
 
