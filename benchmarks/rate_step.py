@@ -19,16 +19,14 @@ import numpy as np  # isort: skip
 import torch
 from torch import nn
 
-from biosim.decisions import Site
-from biosim.develop import _structure, _World
+from biosim.develop import Nursery
 from biosim.drives import ImageDrive, Images
-from biosim.homeostasis import InDegree, regulate
+from biosim.homeostasis import InDegree
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
-from biosim.substrates.rate import RateSubstrate
 from biosim.synapses import Network
-from biosim.teaching import Feedback, readout_error
+from biosim.teaching import Feedback
 
 SIZES, BATCH, ROUNDS = (784, 500, 500, 10), 128, 60
 
@@ -59,25 +57,15 @@ def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
 
 def development_step(rule_name: str, drive: ImageDrive) -> Callable[[], None]:
     """Return one whole step of development, as ``develop`` takes it."""
-    network, rule, seeds = Network.layered(SIZES, [0], weights="signed-constant"), load_rule(rule_name), (0,)
+    network, seeds = Network.layered(SIZES, [0], weights="signed-constant"), (0,)
     feedback = Feedback(network, "random", seeds)
-    schedule, mechanisms = Schedule(), [InDegree()]
-    world = _World(network, drive, rule, schedule, mechanisms, feedback, seeds, Recorder())
     with torch.inference_mode():
-        world.sites = [Site(p, network, rule, schedule, drive.clock, seeds) for p in network.projections.values()]
-        regulate(network, mechanisms, {}, 0.0)
-    substrate, shown = RateSubstrate(network), next(iter(drive.presentations(seeds, network.device)))
-    assert shown.labels is not None
-    labels, steps = shown.labels, iter(range(drive.clock.steps))
+        nursery = Nursery(network, drive, load_rule(rule_name), Schedule(), [InDegree()], feedback, seeds, Recorder())
+    shown, numbers = next(iter(drive.presentations(seeds, network.device))), iter(range(drive.clock.steps))
 
     def step() -> None:
-        number = next(steps)
         with torch.inference_mode():
-            activity = substrate.respond(shown.inputs)
-            output = activity["output"]
-            (output.argmax(-1) == labels).sum(1)
-            teach = feedback.carry(readout_error(output, labels), activity) if "teach_post" in rule.names else {}
-            _structure(world, activity, teach, None, number, (number + 1) / drive.clock.steps)
+            nursery.step(next(numbers), shown)
 
     return step
 

@@ -6,16 +6,17 @@ regrow -> homeostasis -> record. The whole of it runs in torch's inference mode:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.decisions import Site
-from biosim.drives.base import Drive
+from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import Level
 from biosim.errors import InputError, LocalityError, NumericalError
@@ -51,24 +52,8 @@ class Development:
     circuit: Circuit
     history: Recorder
     level: Level
-    final_cut: np.ndarray
+    final_cut: npt.NDArray[np.float64]
     network: Network
-
-
-@dataclass
-class _World:
-    """The parts of a run that the loop hands around."""
-
-    network: Network
-    drive: Drive
-    rule: Rule
-    schedule: Schedule
-    homeostasis: Sequence[Homeostasis]
-    feedback: Feedback | None
-    seeds: tuple[int, ...]
-    recorder: Recorder
-    statistics: RunningStatistics | None = None
-    sites: list[Site] = field(default_factory=list)
 
 
 def develop(
@@ -118,91 +103,118 @@ def develop(
     """
     seeds = tuple(seeds) if seeds is not None else tuple(range(network.replicates))
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
-    world = _World(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder or Recorder())
-    level = _check(world)
+    recorder = recorder or Recorder()
     with torch.inference_mode():
-        if any(n.startswith(("mean_", "var_")) for n in rule.names) or any(getattr(m, "needs_mean", False) for m in mechanisms):
-            world.statistics = RunningStatistics(MEMORY * drive.clock.duration)
-        world.sites = [Site(p, network, rule, world.schedule, drive.clock, seeds) for p in network.projections.values()]
-        regulate(network, mechanisms, {}, 0.0)
-        _loop(world, progress)
-        final_cut = _final_cut(world)
-    circuit = Circuit.of(network, {"rule": rule.name, "locality": level.name, "seeds": list(seeds)})
-    return Development(circuit, world.recorder, level, final_cut, network)
+        nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder)
+        for step, shown in enumerate(drive.presentations(seeds, network.device)):
+            activity = nursery.step(step, shown)
+            if recorder.due(step, drive.clock.steps):
+                _record(nursery, activity, step, progress)
+        final_cut = nursery.final_cut()
+    circuit = Circuit.of(network, {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)})
+    return Development(circuit, recorder, nursery.level, final_cut, network)
 
 
-def _check(world: _World) -> Level:
-    rule = world.rule
-    level = rule.level(world.feedback.level if world.feedback else Level.broadcast)
-    if level > Level.transport:
-        raise LocalityError(f"rule '{rule.name}' is of level {level.name}; develop() takes rules up to transport")
-    if rule.event_driven:
-        raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike")
-    if "teach_post" in rule.names and world.feedback is None:
-        raise InputError(f"rule '{rule.name}' reads teach_post: it needs feedback (random, direct or reciprocal)", ("feedback",))
-    if len(world.seeds) != world.network.replicates:
-        raise InputError(f"the network has {world.network.replicates} replicates and there are {len(world.seeds)} seeds")
-    first, *_, last = world.network.populations.values()
-    if (first.size, last.size) != (world.drive.inputs, world.drive.outputs):
-        raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {world.drive.inputs} -> {world.drive.outputs}")
-    return level
+class Nursery:
+    """A network under development: everything that changes from step to step.
+
+    The parameters are those of :func:`develop`, none of them optional. Use it to take steps one by one,
+    inside ``torch.inference_mode()``.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        drive: Drive,
+        rule: Rule,
+        schedule: Schedule,
+        homeostasis: Sequence[Homeostasis],
+        feedback: Feedback | None,
+        seeds: tuple[int, ...],
+        recorder: Recorder,
+    ) -> None:
+        self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
+        self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
+        self.level = self._check()
+        self.substrate = RateSubstrate(network)
+        self.signals = rule.names & {"teach_post", "reward"}
+        reads = any(n.startswith(("mean_", "var_")) for n in rule.names)
+        asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
+        self.statistics = RunningStatistics(MEMORY * drive.clock.duration) if asked else None
+        self.sites = [Site(p, network, rule, schedule, drive.clock, seeds) for p in network.projections.values()]
+        regulate(network, homeostasis, {}, 0.0)
+
+    def _check(self) -> Level:
+        """Return the rule's level, or say what does not fit together."""
+        rule, network, drive = self.rule, self.network, self.drive
+        level = rule.level(self.feedback.level if self.feedback else Level.broadcast)
+        if level > Level.transport:
+            raise LocalityError(f"rule '{rule.name}' is of level {level.name}; develop() takes rules up to transport")
+        if rule.event_driven:
+            raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike")
+        if "teach_post" in rule.names and self.feedback is None:
+            raise InputError(f"rule '{rule.name}' reads teach_post: it needs feedback (random, direct or reciprocal)", ("feedback",))
+        if len(self.seeds) != network.replicates:
+            raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
+        first, *_, last = network.populations.values()
+        if (first.size, last.size) != (drive.inputs, drive.outputs):
+            raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {drive.inputs} -> {drive.outputs}")
+        return level
+
+    def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
+        """Take step ``number`` (from 0); return the activity it began with."""
+        activity = self.substrate.respond(shown.inputs)
+        teach, earned = self._teach(activity, shown)
+        if self.statistics is not None:
+            self.statistics.update(activity, self.drive.clock.dt)
+        u = (number + 1) / self.drive.clock.steps
+        changed = False
+        for site in self.sites:
+            pre, post = site.projection.pre.name, site.projection.post.name
+            neurons = site.neurons(self.statistics)
+            sensed = Sensed(activity[pre], activity[post], teach.get(post), earned, neurons, site.synapses, number)
+            changed |= site.advance(sensed, u)
+        if changed or self.statistics is not None:
+            regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)
+        return activity
+
+    def _teach(self, activity: Mapping[str, Tensor], shown: Presentation) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return the teaching signal of each population and the reward, as far as the rule reads them."""
+        output = activity[next(reversed(self.network.populations))]
+        if shown.labels is None:
+            if self.signals:
+                raise InputError(f"rule '{self.rule.name}' reads {', '.join(sorted(self.signals))}, but the drive has no labels")
+            return {}, None
+        correct = (output.argmax(-1) == shown.labels).sum(1)
+        self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
+        taught = "teach_post" in self.signals and self.feedback is not None
+        teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
+        return teach, reward(output, shown.labels) if "reward" in self.signals else None
+
+    def _means(self) -> Mapping[str, Tensor]:
+        return self.statistics.mean if self.statistics is not None else {}
+
+    def final_cut(self) -> npt.NDArray[np.float64]:
+        """Eliminate what is alive but silent at the end; return its share of the births, (R,)."""
+        cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
+        if self.rule.silence is not None:
+            for p in self.network.projections.values():
+                cut += p.eliminate(~p.active, self.drive.clock.steps).to(cut.device)
+            regulate(self.network, self.homeostasis, self._means(), 0.0)
+        return np.asarray((cut / self.network.born).cpu())
 
 
-def _loop(world: _World, progress: Progress | None) -> None:
-    network, clock = world.network, world.drive.clock
-    substrate = RateSubstrate(network)
-    taught = world.rule.names & {"teach_post", "reward"}
-    for step, shown in enumerate(world.drive.presentations(world.seeds, network.device)):
-        u = (step + 1) / clock.steps
-        activity = substrate.respond(shown.inputs)
-        output = activity[next(reversed(activity))]
-        if shown.labels is None and taught:
-            raise InputError(f"rule '{world.rule.name}' reads {', '.join(sorted(taught))}, but the drive has no labels")
-        teach: dict[str, Tensor] = {}
-        earned: Tensor | None = None
-        if shown.labels is not None:
-            correct = (output.argmax(-1) == shown.labels).sum(1)
-            world.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
-            if "teach_post" in taught and world.feedback is not None:
-                teach = world.feedback.carry(readout_error(output, shown.labels), activity)
-            if "reward" in taught:
-                earned = reward(output, shown.labels)
-        if world.statistics is not None:
-            world.statistics.update(activity, clock.dt)
-        _structure(world, activity, teach, earned, step, u)
-        if world.recorder.due(step, clock.steps):
-            _guard(activity, step)
-            rates = {n: a.mean((1, 2)).tolist() for n, a in activity.items()}
-            entry = world.recorder.record(network, step + 1, (step + 1) * clock.dt, u, rates)
-            if progress is not None:
-                summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
-                progress(step + 1, clock.steps, summary)
+def _record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:
+    _guard(activity, step)
+    clock, rates = nursery.drive.clock, {n: a.mean((1, 2)).tolist() for n, a in activity.items()}
+    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, rates)
+    if progress is not None:
+        summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
+        progress(step + 1, clock.steps, summary)
 
 
-def _structure(world: _World, activity: dict[str, Tensor], teach: dict[str, Tensor], earned: Tensor | None, step: int, u: float) -> None:
-    """Let every projection sense, remember and decide; then let the neurons adjust."""
-    changed = False
-    for site in world.sites:
-        pre, post = site.projection.pre.name, site.projection.post.name
-        sensed = Sensed(activity[pre], activity[post], teach.get(post), earned, site.neurons(world.statistics), site.synapses, step)
-        changed |= site.advance(sensed, u)
-    if changed or (world.statistics is not None and world.homeostasis):
-        mean = world.statistics.mean if world.statistics is not None else {}
-        regulate(world.network, world.homeostasis, mean, world.drive.clock.dt)
-
-
-def _guard(activity: dict[str, Tensor], step: int) -> None:
+def _guard(activity: Mapping[str, Tensor], step: int) -> None:
     for name, values in activity.items():
         peak = values.abs().max()
         if not bool(torch.isfinite(peak)) or float(peak) > 1e12:
             raise NumericalError(f"activity of population '{name}' ran away at step {step}: its largest value is {float(peak):g}")
-
-
-def _final_cut(world: _World) -> np.ndarray:
-    """Eliminate what is alive but silent at the end; return its share of the births."""
-    cut = torch.zeros(world.network.replicates, device=world.network.device)
-    if world.rule.silence is not None:
-        for p in world.network.projections.values():
-            cut += p.eliminate(~p.active, world.drive.clock.steps).to(cut.device)
-        regulate(world.network, world.homeostasis, world.statistics.mean if world.statistics else {}, 0.0)
-    return np.asarray((cut / world.network.born).cpu())
