@@ -18,7 +18,7 @@ from biosim.circuit import Circuit
 from biosim.decisions import Site
 from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
-from biosim.equations.vocabulary import Level
+from biosim.equations.vocabulary import TAUGHT, Level
 from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.homeostasis import Homeostasis, InDegree, regulate
 from biosim.recorder import Recorder
@@ -137,7 +137,7 @@ class Nursery:
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.level = self._check()
         self.substrate = RateSubstrate(network)
-        self.signals = rule.names & {"teach_post", "reward"}
+        self.signals = rule.names & {*TAUGHT, "reward"}
         reads = any(n.startswith(("mean_", "var_")) for n in rule.names)
         asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
         self.statistics = RunningStatistics(MEMORY * drive.clock.duration) if asked else None
@@ -152,8 +152,8 @@ class Nursery:
             raise LocalityError(f"rule '{rule.name}' is of level {level.name}; develop() takes rules up to transport")
         if rule.event_driven:
             raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike")
-        if "teach_post" in rule.names and self.feedback is None:
-            raise InputError(f"rule '{rule.name}' reads teach_post: it needs feedback (random, direct or reciprocal)", ("feedback",))
+        if TAUGHT & rule.names and self.feedback is None:
+            raise InputError(f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -172,7 +172,7 @@ class Nursery:
         for site in self.sites:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
-            sensed = Sensed(activity[pre], activity[post], teach.get(post), earned, neurons, site.synapses, number)
+            sensed = Sensed(activity[pre], activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
             changed |= site.advance(sensed, u)
         if changed or self.statistics is not None:
             regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)
@@ -187,7 +187,7 @@ class Nursery:
             return {}, None
         correct = (output.argmax(-1) == shown.labels).sum(1)
         self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
-        taught = "teach_post" in self.signals and self.feedback is not None
+        taught = bool(self.signals & TAUGHT) and self.feedback is not None
         teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
         return teach, reward(output, shown.labels) if "reward" in self.signals else None
 

@@ -165,7 +165,7 @@ def _about(prepared: Prepared) -> dict[str, Any]:
 def _signals(scenario: Scenario) -> list[str]:
     """Say what drive and substrate compute that is not the rule's: reports list it."""
     found = []
-    if "teach_post" in scenario.rule.names:
+    if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
     if "reward" in scenario.rule.names:
         found.append("reward: 1 where the readout's class is right, else 0")

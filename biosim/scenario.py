@@ -19,6 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from biosim.checks import Check, known_metrics, parse_check
 from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
+from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
 from biosim.schedule import Schedule
 from biosim.spec import CheckSpec, DriveSpec, HomeostasisSpec, RivalSpec, ScenarioSpec, ScheduleSpec
@@ -246,9 +247,12 @@ def _rule(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, st
     level = _collect(errors, ("rule",), lambda: feedback_level(feedback))
     if rule is None or level is None:
         return None, None, Level.synapse
-    if "teach_post" in rule.names and feedback is None:
-        errors.append(InputError("the rule reads teach_post: say which feedback carries it: random, direct or reciprocal", ("rule",)))
-    return rule, feedback if "teach_post" in rule.names else None, rule.level(level)
+    taught = bool(TAUGHT & rule.names)
+    if taught and feedback is None:
+        errors.append(
+            InputError("the rule reads a teaching signal: say which feedback carries it: random, direct or reciprocal", ("rule",))
+        )
+    return rule, feedback if taught else None, rule.level(level)
 
 
 def _rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:

@@ -37,16 +37,17 @@ class Schedule:
         Share of birth synapses left at the end, in (0, 1].
     opens, closes : float
         The window of development in which the target moves.
-    active_at_most : float
-        Ceiling on the share that transmits while synapses compete by falling silent: a fully dense
-        random network has little to compare, so part of it is silent from the start.
+    active_at_most : float, optional
+        Ceiling on the share that transmits while synapses compete by falling silent; the final
+        ``density`` when left out. So a rule explores, with all that is still alive, the kind of circuit
+        that will be left: measured, that beats easing the active share down from 0.6.
     """
 
     kind: ScheduleKind = "decreasing-rate"
     density: float = 0.2
     opens: float = 0.1
     closes: float = 0.8
-    active_at_most: float = 0.6
+    active_at_most: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -55,7 +56,7 @@ class Schedule:
             raise InputError(f"the density left at the end must lie in (0, 1], not {self.density}", ("density",))
         if not 0 <= self.opens < self.closes <= 1:
             raise InputError(f"need 0 <= opens < closes <= 1, not {self.opens} and {self.closes}", ("opens",))
-        if not 0 < self.active_at_most <= 1:
+        if self.active_at_most is not None and not 0 < self.active_at_most <= 1:
             raise InputError(f"must lie in (0, 1], not {self.active_at_most}", ("active_at_most",))
 
     def target(self, u: float) -> float:
@@ -74,7 +75,8 @@ class Schedule:
 
     def active_target(self, u: float) -> float:
         """Return the share of birth synapses that may transmit while silence is reversible."""
-        return min(self.target(u), max(self.active_at_most, self.density))
+        ceiling = self.density if self.active_at_most is None else max(self.active_at_most, self.density)
+        return min(self.target(u), ceiling)
 
     def may_die(self, u: float) -> bool:
         """Whether a synapse may be eliminated at ``u``."""

@@ -41,7 +41,7 @@ class ScheduleSpec(_Strict):
     density: float = Field(0.2, gt=0, le=1, description="share of birth synapses left at the end")
     opens: float = Field(Schedule.opens, ge=0, le=1)
     closes: float = Field(Schedule.closes, ge=0, le=1)
-    active_at_most: float = Field(Schedule.active_at_most, gt=0, le=1)
+    active_at_most: float | None = Field(None, gt=0, le=1, description="share that may transmit at first; the density when left out")
 
 
 class HomeostasisSpec(_Strict):

@@ -194,7 +194,7 @@ def site_after(network: Network, rule: Rule, drive: ImageDrive, name: str, sense
     with torch.inference_mode():
         site = Site(network.projections[name], network, rule, Schedule(density=0.3, opens=0.0, closes=0.9), drive.clock, (0,))
         for s in sensed:
-            now = Sensed(s.pre, s.post, s.teach_post, s.reward, s.neurons, site.synapses, s.step)
+            now = Sensed(s.pre, s.post, s.teach_post, s.teach_pre, s.reward, s.neurons, site.synapses, s.step)
             site.advance(now, (s.step + 1) / drive.clock.steps)
         return site
 
@@ -206,7 +206,16 @@ def recorded(network: Network, name: str, steps: int, seed: int) -> list[Sensed]
     draw = lambda n: torch.randn(1, 8, n, generator=g)  # noqa: E731
     neurons = lambda: {n: draw(p.pre.size if n.endswith("pre") else p.post.size)[:, 0].abs() + 0.5 for n in NEURON_NAMES}  # noqa: E731
     return [
-        Sensed(draw(p.pre.size).relu(), draw(p.post.size).relu(), draw(p.post.size), (draw(1)[..., 0] > 0).float(), neurons(), {}, k)
+        Sensed(
+            draw(p.pre.size).relu(),
+            draw(p.post.size).relu(),
+            draw(p.post.size),
+            draw(p.pre.size),
+            (draw(1)[..., 0] > 0).float(),
+            neurons(),
+            {},
+            k,
+        )
         for k in range(steps)
     ]
 
@@ -220,9 +229,10 @@ def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed
         return out
 
     assert own.teach_post is not None and noise.teach_post is not None
+    assert own.teach_pre is not None and noise.teach_pre is not None
     neurons = {n: blend(own.neurons[n], noise.neurons[n], pre if n.endswith("pre") else post) for n in own.neurons}
-    teach = blend(own.teach_post, noise.teach_post, post)
-    return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), teach, own.reward, neurons, {}, own.step)
+    teach = blend(own.teach_post, noise.teach_post, post), blend(own.teach_pre, noise.teach_pre, pre)
+    return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), *teach, own.reward, neurons, {}, own.step)
 
 
 @pytest.mark.parametrize("name", ALL_RULES)

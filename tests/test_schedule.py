@@ -29,6 +29,12 @@ def test_rates_are_what_their_names_say() -> None:
     assert (np.diff(drops["increasing-rate"]) > 0).all()
 
 
+def test_silence_explores_at_the_final_density_unless_told_otherwise() -> None:
+    assert [Schedule(density=0.2).active_target(u) for u in (0.0, 0.5, 1.0)] == pytest.approx([0.2] * 3)
+    eased = [Schedule(density=0.2, active_at_most=0.6).active_target(u) for u in np.linspace(0, 1, 50)]
+    assert eased[0] == 0.6 and eased[-1] == pytest.approx(0.2) and (np.diff(eased) <= 1e-12).all()
+
+
 def test_a_critical_window_closes() -> None:
     schedule = Schedule("critical-window", 0.2, 0.3, 0.5)
     assert [schedule.may_die(u) for u in (0.2, 0.3, 0.5, 0.6)] == [False, True, True, False]

@@ -159,6 +159,8 @@ class CompiledRule:
         values = {"pre": sensed.pre, "post": sensed.post}
         if sensed.teach_post is not None:
             values["teach_post"] = sensed.teach_post
+        silence = sensed.pre.new_zeros(()).expand_as(sensed.pre)
+        values["teach_pre"] = sensed.teach_pre if sensed.teach_pre is not None else silence
         if sensed.reward is not None:
             values["reward"] = sensed.reward.unsqueeze(-1)
         values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
@@ -189,6 +191,9 @@ class CompiledRule:
             self.vectors[item.name] = sample_sum(side(item.post_side, self.shape[2]), weights)
         else:
             left, right = side(item.pre_side, self.shape[1]), side(item.post_side, self.shape[2])
+            if sensed.teach_pre is None and item.reads_teach_pre and item.target is None and not bool(left.any()):
+                self.arrays[item.name].zero_()  # inputs are not taught: no need to multiply zeros
+                return
             if self.shape[1] < self.shape[2]:
                 left = weighted(left, weights)
             else:

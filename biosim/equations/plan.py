@@ -42,6 +42,11 @@ class Sum:
     target: str | None = None
     whole: ast.expr | None = None
 
+    @property
+    def reads_teach_pre(self) -> bool:
+        """Whether the presynaptic side reads the teaching signal, which inputs do not get."""
+        return self.pre_side is not None and "teach_pre" in names_in(self.pre_side)
+
 
 class Plan:
     """The steps a rule takes on one projection.

@@ -16,8 +16,8 @@ class Sensed:
     ----------
     pre, post : Tensor
         Activity, (R, S, n_pre) and (R, S, n_post).
-    teach_post : Tensor or None
-        Teaching signal that arrived at each postsynaptic neuron, (R, S, n_post).
+    teach_post, teach_pre : Tensor or None
+        Teaching signal that arrived at each neuron, (R, S, n_post) and (R, S, n_pre); inputs get none.
     reward : Tensor or None
         One scalar a sample, (R, S).
     neurons : mapping
@@ -31,6 +31,7 @@ class Sensed:
     pre: Tensor
     post: Tensor
     teach_post: Tensor | None
+    teach_pre: Tensor | None
     reward: Tensor | None
     neurons: Mapping[str, Tensor]
     synapses: Mapping[str, Tensor]

@@ -64,7 +64,9 @@ BUILT_IN: dict[str, Name] = {
     **_sides("weight_sum", Level.neuron, "summed weight of those synapses"),
     "reward": Name(SAMPLE, Level.modulated, "one global scalar a sample"),
     "teach_post": Name(SAMPLE | POST, Level.broadcast, "teaching signal that reaches the postsynaptic neuron"),
+    "teach_pre": Name(SAMPLE | PRE, Level.broadcast, "teaching signal that reaches the presynaptic neuron, 0 for inputs"),
 }
+TAUGHT = frozenset({"teach_pre", "teach_post"})
 SAMPLED = frozenset(name for name, entry in BUILT_IN.items() if "sample" in entry.axes)
 
 _FORBIDDEN: dict[str, Level] = {
@@ -99,10 +101,10 @@ def level_of(names: Iterable[str], feedback_level: Level = Level.broadcast) -> L
     names : iterable of str
         Names the equations read.
     feedback_level : Level
-        What the wiring that fills ``teach_post`` amounts to (*transport* for a copy of the weights).
+        What the wiring that fills ``teach_post`` and ``teach_pre`` amounts to (*transport* for a copy of the weights).
     """
     level = Level.synapse
     for name in names:
-        own = feedback_level if name == "teach_post" else BUILT_IN[name].level if name in BUILT_IN else Level.synapse
+        own = feedback_level if name in TAUGHT else BUILT_IN[name].level if name in BUILT_IN else Level.synapse
         level = max(level, own)
     return level
