@@ -15,7 +15,7 @@ from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
 
-DECISIONS = 500  # eliminations are decided this many times over development (silence at every step)
+DECISIONS = 1000  # silence and elimination are decided at most this many times over development
 
 
 class Site:
@@ -93,15 +93,13 @@ class Site:
         self.compiled.step(sensed)
         if any(line.target == "weight" for line in self.rule.synapse):
             self.projection.refresh()
-        changed = False
+        if (sensed.step + 1) % self.every and sensed.step + 1 < self.clock.steps:
+            return False
         if self.rule.silence is not None:
             self._silence(u, sensed.step, sensed.neurons)
-            changed = True
-        last = sensed.step + 1 == self.clock.steps
-        if (sensed.step + 1) % self.every == 0 or last:
-            changed |= self._eliminate(u, sensed)
-            if self.rule.regrow is not None:
-                changed |= self._regrow(u, sensed)
+        changed = self._eliminate(u, sensed) or self.rule.silence is not None
+        if self.rule.regrow is not None:
+            changed |= self._regrow(u, sensed)
         return changed
 
     # -- decisions ------------------------------------------------------------------------------

@@ -78,6 +78,8 @@ class CompiledRule:
             t.target: torch.zeros(shape[0], shape[1] if self.axes[t.target] == PRE else shape[2], device=self.device, dtype=dtype)
             for t in rule.traces
         }
+        constants = {**self.parameters, "dt": clock.dt}
+        self._constants = {n: torch.tensor(v, dtype=dtype, device=self.device) for n, v in constants.items()}
         self.clockwork = _Clockwork(ageless=rule.regrow is None)
         self._needed = rule.names
         plan = Plan(rule, self.parameters, clock, self.axes)
@@ -164,9 +166,7 @@ class CompiledRule:
         if sensed.reward is not None:
             values["reward"] = sensed.reward.unsqueeze(-1)
         values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
-        values |= {n: torch.tensor(v, dtype=self.dtype, device=self.device) for n, v in self.parameters.items()}
-        values["dt"] = torch.tensor(self.clock.dt, dtype=self.dtype, device=self.device)
-        return values
+        return values | self._constants
 
     def _sample_weights(self, rate: float | None, samples: int) -> Tensor | None:
         if rate is None:
@@ -283,8 +283,7 @@ class CompiledRule:
         values = {n: v[:, rows] for n, v in (*synapses.items(), *self.arrays.items())}
         for name, vector in (*neurons.items(), *self.traces.items(), *self.vectors.items()):
             values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
-        constants = {**self.parameters, "dt": self.clock.dt, "_now": float(step)}
-        values |= {n: torch.tensor(v, dtype=self.dtype, device=self.device) for n, v in constants.items()}
+        values |= self._constants | {"_now": torch.tensor(float(step), dtype=self.dtype, device=self.device)}
         if "random" in self._needed:
             values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
         return values

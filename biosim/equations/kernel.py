@@ -86,7 +86,7 @@ def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers the
             a[q] = abs(a[q])
     elif op == 22:
         for q in range(n):
-            a[q] = np.sign(a[q])
+            a[q] = 1 if a[q] > 0 else (-1 if a[q] < 0 else a[q])
     elif op == 23:
         for q in range(n):
             a[q] = np.tanh(a[q])

@@ -44,8 +44,12 @@ def outer_sum(left: Tensor, right: Tensor, scale: float, out: Tensor, keep: floa
 
 def matmul(left: Tensor, right: Tensor) -> Tensor:
     """Return the batched product (R, a, b) @ (R, b, c), replicate by replicate on the CPU."""
-    if not backend.fused(left.device) or left.shape[0] == 1 or torch.is_grad_enabled():
+    if not backend.fused(left.device):
         return torch.bmm(left, right)
+    if left.shape[0] == 1:
+        return torch.mm(left[0], right[0]).unsqueeze(0)
+    if torch.is_grad_enabled():
+        return torch.stack([torch.mm(a, b) for a, b in zip(left, right, strict=True)])
     out = left.new_empty(left.shape[0], left.shape[1], right.shape[2])
     for r in range(left.shape[0]):
         torch.mm(left[r], right[r], out=out[r])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from biosim.equations.dimensions import require
 from biosim.equations.expression import Expression
@@ -78,7 +79,7 @@ class Rule:
         found = {"silence": self.silence, "eliminate": self.eliminate, "regrow": self.regrow}
         return {name: decision for name, decision in found.items() if decision is not None}
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """Every name that any equation of the rule reads."""
         expressions = [line.expression for line in self.lines] + list(self.state.values())
