@@ -15,7 +15,7 @@ from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
 
-DECISIONS = 1000  # silence and elimination are decided at most this many times over development
+SILENCES, ELIMINATIONS = 3000, 500  # each is decided at most this many times over development
 
 
 class Site:
@@ -47,7 +47,6 @@ class Site:
         self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype)
         self.compiled.initialise(self.synapses, self.neurons(None))
         self.decisions = {name: self._compile(name, decision) for name, decision in rule.decisions.items()}
-        self.every = max(1, round(clock.steps / DECISIONS))
         if isinstance(rule.silence, Competition):
             self._silence(0.0, -1)
 
@@ -93,14 +92,19 @@ class Site:
         self.compiled.step(sensed)
         if any(line.target == "weight" for line in self.rule.synapse):
             self.projection.refresh()
-        if (sensed.step + 1) % self.every and sensed.step + 1 < self.clock.steps:
-            return False
-        if self.rule.silence is not None:
+        changed = False
+        if self.rule.silence is not None and self._due(sensed.step, SILENCES):
             self._silence(u, sensed.step, sensed.neurons)
-        changed = self._eliminate(u, sensed) or self.rule.silence is not None
-        if self.rule.regrow is not None:
-            changed |= self._regrow(u, sensed)
+            changed = True
+        if self._due(sensed.step, ELIMINATIONS):
+            changed |= self._eliminate(u, sensed)
+            if self.rule.regrow is not None:
+                changed |= self._regrow(u, sensed)
         return changed
+
+    def _due(self, step: int, times: int) -> bool:
+        """Whether a decision taken ``times`` times over development falls on this step; the last step always does."""
+        return (step + 1) % max(1, round(self.clock.steps / times)) == 0 or step + 1 == self.clock.steps
 
     # -- decisions ------------------------------------------------------------------------------
     def _scores(self, name: str, neurons: Mapping[str, Tensor], step: int) -> Tensor:

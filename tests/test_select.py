@@ -80,6 +80,11 @@ def test_nan_is_an_error_that_names_the_projection_and_the_step() -> None:
     scores[1, 2, 0] = np.nan
     with pytest.raises(NumericalError, match=r"a-b.*step 7"):
         compete(scores, torch.ones(2, 4, 3, dtype=torch.bool), torch.full((2, 3), 2), STREAMS, "post", "a-b", 7)
+    spread = torch.arange(24, dtype=torch.float32).view(2, 4, 3)  # no ties: the quick path must see it too
+    spread[1, 2, 0] = np.nan
+    for quota in (1, 2, 4):
+        with pytest.raises(NumericalError, match="NaN"):
+            compete(spread, torch.ones(2, 4, 3, dtype=torch.bool), torch.full((2, 3), quota), STREAMS)
     dead = torch.ones(2, 4, 3, dtype=torch.bool)
     dead[1, 2, 0] = False  # what does not compete may be anything
     compete(scores, dead, torch.full((2, 3), 2), STREAMS)
