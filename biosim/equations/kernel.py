@@ -134,6 +134,20 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view):
                         edge = np.uint64(i * columns + j + q)
                         reg[top, q] = unit(hash32(streams[r], step, edge))
                     top += 1
+                elif op >= 30:
+                    target, value = reg[top - 1], constants[argument]
+                    if op == 30:
+                        for q in range(n):
+                            target[q] = target[q] + value
+                    elif op == 31:
+                        for q in range(n):
+                            target[q] = target[q] - value
+                    elif op == 32:
+                        for q in range(n):
+                            target[q] = target[q] * value
+                    else:
+                        for q in range(n):
+                            target[q] = target[q] / value
                 elif op == 27:
                     top -= 1
                     source, target = reg[top], synapse[argument][r, i, j : j + n]

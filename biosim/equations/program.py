@@ -57,12 +57,19 @@ class Op(IntEnum):
     store = 27
     square = 28
     condition = 29  # store into the boolean output
+    add_constant = 30  # these take their right operand from the constants, not from the stack
+    sub_constant = 31
+    mul_constant = 32
+    div_constant = 33
 
 
 _BINARY: dict[type[ast.AST], Op] = {
     ast.Add: Op.add, ast.Sub: Op.sub, ast.Mult: Op.mul, ast.Div: Op.div, ast.Pow: Op.pow,
     ast.Lt: Op.lt, ast.LtE: Op.le, ast.Gt: Op.gt, ast.GtE: Op.ge, ast.And: Op.and_, ast.Or: Op.or_,
 }  # fmt: skip
+
+
+_IMMEDIATE = {Op.add: Op.add_constant, Op.sub: Op.sub_constant, Op.mul: Op.mul_constant, Op.div: Op.div_constant}
 
 
 @dataclass(frozen=True)
@@ -141,10 +148,6 @@ class Compiler:
             names.append(name)
         return names.index(name)
 
-    def _constant(self, value: float) -> None:
-        self.constants.append(value)
-        self._emit(Op.constant, len(self.constants) - 1, 1)
-
     def _name(self, name: str) -> None:
         kind = self.kinds[name]
         assert not isinstance(kind, float)  # constants were folded before
@@ -154,19 +157,32 @@ class Compiler:
             self._emit({"synapse": Op.synapse, "pre": Op.pre, "post": Op.post}[kind], self._slot(kind, name), 1)
 
     def _fold(self, parts: Sequence[ast.expr], op: Op) -> None:
+        if op in (Op.add, Op.mul) and len(parts) == 2 and self._is_constant(parts[0]):
+            parts = [parts[1], parts[0]]  # these two commute, to the bit
         self._expression(parts[0])
         for part in parts[1:]:
-            self._expression(part)
-            self._emit(op, 0, -1)
+            if op in _IMMEDIATE and self._is_constant(part):
+                self._emit(_IMMEDIATE[op], self._place(part), 0)
+            else:
+                self._expression(part)
+                self._emit(op, 0, -1)
+
+    def _is_constant(self, node: ast.expr) -> bool:
+        """Whether a node has one value for all synapses."""
+        return all(name in self.known or self.kinds[name] == "scalar" for name in names_in(node))
+
+    def _place(self, node: ast.expr) -> int:
+        """Put the value of a constant node among the constants; return where."""
+        if names_in(node) <= self.known.keys():
+            self.constants.append(evaluate_constant(node, self.known))
+        else:
+            self.scalars.append((node, len(self.constants)))
+            self.constants.append(0.0)
+        return len(self.constants) - 1
 
     def _expression(self, node: ast.expr) -> None:
-        names = names_in(node)
-        if names <= self.known.keys():
-            self._constant(evaluate_constant(node, self.known))
-            return
-        if all(name in self.known or self.kinds[name] == "scalar" for name in names):
-            self.scalars.append((node, len(self.constants)))
-            self._constant(0.0)
+        if self._is_constant(node):
+            self._emit(Op.constant, self._place(node), 1)
             return
         match node:
             case ast.Name(id=name):
