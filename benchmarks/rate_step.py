@@ -30,7 +30,7 @@ from biosim.synapses import Network
 from biosim.teaching import Feedback
 
 SIZES, BATCH = (784, 500, 500, 10), 128
-ROUNDS, BLOCK = 12, 28  # a round times 28 steps of each; synapses compete every 5 steps at this length of development
+ROUNDS, BLOCK = 12, 28  # a round times 28 steps of each; synapses compete every 7 steps at this length of development
 
 
 def images() -> Images:

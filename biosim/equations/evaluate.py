@@ -74,4 +74,31 @@ def evaluate_constant(node: ast.expr | None, constants: Mapping[str, float]) -> 
     """Return the value of a node over constants alone, in float64; an absent node is 0."""
     if node is None:
         return 0.0
+    quick = _arithmetic(node, constants)
+    if quick is not None:
+        return quick
     return float(evaluate(node, {n: torch.tensor(v, dtype=torch.float64) for n, v in constants.items()}))
+
+
+def _arithmetic(node: ast.expr, constants: Mapping[str, float]) -> float | None:
+    """Return the value of plain arithmetic (needed at every step); None where torch must decide."""
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.Name(id=name):
+            return constants[name]
+        case ast.Call(func=ast.Name(id="max"), args=[first, second]):
+            a, b = _arithmetic(first, constants), _arithmetic(second, constants)
+            return None if a is None or b is None else max(a, b)
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _arithmetic(left, constants), _arithmetic(right, constants)
+            if a is None or b is None:
+                return None
+            if isinstance(op, ast.Add):
+                return a + b
+            if isinstance(op, ast.Sub):
+                return a - b
+            if isinstance(op, ast.Mult):
+                return a * b
+            return a / b if isinstance(op, ast.Div) and b != 0 else None
+    return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from biosim.streams import hash32, unit
 
-BLOCK = 2048  # synapses worked on at a time
+BLOCK = 1024  # synapses worked on at a time
 MAX_STACK = 24
 
 
