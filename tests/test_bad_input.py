@@ -134,3 +134,10 @@ def test_a_broken_model_names_its_line(cli: Cli, tiny: Path, tmp_path: Path) -> 
         tiny.write_text(TINY.replace("name: mlp, hidden: [24, 16]", f"name: {model}"))
         code, _, err = cli("validate", str(tiny))
         assert code == 2 and words in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "scenarios").glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_scenarios_are_read_without_a_mistake(path: Path) -> None:
+    from biosim.scenario import read_scenario
+
+    assert read_scenario(path).spec.name == path.stem
