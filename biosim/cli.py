@@ -103,7 +103,7 @@ def validate(scenario: ScenarioName, settings: Set = None) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from biosim.scenario import json_schema
+    from biosim.spec import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 

@@ -25,7 +25,7 @@ from biosim.recorder import Recorder
 from biosim.scenario import Scenario
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer, prune
-from biosim.store import RUN, Run, RunWriter
+from biosim.store import OWN_FILES, RUN, Run, RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 
@@ -137,7 +137,12 @@ def _existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
         raise BiosimError(f"{folder} holds another run ({run.about.get('id')}); name another folder with --out")
     if run.about.get("status") == "done" and not force:
         return run
-    shutil.rmtree(folder)  # the same run, unfinished: its id says that nothing else can be in it
+    for name in OWN_FILES:  # the same run over again; analyses and whatever else is in the folder stay
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     return None
 
 

@@ -104,6 +104,10 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     rule, feedback, level = _rule(spec, errors)
     _collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     _collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
+    for index, mechanism in enumerate(spec.homeostasis):
+        for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
+            if mechanism.kind != "synaptic-scaling":
+                errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
     build, arguments, source = _model(spec, errors)
     _rivals(spec, errors)
     rival_names = [r if isinstance(r, str) else r.name for r in spec.rivals]
@@ -312,8 +316,3 @@ def _rivals(spec: ScenarioSpec, errors: list[InputError]) -> None:
         except InputError as error:
             key = error.key if not isinstance(rival, str) else ()
             errors.append(InputError(error.message, ("rivals", index, *key)))
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a scenario file."""
-    return ScenarioSpec.model_json_schema()

@@ -85,3 +85,8 @@ class ScenarioSpec(_Strict):
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
     moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
     checks: list[CheckSpec] = Field(default_factory=list)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file."""
+    return ScenarioSpec.model_json_schema()

@@ -28,6 +28,7 @@ from biosim.errors import BiosimError
 RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT = (
     "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "figures", "report.html",
 )  # fmt: skip
+OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT)
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 

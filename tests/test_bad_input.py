@@ -45,6 +45,7 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
     "code": (RULE, OWN + "__import__('os').system('true') > 0", "{file}:8: rule.eliminate:"),
     "bad check": ("moments: 5", "moments: 5\nchecks: [{name: c, value: circuit.acuracy, needs: '> 0'}]", "{file}:9: checks[0].value: 'circuit.acuracy' is not measured (did you mean 'circuit.accuracy'?)"),
     "check of no rival": ("moments: 5", "moments: 5\nchecks: [{name: c, value: circuit.accuracy, needs: '> rivals.snip.accuracy'}]", "{file}:9: checks[0].needs: 'rivals.snip.accuracy' is not measured"),
+    "idle option": ("moments: 5", "moments: 5\nhomeostasis: [{kind: in-degree, target: 2}]", "{file}:9: homeostasis[0].target: in-degree has no target"),
     "no": ("replicates: 2", "replicates: no", "{file}:7: replicates: input should be a valid integer"),
 }  # fmt: skip
 

@@ -82,6 +82,9 @@ def test_finished_work_is_skipped(cli: Cli, tiny: Path, done: Path) -> None:
     code, out, _ = cli("run", str(tiny), "--out", str(done))
     assert code == 0 and "finished before" in out
     assert (done / "circuit.safetensors").stat().st_mtime_ns == stamp
+    (done / "notes.txt").write_text("mine")
+    assert cli("run", str(tiny), "--out", str(done), "--force")[0] == 0
+    assert (done / "circuit.safetensors").stat().st_mtime_ns != stamp and (done / "notes.txt").read_text() == "mine"
     code, _, err = cli("run", str(tiny), "--seed", "7", "--out", str(done))
     assert code == 2 and "another run" in err
 

@@ -74,7 +74,7 @@ def test_quotas_add_up_exactly_and_grow_with_density(n_pre: int, n_post: int, de
         assert int(quota.sum()) == math.floor(int(p.born.sum()) * density + 0.5)
         assert (quota <= p.born.sum(axis)).all()
         assert (quota <= p.quota(1.0, within)).all()
-        assert int((quota.double() - density * p.born.sum(axis)).abs().max() + 0.999) <= 2
+        assert float((quota.double() - density * p.born.sum(axis)).abs().max()) < 1 + 1e-9  # never a whole synapse off
 
 
 @pytest.fixture

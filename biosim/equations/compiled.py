@@ -86,6 +86,10 @@ class CompiledRule:
         self.sums = plan.sums
         for name in plan.scratch:
             self._scratch(name)
+        self._trace_lines = []
+        for line in rule.traces:
+            rate, rest = split_linear(line.expression, line.target, set(self.parameters))
+            self._trace_lines.append((line.target, evaluate_constant(rate, self.parameters), rest))
         self._weights: dict[tuple[float, int], Tensor] = {}
         self.step_program = self._compile(plan.lines)
         self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
@@ -219,16 +223,14 @@ class CompiledRule:
 
     def _advance_traces(self, sampled: Mapping[str, Tensor]) -> None:
         fresh = {}
-        for line in self.rule.traces:
-            rate_node, rest = split_linear(line.expression, line.target, set(self.parameters))
-            rate = evaluate_constant(rate_node, self.parameters)
-            samples = sampled["pre"].shape[1]
-            value = self.traces[line.target] * decay(rate, self.clock.presentation * samples)
+        samples = sampled["pre"].shape[1]
+        for target, rate, rest in self._trace_lines:
+            value = self.traces[target] * decay(rate, self.clock.presentation * samples)
             if rest is not None:
                 driven = evaluate(rest, sampled)
                 shape = (value.shape[0], samples, value.shape[1])
                 value = value + sample_sum(driven.expand(shape), self._sample_weights(rate, samples))
-            fresh[line.target] = value
+            fresh[target] = value
         self.traces |= fresh
 
     def run(
