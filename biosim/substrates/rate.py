@@ -4,35 +4,20 @@ For population j with gain g_j and activation phi,
 
     y_j = phi(g_j * sum_i w_ij a_ij y_i),      a_ij = 1 for an active synapse, else 0
 
-with no bias, so that everything a circuit knows lies in which synapses are left.
+with no bias, so that everything a circuit knows lies in which synapses are left. A network with loops or
+leaky neurons settles instead: :mod:`biosim.substrates.recurrent`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from biosim.equations.products import matmul
-from biosim.synapses import Activation, Network
-
-
-def activate(values: Tensor, activation: Activation) -> Tensor:
-    """Apply an activation function."""
-    if activation == "relu":
-        return torch.relu(values)
-    return torch.tanh(values) if activation == "tanh" else values
-
-
-def slope(activity: Tensor, activation: Activation) -> Tensor | None:
-    """Return the slope of the activation where the neuron now is, or None where it is 1.
-
-    A neuron knows it from its own activity: 1 where a ReLU is active, ``1 - y**2`` for tanh.
-    """
-    if activation == "relu":
-        return activity > 0
-    return 1 - activity**2 if activation == "tanh" else None
+from biosim.substrates.activation import activate
+from biosim.substrates.recurrent import guard, settle
+from biosim.synapses import Network, Projection
 
 
 def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
@@ -51,7 +36,16 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
         (R, size) by population; a missing one is 1.
     inputs : Tensor
         (R, S, n_input), or (1, S, n_input) shared by all replicates.
+
+    Raises
+    ------
+    NumericalError
+        When a network that settles runs away, naming the population.
     """
+    if network.settles:
+        settled, _ = settle(network, effective, gains, inputs)
+        guard(network, settled)
+        return settled
     first = next(iter(network.populations))
     activity = {first: inputs.expand(network.replicates, -1, -1)}
     for name, population in network.populations.items():
@@ -87,3 +81,7 @@ class RateSubstrate:
         effective = {name: p.effective for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
         return propagate(self.network, effective, gains, inputs)
+
+    def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
+        """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre)."""
+        return activity[projection.pre.name]
