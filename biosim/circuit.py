@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim.errors import InputError
 from biosim.paths import effective_density
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
@@ -55,6 +56,12 @@ class Circuit:
     steps: int = 1
     leak: Mapping[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.steps < (2 if self._loops else 1):
+            raise InputError(f"a circuit {'with loops ' * self._loops}cannot settle in {self.steps} steps", ("steps",))
+        if not set(self.leak) <= {n for n, _, _ in self.populations} or not all(0 < a <= 1 for a in self.leak.values()):
+            raise InputError(f"leak gives populations of the circuit a number in (0, 1], not {dict(self.leak)}", ("leak",))
+
     @classmethod
     def of(
         cls,
@@ -81,6 +88,16 @@ class Circuit:
             network.steps,
             {n: p.leak for n, p in network.populations.items() if p.leak < 1},
         )
+
+    @property
+    def _loops(self) -> bool:
+        place = {name: k for k, (name, _, _) in enumerate(self.populations)}
+        return any(place[pre] >= place[post] for _, pre, post in self.projections)
+
+    @property
+    def settles(self) -> bool:
+        """Whether activity unfolds over settling steps (loops or leaky neurons)."""
+        return self._loops or any(a < 1 for a in self.leak.values())
 
     @property
     def replicates(self) -> int:
@@ -141,7 +158,7 @@ class Circuit:
         import networkx as nx
 
         settling = {"steps": self.steps, "leak": {n: self.leak.get(n, 1.0) for n, _, _ in self.populations}}
-        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.network.settles else {}))
+        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}))
         for name, size, _ in self.populations:
             gain = self.gain[name][replicate]
             graph.add_nodes_from(((name, i), {"population": name, "gain": float(gain[i])}) for i in range(size))

@@ -21,10 +21,10 @@ def build(
     outputs: int,
     seeds: Sequence[int],
     *,
-    channels: list[int] = [8, 16],  # noqa: B006 (never changed; a default a scenario can read)
+    channels: list[int] = [16, 32],  # noqa: B006 (never changed; a default a scenario can read)
     kernel: int = 3,
     stride: int = 2,
-    weights: Literal["kaiming-normal", "signed-constant"] = "kaiming-normal",
+    weights: Literal["kaiming-normal", "signed-constant"] = "signed-constant",
     image: list[int] | None = None,
 ) -> Network:
     """Build the births of one network a seed.
@@ -40,7 +40,8 @@ def build(
     kernel, stride : int
         Of every convolution; padding is ``kernel // 2``.
     weights : str
-        ``kaiming-normal`` or ``signed-constant``: the same draws, of which only the sign is kept.
+        ``signed-constant`` (every weight +-sqrt(2/fan_in) of its layer) or ``kaiming-normal``, of whose draws the
+        former keeps the signs.
     image : list of int, optional
         Channels, height and width of the input; one square channel when left out.
     """
