@@ -9,13 +9,15 @@ with no bias, so that everything a circuit knows lies in which synapses are left
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from biosim.equations.products import matmul
 from biosim.synapses import Activation, Network
+
+Transmission = Tensor | Callable[[Tensor], Tensor]
 
 
 def activate(values: Tensor, activation: Activation) -> Tensor:
@@ -35,7 +37,7 @@ def slope(activity: Tensor, activation: Activation) -> Tensor | None:
     return 1 - activity**2 if activation == "tanh" else None
 
 
-def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+def propagate(network: Network, effective: Mapping[str, Transmission], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
     """Return the activity of every population, (R, S, size) each.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on (scorers do;
@@ -46,7 +48,8 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
     network : Network
         Only its wiring diagram is read.
     effective : mapping
-        (R, n_pre, n_post) weights that transmit, by projection.
+        (R, n_pre, n_post) weights that transmit, by projection; or a function that gives what arrives,
+        (R, S, n_pre) -> (R, S, n_post).
     gains : mapping
         (R, size) by population; a missing one is 1.
     inputs : Tensor
@@ -59,7 +62,8 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
             continue
         total: Tensor | None = None
         for projection in network.incoming(name):
-            arriving = matmul(activity[projection.pre.name], effective[projection.name])
+            sent, wires = activity[projection.pre.name], effective[projection.name]
+            arriving = matmul(sent, wires) if isinstance(wires, Tensor) else wires(sent)
             total = arriving if total is None else total + arriving
         if total is None:
             raise ValueError(f"population '{name}' has no incoming projection")
@@ -84,6 +88,6 @@ class RateSubstrate:
 
     def respond(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the activity of every population for (R, S, n_input) inputs."""
-        effective = {name: p.effective for name, p in self.network.projections.items()}
+        effective = {name: p.transmit for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
         return propagate(self.network, effective, gains, inputs)
