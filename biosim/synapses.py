@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from biosim import structure
+from biosim.arrays import SynapseArrays
 from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
 
@@ -55,68 +57,82 @@ class Population:
             raise InputError(f"the leak of population '{self.name}' must lie in (0, 1], not {self.leak}", ("leak",))
 
 
-class Projection:
+class Projection(SynapseArrays):
     """All synapses from one population to another.
+
+    Once few are left, a replicate's live synapses may be packed (:meth:`pack`); every attribute then still reads
+    as described here, those marked * as a copy made for the reader, which it is no use to write to.
 
     Attributes
     ----------
     weight : Tensor
         (R, n_pre, n_post) float32, as born unless a rule is plastic.
-    born, alive, active : Tensor
+    born, alive : Tensor
         (R, n_pre, n_post) bool. ``active`` implies ``alive`` implies ``born`` (or regrown).
+    active* : Tensor
+        (R, n_pre, n_post) bool.
     death_step : Tensor
         (R, n_pre, n_post) int32, step at which a synapse was eliminated; -1 while it lives, -2 where
         none was born.
-    silent_since : Tensor
-        (R, n_pre, n_post) float32, step at which a synapse fell silent; inf while it is active.
-    effective : Tensor
+    silent_since* : Tensor
+        (R, n_pre, n_post) float32, step at which a live synapse fell silent; inf while it is active.
+    effective* : Tensor
         (R, n_pre, n_post) float32, what transmits: the weight of an active synapse, else 0.
     in_degree : Tensor
         (R, n_post) int64, active synapses of each postsynaptic neuron.
     recurrent : bool
         Whether it leads to its own or an earlier population of its network, and so carries the rates of the
         settling step before.
+    packed : dict
+        :class:`~biosim.packed.Packed` synapses by replicate.
     """
 
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
-        self.name, self.pre, self.post, self.recurrent = name, pre, post, False
-        self.weight, self.born = weight, born
-        self.alive, self.active = born.clone(), born.clone()
-        self.death_step = torch.where(born, -1, -2).to(torch.int32)
-        self.silent_since = torch.full_like(weight, math.inf)
+        super().__init__(name, weight, born)
+        self.pre, self.post, self.recurrent = pre, post, False
         self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
-        self.fan_in = structure.count_columns(born)  # (R, n_post) synapses at birth
+        self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
         self.fan_out = born.sum(2)
-        self.effective = weight * born  # what transmits: the weight where active, zero elsewhere
-        self.in_degree = self.fan_in.clone()  # active synapses of each postsynaptic neuron
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(replicates, n_pre, n_post)."""
-        return tuple(self.weight.shape)  # type: ignore[return-value]
+    @cached_property
+    def birth_magnitude(self) -> Tensor:
+        """Summed magnitude of each postsynaptic neuron's weights when first asked for, (R, n_post)."""
+        return self.weight.abs().sum(1)
 
     def refresh(self) -> None:
         """Bring ``effective`` and ``in_degree`` in step after ``weight`` or ``active`` was changed from outside."""
-        torch.mul(self.weight, self.active, out=self.effective)
-        self.in_degree.copy_(structure.count_columns(self.active))
+        if self.packed:
+            for part in self.parts():
+                part.refresh()
+            return
+        torch.mul(self._weight, self._active, out=self._effective)
+        self.in_degree.copy_(structure.count_columns(self._active))
 
     def silence(self, active: Tensor, step: int) -> None:
         """Make exactly the live synapses in ``active`` active and the other live ones silent; the dead stay dead."""
-        structure.set_active(active, self.alive, self.active, self.silent_since, self.weight, self.effective, self.in_degree, step)
+        if self.packed:
+            for r, part in enumerate(self.parts()):
+                part.silence(part.pick(active[r]), step)
+            return
+        structure.set_active(active, self.alive, self._active, self._silent_since, self._weight, self._effective, self.in_degree, step)
 
     def eliminate(self, victims: Tensor, step: int) -> Tensor:
         """Eliminate the live synapses in ``victims`` for good; return how many died in each replicate, (R,)."""
-        return structure.kill(victims, self.alive, self.active, self.death_step, self.effective, self.in_degree, step)
+        if self.packed:
+            return torch.cat([part.eliminate(part.pick(victims[r]), step) for r, part in enumerate(self.parts())])
+        return structure.kill(victims, self.alive, self._active, self.death_step, self._effective, self.in_degree, step)
 
     def regrow(self, newborn: Tensor, step: int) -> int:
         """Bring dead birth edges back, active and of age zero; return how many."""
+        if self.packed:
+            raise InputError(f"projection '{self.name}' is packed: its dead synapses are gone for good")
         newborn = newborn & self.born & ~self.alive
         count = int(newborn.sum())
         if count:
             self.alive |= newborn
-            self.active |= newborn
+            self._active |= newborn
             self.death_step.masked_fill_(newborn, -1)
-            self.silent_since.masked_fill_(newborn, math.inf)
+            self._silent_since.masked_fill_(newborn, math.inf)
             if self.birth_step.stride()[-1] == 0:
                 self.birth_step = self.birth_step.clone()
             self.birth_step.masked_fill_(newborn, float(step))

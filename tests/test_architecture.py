@@ -29,7 +29,20 @@ def imports(path: Path) -> set[str]:
 
 LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile"],
-    ["equations", "births", "selection", "select", "structure", "synapses", "schedule", "statistics", "paths"],
+    [
+        "equations",
+        "births",
+        "selection",
+        "select",
+        "structure",
+        "sparse",
+        "packed",
+        "arrays",
+        "synapses",
+        "schedule",
+        "statistics",
+        "paths",
+    ],
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
     ["decisions", "develop", "scorers", "compare"],
     ["checks", "library", "spec", "scenario"],

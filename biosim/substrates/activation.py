@@ -1,11 +1,21 @@
-"""Activation functions of rate neurons, and the slope that a neuron knows from its own activity."""
+"""What one step of rate neurons is made of: transmission, activation, and the slope that a neuron knows from its own activity."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from biosim.equations.products import matmul
 from biosim.synapses import Activation
+
+Transmission = Tensor | Callable[[Tensor], Tensor]
+
+
+def deliver(sent: Tensor, wires: Transmission) -> Tensor:
+    """Return what arrives, (R, S, n_post), when (R, S, n_pre) is sent: through weights, or by a function."""
+    return matmul(sent, wires) if isinstance(wires, Tensor) else wires(sent)
 
 
 def activate(values: Tensor, activation: Activation) -> Tensor:

@@ -14,13 +14,18 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from biosim.equations.products import matmul
-from biosim.substrates.activation import activate
+from biosim.substrates.activation import Transmission, activate, deliver
 from biosim.substrates.recurrent import guard, settle
 from biosim.synapses import Network, Projection
 
 
-def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+def propagate(
+    network: Network,
+    effective: Mapping[str, Transmission],
+    gains: Mapping[str, Tensor],
+    inputs: Tensor,
+    push: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Return the activity of every population, (R, S, size) each.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on (scorers do;
@@ -31,11 +36,14 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
     network : Network
         Only its wiring diagram is read.
     effective : mapping
-        (R, n_pre, n_post) weights that transmit, by projection.
+        (R, n_pre, n_post) weights that transmit, by projection; or a function that gives what arrives,
+        (R, S, n_pre) -> (R, S, n_post).
     gains : mapping
         (R, size) by population; a missing one is 1.
     inputs : Tensor
         (R, S, n_input), or (1, S, n_input) shared by all replicates.
+    push : mapping, optional
+        (R, S, size) by population, added to the summed input: a neuron's own noise.
 
     Raises
     ------
@@ -43,7 +51,7 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
         When a network that settles runs away, naming the population.
     """
     if network.settles:
-        settled, _ = settle(network, effective, gains, inputs)
+        settled, _ = settle(network, effective, gains, inputs, push)
         guard(network, settled)
         return settled
     first = next(iter(network.populations))
@@ -53,12 +61,14 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
             continue
         total: Tensor | None = None
         for projection in network.incoming(name):
-            arriving = matmul(activity[projection.pre.name], effective[projection.name])
+            arriving = deliver(activity[projection.pre.name], effective[projection.name])
             total = arriving if total is None else total + arriving
         if total is None:
             raise ValueError(f"population '{name}' has no incoming projection")
         if name in gains:
             total = total * gains[name].unsqueeze(1)
+        if push is not None and name in push:
+            total = total + push[name]
         activity[name] = activate(total, population.activation)
     return activity
 
@@ -76,11 +86,11 @@ class RateSubstrate:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def respond(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Return the activity of every population for (R, S, n_input) inputs."""
-        effective = {name: p.effective for name, p in self.network.projections.items()}
+    def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return the activity of every population for (R, S, n_input) inputs; ``push`` as in :func:`propagate`."""
+        effective = {name: p.transmit for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
-        return propagate(self.network, effective, gains, inputs)
+        return propagate(self.network, effective, gains, inputs, push)
 
     def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
         """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre)."""

@@ -23,15 +23,20 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul
 from biosim.errors import NumericalError
-from biosim.substrates.activation import activate
+from biosim.substrates.activation import Transmission, activate, deliver
 from biosim.synapses import Network, Population, Projection
 
 Activity = dict[str, Tensor]
 
 
-def settle(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> tuple[Activity, Activity]:
+def settle(
+    network: Network,
+    effective: Mapping[str, Transmission],
+    gains: Mapping[str, Tensor],
+    inputs: Tensor,
+    push: Mapping[str, Tensor] | None = None,
+) -> tuple[Activity, Activity]:
     """Return the rates of every population at the last settling step and at the one before it.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on. Parameters are those
@@ -42,7 +47,7 @@ def settle(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str
     rest = {n: held.new_zeros(()).expand(*held.shape[:2], p.size) for n, p in network.populations.items() if n != first}
     incoming = {n: network.incoming(n) for n in rest}
     constant = {
-        n: _sum([matmul(held, effective[p.name]) for p in projections if p.pre.name == first]) for n, projections in incoming.items()
+        n: _sum([deliver(held, effective[p.name]) for p in projections if p.pre.name == first]) for n, projections in incoming.items()
     }
     now: Activity = {first: held, **rest}
     before, potential = now, dict(rest)
@@ -51,9 +56,9 @@ def settle(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str
         for name, population in network.populations.items():
             if name != first:
                 moving = [p for p in incoming[name] if p.pre.name != first and not (p.recurrent and step == 0)]
-                arriving = [matmul((before if p.recurrent else now)[p.pre.name], effective[p.name]) for p in moving]
+                arriving = [deliver((before if p.recurrent else now)[p.pre.name], effective[p.name]) for p in moving]
                 total = _sum([t for t in (constant[name], *arriving) if t is not None])
-                potential[name] = _leak(population, potential[name], total, gains.get(name))
+                potential[name] = _leak(population, potential[name], total, gains.get(name), (push or {}).get(name))
                 now[name] = activate(potential[name], population.activation)
     return now, before
 
@@ -65,12 +70,13 @@ def _sum(parts: list[Tensor]) -> Tensor | None:
     return total
 
 
-def _leak(population: Population, potential: Tensor, total: Tensor | None, gain: Tensor | None) -> Tensor:
-    """Return the potential after one step with this summed input (None while nothing arrives)."""
+def _leak(population: Population, potential: Tensor, total: Tensor | None, gain: Tensor | None, push: Tensor | None) -> Tensor:
+    """Return the potential after one step with this summed input (None while nothing arrives) and push."""
     kept = potential * (1 - population.leak)
-    if total is None:
+    if total is None and push is None:
         return kept
-    driven = total if gain is None else total * gain.unsqueeze(1)
+    driven = torch.zeros_like(kept) if total is None else total if gain is None else total * gain.unsqueeze(1)
+    driven = driven if push is None else driven + push
     return driven if population.leak == 1 else torch.add(kept, driven, alpha=population.leak)
 
 
@@ -99,11 +105,16 @@ class RecurrentSubstrate:
         self.network = network
         self._before: Activity = {}
 
-    def respond(self, inputs: Tensor) -> Activity:
-        """Return the rate of every population at the last settling step for (R, S, n_input) inputs."""
-        effective = {name: p.effective for name, p in self.network.projections.items()}
+    def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> Activity:
+        """Return the rate of every population at the last settling step for (R, S, n_input) inputs.
+
+        ``push``, (R, S, size) by population, is added to the summed input in every settling step.
+        """
+        effective = {name: p.transmit for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
-        activity, self._before = settle(self.network, effective, gains, inputs)
+        activity, before = settle(self.network, effective, gains, inputs, push)
+        if push is None:
+            self._before = before
         return activity
 
     def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
