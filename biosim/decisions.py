@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule, Sensed
+from biosim.plasticity import adopt
 from biosim.schedule import Schedule
 from biosim.select import compete
 from biosim.statistics import RunningStatistics
@@ -31,21 +33,36 @@ class Site:
     clock : Clock
     seeds : sequence of int
         One a replicate.
+    names : set of str
+        What other rules on the same projection read of its neurons.
+    ageless : bool
+        Whether every synapse is as old as the network; not where the rule regrows.
     """
 
     def __init__(
-        self, projection: Projection, network: Network, rule: Rule, schedule: Schedule, clock: Clock, seeds: Sequence[int]
+        self,
+        projection: Projection,
+        network: Network,
+        rule: Rule,
+        schedule: Schedule,
+        clock: Clock,
+        seeds: Sequence[int],
+        *,
+        names: Set[str] = frozenset(),
+        ageless: bool = True,
     ) -> None:
         self.projection, self.network, self.rule = projection, network, rule
         self.schedule, self.clock = schedule, clock
+        self.names, self.ageless = rule.names | names, ageless and rule.regrow is None
         self.streams = edge_streams(tuple(seeds), f"rule/{projection.name}")
         self.ties = edge_streams(tuple(seeds), f"ties/{projection.name}")
-        if rule.regrow is not None:
+        if not self.ageless:
             projection.birth_step = projection.birth_step.contiguous()
         self.births = {"post": projection.fan_in, "pre": projection.fan_out}
         self.final = {within: projection.quota(schedule.density, within) for within in self.births}
-        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype)
+        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless)
         self.compiled.initialise(self.synapses, self.neurons(None))
+        self.fresh = torch.empty_like(projection.weight) if any(line.target == "weight" for line in rule.synapse) else None
         self.decisions = {name: self._compile(name, decision) for name, decision in rule.decisions.items()}
         if isinstance(rule.silence, Competition):
             self._silence(0.0, -1)
@@ -61,7 +78,7 @@ class Site:
         """Per-synapse values the projection itself keeps."""
         p = self.projection
         own = {"weight": p.weight, "_since": p.silent_since}
-        return own if self.rule.regrow is None else own | {"_born": p.birth_step}
+        return own if self.ageless else own | {"_born": p.birth_step}
 
     def quota(self, density: float, within: str = "post") -> Tensor:
         """Return how many synapses each neuron may keep while the target is ``density``, (R, n).
@@ -73,25 +90,28 @@ class Site:
         return torch.maximum(now, self.final[within])
 
     def neurons(self, statistics: RunningStatistics | None) -> dict[str, Tensor]:
-        """Return what the two neurons know of themselves, by name; only what the rule reads."""
+        """Return what the two neurons know of themselves, by name; only what rules read."""
         found = {}
         for side, population in (("pre", self.projection.pre.name), ("post", self.projection.post.name)):
             if statistics is not None and population in statistics.mean:
                 found[f"mean_{side}"] = statistics.mean[population]
                 found[f"var_{side}"] = statistics.variance[population]
             axis, own = (2, self.network.outgoing) if side == "pre" else (1, self.network.incoming)
-            if f"degree_{side}" in self.rule.names:
+            if f"degree_{side}" in self.names:
                 counts = [p.in_degree if side == "post" else p.active.sum(2) for p in own(population)]
                 found[f"degree_{side}"] = torch.stack(counts).sum(0).float()
-            if f"weight_sum_{side}" in self.rule.names:
+            if f"weight_sum_{side}" in self.names:
                 found[f"weight_sum_{side}"] = torch.stack([p.effective.sum(axis) for p in own(population)]).sum(0)
         return found
 
     def advance(self, sensed: Sensed, u: float) -> bool:
         """Advance states by one step and take the decisions that are due; return whether structure changed."""
-        self.compiled.step(sensed)
-        if any(line.target == "weight" for line in self.rule.synapse):
-            self.projection.refresh()
+        if self.fresh is None:
+            self.compiled.step(sensed)
+        else:
+            self.fresh.copy_(self.projection.weight)
+            self.compiled.step(replace(sensed, synapses={**sensed.synapses, "weight": self.fresh}))
+            adopt(self.projection, self.fresh, self.rule, sensed.step)
         changed = False
         if self.rule.silence is not None and self._due(sensed.step, SILENCES):
             self._silence(u, sensed.step, sensed.neurons)
@@ -171,7 +191,7 @@ class Site:
 
     def _regrow(self, u: float, sensed: Sensed) -> bool:
         decision, p = self.rule.regrow, self.projection
-        dead = p.born & ~p.alive
+        dead = p.vacant
         if isinstance(decision, Competition):
             living = p.alive.sum(1 if decision.within == "post" else 2)
             missing = (self.quota(self.schedule.target(u), decision.within) - living).clamp(min=0)
@@ -181,5 +201,9 @@ class Site:
             newborn = dead & self.compiled.decide(self.decisions["regrow"], self.synapses, sensed.neurons, sensed.step)
         if not p.regrow(newborn, sensed.step):
             return False
-        self.compiled.reset(newborn, self.synapses, self.neurons(None), sensed.step)
+        self.welcome(newborn, sensed.step)
         return True
+
+    def welcome(self, newborn: Tensor, step: int) -> None:
+        """Give the states of newborn synapses their initial values."""
+        self.compiled.reset(newborn, self.synapses, self.neurons(None), step)

@@ -36,12 +36,15 @@ class Population:
     activation : {"relu", "tanh", "linear"}
     gain : Tensor
         (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
+    alive : Tensor
+        (R, size) bool; a dead neuron has no synapses and forms none.
     """
 
     name: str
     size: int
     activation: Activation = "relu"
     gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
+    alive: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.bool), repr=False)
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -61,7 +64,7 @@ class Projection:
         (R, n_pre, n_post) bool. ``active`` implies ``alive`` implies ``born`` (or regrown).
     death_step : Tensor
         (R, n_pre, n_post) int32, step at which a synapse was eliminated; -1 while it lives, -2 where
-        none was born.
+        none was born, -3 where one could form and has not yet.
     silent_since : Tensor
         (R, n_pre, n_post) float32, step at which a synapse fell silent; inf while it is active.
     effective : Tensor
@@ -87,6 +90,15 @@ class Projection:
         """(replicates, n_pre, n_post)."""
         return tuple(self.weight.shape)  # type: ignore[return-value]
 
+    @property
+    def vacant(self) -> Tensor:
+        """Birth edges without a live synapse, between neurons that live: (R, n_pre, n_post) bool."""
+        vacant = self.born & ~self.alive
+        for population, axis in ((self.pre, 2), (self.post, 1)):
+            if population.alive.numel():  # a population of a network
+                vacant &= population.alive.unsqueeze(axis)
+        return vacant
+
     def refresh(self) -> None:
         """Bring ``effective`` and ``in_degree`` in step after ``weight`` or ``active`` was changed from outside."""
         torch.mul(self.weight, self.active, out=self.effective)
@@ -102,7 +114,7 @@ class Projection:
 
     def regrow(self, newborn: Tensor, step: int) -> int:
         """Bring dead birth edges back, active and of age zero; return how many."""
-        newborn = newborn & self.born & ~self.alive
+        newborn = newborn & self.vacant
         count = int(newborn.sum())
         if count:
             self.alive |= newborn
@@ -156,6 +168,7 @@ class Network:
         self.replicates = projections[0].shape[0]
         for population in populations:
             population.gain = torch.ones(self.replicates, population.size, device=self.device)
+            population.alive = torch.ones_like(population.gain, dtype=torch.bool)
 
     @classmethod
     def layered(
@@ -193,6 +206,7 @@ class Network:
             projection.to(device)
         for population in self.populations.values():
             population.gain = population.gain.to(device)
+            population.alive = population.alive.to(device)
         return self
 
     def incoming(self, population: str) -> list[Projection]:
