@@ -20,17 +20,19 @@ from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import TAUGHT, Level
 from biosim.errors import InputError, LocalityError, NumericalError
+from biosim.exploration import Exploration
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
 from biosim.neurons import Mortality, NeuronDeath
-from biosim.plasticity import PlasticSite, reads_teaching
+from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
+from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
 from biosim.substrates.rate import RateSubstrate
 from biosim.substrates.recurrent import RecurrentSubstrate, guard
 from biosim.synapses import Network
-from biosim.teaching import Feedback, readout_error, reward
+from biosim.teaching import Feedback
 
 MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -74,6 +76,7 @@ def develop(
     plasticity: Rule | None = None,
     growth: Growth | None = None,
     neuron_death: NeuronDeath | None = None,
+    exploration: Exploration | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
 
@@ -100,6 +103,8 @@ def develop(
         Births are candidates and form early in development; all exist from the start when left out.
     neuron_death : NeuronDeath, optional
         Hidden neurons die too; none does when left out.
+    exploration : Exploration, optional
+        How neurons explore under rules that read ``noise_post`` or ``advantage``.
 
     Returns
     -------
@@ -118,7 +123,7 @@ def develop(
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
     recorder = recorder or Recorder()
     with torch.inference_mode():
-        others = (plasticity, growth, neuron_death)
+        others = (plasticity, growth, neuron_death, exploration)
         nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             activity = nursery.step(step, shown)
@@ -152,6 +157,7 @@ class Nursery:
         plasticity: Rule | None = None,
         growth: Growth | None = None,
         neuron_death: NeuronDeath | None = None,
+        exploration: Exploration | None = None,
     ) -> None:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
@@ -159,7 +165,7 @@ class Nursery:
         self.rules = [r for r in (rule, plasticity, growth.rule if growth else None) if r is not None]
         self.level = self._check()
         self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
-        self.signals = reads_teaching(*self.rules)
+        self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
         asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
@@ -203,7 +209,8 @@ class Nursery:
                 )
             if TAUGHT & rule.names and self.feedback is None:
                 raise InputError(
-                    f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",)
+                    f"rule '{rule.name}' reads a teaching signal: it needs feedback, such as random or weight-mirror",
+                    ("feedback",),
                 )
         if self.plasticity is not None and self.plasticity.role != "plasticity":
             raise InputError(f"'{self.plasticity.name}' is a rule for {self.plasticity.role}, not for plasticity", ("plasticity",))
@@ -221,7 +228,7 @@ class Nursery:
         activity = self.substrate.respond(shown.inputs)
         if self.network.settles:
             guard(self.network, activity, 1e12, f" at step {number}")
-        teach, earned = self._teach(activity, shown)
+        heard = self._hear(activity, shown, number)
         if self.statistics is not None:
             self.statistics.update(activity, self.drive.clock.dt)
         u = (number + 1) / self.drive.clock.steps
@@ -230,7 +237,9 @@ class Nursery:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
             arriving = self.substrate.arriving(site.projection, activity)
-            sensed = Sensed(arriving, activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            taught = heard.teach.get(post), heard.teach.get(pre), heard.reward
+            explored = heard.noise.get(post), heard.advantage
+            sensed = Sensed(arriving, activity[post], *taught, neurons, site.synapses, number, *explored)
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:
@@ -252,19 +261,13 @@ class Nursery:
         grown = self.growth is None or self.growth.rule is None or u >= self.growth.until
         return grown and self.schedule.may_die(u) and self.mortality.strike(step)
 
-    def _teach(self, activity: Mapping[str, Tensor], shown: Presentation) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the teaching signal of each population and the reward, as far as the rule reads them."""
+    def _hear(self, activity: Mapping[str, Tensor], shown: Presentation, step: int) -> Heard:
+        """Return the signals of a step, having recorded how many samples the readout got right."""
         output = activity[next(reversed(self.network.populations))]
-        if shown.labels is None:
-            if self.signals:
-                names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.signals)
-                raise InputError(f"rule {names} reads {', '.join(sorted(self.signals))}, but the drive has no labels")
-            return {}, None
-        correct = (output.argmax(-1) == shown.labels).sum(1)
-        self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
-        taught = bool(self.signals & TAUGHT) and self.feedback is not None
-        teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
-        return teach, reward(output, shown.labels) if "reward" in self.signals else None
+        if shown.labels is not None:
+            correct = (output.argmax(-1) == shown.labels).sum(1)
+            self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
+        return self.signals.of(activity, output, shown, step)
 
     def _means(self) -> Mapping[str, Tensor]:
         return self.statistics.mean if self.statistics is not None else {}

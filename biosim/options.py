@@ -10,11 +10,12 @@ from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError, Key
+from biosim.exploration import Exploration
 from biosim.growth import Growth
 from biosim.neurons import NeuronDeath
 from biosim.rules import load_rule
 from biosim.spec import NeuronDeathSpec, ScenarioSpec
-from biosim.teaching import feedback_level
+from biosim.teaching import feedback_level, feedback_rule
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Options:
     plasticity : Rule or None
     growth : Growth or None
     mortality : NeuronDeathSpec or None
+    exploration : Exploration or None
     """
 
     feedback: str | None
@@ -37,6 +39,7 @@ class Options:
     plasticity: Rule | None = None
     growth: Growth | None = None
     mortality: NeuronDeathSpec | None = None
+    exploration: Exploration | None = None
 
     def rules(self, rule: Rule) -> list[Rule]:
         """Return ``rule`` and all those beside it."""
@@ -56,6 +59,9 @@ class Options:
     def data(self) -> dict[str, Any]:
         """Return plasticity and growth, where there are any, as plain data."""
         found: dict[str, Any] = {}
+        learns = None if self.feedback is None else feedback_rule(self.feedback)
+        if learns is not None:
+            found["feedback"] = rule_data(learns, None) | {"during": learns.during}
         if self.plasticity is not None:
             found["plasticity"] = rule_data(self.plasticity, self.feedback if TAUGHT & self.plasticity.names else None)
         if self.growth is not None:
@@ -87,7 +93,9 @@ def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | Non
     if level is None:
         return None, None
     rules = Options(feedback, level, plasticity, growth).rules(rule)
-    return rule, Options(feedback, max(r.level(level) for r in rules), plasticity, growth, spec.neuron_death)
+    return rule, Options(
+        feedback, max(r.level(level) for r in rules), plasticity, growth, spec.neuron_death, _exploration(spec, rules, errors)
+    )
 
 
 def _read(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:
@@ -124,7 +132,7 @@ def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: l
             continue
         if kind is None:
             what = "the rule" if key == "rule" else "plasticity"
-            message = f"{what} reads a teaching signal: say which feedback carries it: random, direct or reciprocal"
+            message = f"{what} reads a teaching signal: say which feedback carries it: random, direct, reciprocal or weight-mirror"
             errors.append(InputError(message, (key,)))
         elif asked is not None or not kinds:
             kinds[key] = kind
@@ -159,6 +167,14 @@ def _neuron_death(spec: ScenarioSpec, errors: list[InputError]) -> None:
             errors.append(InputError(f"must be longer than 0 s, not {text!r}", ("neuron_death", "inactive_for")))
     elif spec.neuron_death.without == "nothing":
         errors.append(InputError("no neuron can die of this: name what it needs, or inactive_for", ("neuron_death", "without")))
+
+
+def _exploration(spec: ScenarioSpec, rules: list[Rule], errors: list[InputError]) -> Exploration | None:
+    if spec.exploration is None:
+        return None
+    if not any({"noise_post", "advantage"} & r.names for r in rules):
+        errors.append(InputError("no rule here explores: none reads noise_post or advantage", ("exploration",)))
+    return Exploration(spec.exploration.deviation, spec.exploration.readout_share)
 
 
 def rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from biosim.schedule import Schedule
 from biosim.scorers import load_scorer, prune
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 from biosim.synapses import Network
-from biosim.teaching import Feedback
+from biosim.teaching import Feedback, feedback_rule
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
@@ -171,10 +171,15 @@ def _about(prepared: Prepared) -> dict[str, Any]:
 
 def _signals(scenario: Scenario) -> list[str]:
     """Say what drive and substrate compute that is not the rule's: reports list it."""
+    names = frozenset().union(*(r.names for r in scenario.options.rules(scenario.rule)))
     found = []
     if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
-    if any("reward" in rule.names for rule in scenario.options.rules(scenario.rule)):
+        if (learns := feedback_rule(scenario.feedback)) is not None:
+            found.append(f"feedback wiring that follows the equations of {learns.name}, during {learns.during}")
+    if {"noise_post", "advantage"} & names:
+        found.append("advantage: how much likelier the readout found the right class under the neurons' own noise than under its opposite")
+    if "reward" in names:
         found.append("reward: 1 where the readout's class is right, else 0")
     return found
 
@@ -219,7 +224,7 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
     network = prepared.births()
     feedback = None
     if scenario.feedback is not None:
-        feedback = Feedback(network, scenario.feedback, scenario.seeds)  # type: ignore[arg-type]
+        feedback = Feedback(network, scenario.feedback, scenario.seeds)
     recorder = Recorder(scenario.spec.moments, writer.record)
     report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
     return develop(
@@ -235,6 +240,7 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         plasticity=scenario.options.plasticity,
         growth=scenario.options.growth,
         neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
+        exploration=scenario.options.exploration,
     )
 
 

@@ -187,8 +187,9 @@ class CompiledRule:
             values["teach_post"] = sensed.teach_post
         silence = sensed.pre.new_zeros(()).expand_as(sensed.pre)
         values["teach_pre"] = sensed.teach_pre if sensed.teach_pre is not None else silence
-        if sensed.reward is not None:
-            values["reward"] = sensed.reward.unsqueeze(-1)
+        values |= {n: v.unsqueeze(-1) for n, v in (("reward", sensed.reward), ("advantage", sensed.advantage)) if v is not None}
+        if sensed.noise_post is not None:
+            values["noise_post"] = sensed.noise_post
         values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
         return values | self._constants
 
