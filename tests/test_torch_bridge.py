@@ -33,6 +33,7 @@ from biosim import (
 )
 from biosim.develop import develop
 from biosim.errors import InputError
+from biosim.library import find, load_module
 from biosim.store import circuit_bytes, read_circuit
 
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
@@ -407,3 +408,13 @@ def test_a_model_that_cannot_be_born_is_reported_where_it_is_named(cli: Any, tin
     tiny.write_text(tiny.read_text().replace("{name: mlp, hidden: [24, 16]}", f"{{name: {tmp_path / 'bad.py'}}}"))
     code, _, err = cli("run", str(tiny), "--out", str(tmp_path / "run"))
     assert code == 2 and "has a bias" in err and "tiny.yaml:2" in err
+
+
+def test_the_example_asks_for_the_shape_of_images_that_are_not_square() -> None:
+    build = load_module(find("models", "local-cnn")).build
+    with pytest.raises(InputError, match="channels, height and width"):
+        build(48, 4, [0])
+    with pytest.raises(InputError, match="must be positive"):
+        build(36, 4, [0], channels=[])
+    network = build(48, 4, [0, 1], image=[3, 4, 4], channels=[2], stride=1)
+    assert [p.size for p in network.populations.values()] == [48, 2 * 4 * 4, 4] and network.replicates == 2
