@@ -180,6 +180,13 @@ def test_one_module_a_replicate() -> None:
         assert_same(circuit, module, (6,), r)
 
 
+def test_a_lone_layer_will_do() -> None:
+    for module, shape in ((nn.Linear(6, 3, bias=False), (6,)), (nn.Conv2d(1, 2, 2, bias=False), (1, 3, 4))):
+        circuit = pruned_circuit(network_from_torch(module, shape))
+        assert circuit.projections == (("input-output", "input", "output"),)
+        assert_same(circuit, to_torch(circuit, module, shape), shape)
+
+
 def test_a_softmax_at_the_end_is_left_to_the_reader() -> None:
     module = nn.Sequential(*mlp(6, 5, 3), nn.Softmax(dim=1))
     circuit = Circuit.of(network_from_torch(module), {})
