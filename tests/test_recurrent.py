@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from biosim.births import draw_weights
 from biosim.circuit import Circuit
@@ -32,6 +33,7 @@ from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer, prune, scorer_names
+from biosim.scorers.edge_popup import _initial_scores
 from biosim.store import circuit_bytes, open_run, read_circuit
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
@@ -193,6 +195,34 @@ def test_a_gradient_through_settling_is_the_slope_of_the_loss() -> None:
         gradient = effective[name].grad
         assert gradient is not None and float(gradient[0][place]) != 0
         assert float(gradient[0][place]) == pytest.approx((slopes[0] - slopes[1]) / 2e-3, rel=1e-2, abs=1e-4)
+
+
+def test_edge_popup_takes_its_gradient_through_the_settling_steps(drive: ImageDrive) -> None:
+    """The published formulation, written plainly, on the unrolled network."""
+    density, network = 0.3, recurrent((5,), steps=3, leak=0.6)
+    scorer = load_scorer("edge-popup")
+    ours = scorer.score(network, drive, density, (5,))
+    weights = {n: p.weight[0] for n, p in network.projections.items()}
+    born = {n: p.born[0] for n, p in network.projections.items()}
+    scores = {n: nn.Parameter(_initial_scores(network, n, (5,))[0].clone()) for n in weights}
+    optimiser = torch.optim.SGD(scores.values(), 0.1, momentum=0.9, weight_decay=1e-4)
+    for step, shown in enumerate(drive.presentations((5,), torch.device("cpu"))):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * step / drive.clock.steps))
+        kept = {}
+        for n, s in scores.items():
+            bar = s.detach().abs()[born[n]].sort(descending=True).values[math.floor(density * int(born[n].sum()) + 0.5) - 1]
+            mask = ((s.detach().abs() >= bar) & born[n]).float()
+            kept[n] = weights[n] * (mask + s.abs() - s.abs().detach()) / math.sqrt(density)  # straight through
+        v = torch.zeros(shown.inputs.shape[1], 20)
+        for _ in range(3):
+            v = 0.4 * v + 0.6 * (shown.inputs[0] @ kept["input-hidden"] + v.relu() @ kept["hidden-hidden"])
+        assert shown.labels is not None
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(v.relu() @ kept["hidden-output"], shown.labels[0]).backward()
+        optimiser.step()
+    for n, score in ours.items():
+        torch.testing.assert_close(score[0][born[n]], scores[n].detach().abs()[born[n]], rtol=2e-3, atol=2e-5)
 
 
 # -- circuits -------------------------------------------------------------------------------------
