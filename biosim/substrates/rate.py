@@ -15,11 +15,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from biosim.equations.products import matmul
-from biosim.substrates.activation import activate, slope
+from biosim.substrates.activation import activate
 from biosim.substrates.recurrent import guard, settle
 from biosim.synapses import Network, Projection
-
-__all__ = ["RateSubstrate", "activate", "propagate", "slope"]
 
 
 def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ is carried back through the settling steps (no backpropagation through time).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -29,12 +29,9 @@ from biosim.substrates.activation import activate
 from biosim.synapses import Network, Population, Projection
 
 Activity = dict[str, Tensor]
-Transmission = Tensor | Callable[[Tensor], Tensor]  # (R, n_pre, n_post) weights, or a function that gives what arrives
 
 
-def settle(
-    network: Network, effective: Mapping[str, Transmission], gains: Mapping[str, Tensor], inputs: Tensor
-) -> tuple[Activity, Activity]:
+def settle(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> tuple[Activity, Activity]:
     """Return the rates of every population at the last settling step and at the one before it.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on. Parameters are those
@@ -45,7 +42,7 @@ def settle(
     rest = {n: held.new_zeros(()).expand(*held.shape[:2], p.size) for n, p in network.populations.items() if n != first}
     incoming = {n: network.incoming(n) for n in rest}
     constant = {
-        n: _sum([_carry(held, effective[p.name]) for p in projections if p.pre.name == first]) for n, projections in incoming.items()
+        n: _sum([matmul(held, effective[p.name]) for p in projections if p.pre.name == first]) for n, projections in incoming.items()
     }
     now: Activity = {first: held, **rest}
     before, potential = now, dict(rest)
@@ -54,15 +51,11 @@ def settle(
         for name, population in network.populations.items():
             if name != first:
                 moving = [p for p in incoming[name] if p.pre.name != first and not (p.recurrent and step == 0)]
-                arriving = [_carry((before if p.recurrent else now)[p.pre.name], effective[p.name]) for p in moving]
+                arriving = [matmul((before if p.recurrent else now)[p.pre.name], effective[p.name]) for p in moving]
                 total = _sum([t for t in (constant[name], *arriving) if t is not None])
                 potential[name] = _leak(population, potential[name], total, gains.get(name))
                 now[name] = activate(potential[name], population.activation)
     return now, before
-
-
-def _carry(sent: Tensor, across: Transmission) -> Tensor:
-    return matmul(sent, across) if isinstance(across, Tensor) else across(sent)
 
 
 def _sum(parts: list[Tensor]) -> Tensor | None:
