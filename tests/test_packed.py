@@ -128,9 +128,7 @@ def test_packed_synapses_do_what_whole_arrays_do(name: str, drive: ImageDrive, m
 
 
 @pytest.mark.parametrize("name", ["three-factor", "hebbian-trace"])
-def test_a_whole_development_keeps_the_same_synapses(
-    name: str, births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_development_keeps_the_same_synapses(name: str, births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for on in (False, True):
         switch(monkeypatch, on)
@@ -214,7 +212,7 @@ def test_packed_competition_is_the_exact_one(within: str, tied: bool) -> None:
         assert torch.equal(own.uniform(streams, 7), own.pick(edge_uniform(streams, 7, p.shape[1:], slice(None), p.weight.device)[0]))
         broken = own.pick(scores[0])
         broken[0, 0, 3] = np.nan
-        with pytest.raises(NumericalError, match="NaN among the values .* step 2"):
+        with pytest.raises(NumericalError, match=r"NaN among the values .* step 2"):
             own.compete(broken, own.alive, quota, streams, within, 2)
 
 

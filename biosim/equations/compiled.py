@@ -158,7 +158,7 @@ class CompiledRule:
         """Give every state its initial value."""
         for name, initial in self.rule.state.items():
             self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
-            for rows in self._row_chunks():  # a whole projection's draws at once would be many times its own size
+            for rows in self._row_chunks(1 << 19):  # a whole projection's draws at once would be many times its own size
                 values = self._broadcast(synapses, neurons, rows, -1)
                 self.arrays[name][:, rows] = evaluate(initial.node, values)
 
@@ -311,8 +311,8 @@ class CompiledRule:
         vectors |= {n: layout.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
         run_program(program.packed, arrays, vectors, *given, layout.edges, layout.n_post)
 
-    def _row_chunks(self) -> list[slice]:
-        rows = max(1, (1 << 22) // (self.shape[0] * self.shape[2]))
+    def _row_chunks(self, elements: int = 1 << 22) -> list[slice]:
+        rows = max(1, elements // (self.shape[0] * self.shape[2]))
         return [slice(i, min(self.shape[1], i + rows)) for i in range(0, self.shape[1], rows)]
 
     def _broadcast(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], rows: slice, step: int) -> dict[str, Tensor]:
