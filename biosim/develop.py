@@ -25,6 +25,7 @@ from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.statistics import RunningStatistics
 from biosim.substrates.rate import RateSubstrate
+from biosim.substrates.recurrent import RecurrentSubstrate, guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error, reward
 
@@ -136,7 +137,7 @@ class Nursery:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.level = self._check()
-        self.substrate = RateSubstrate(network)
+        self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
         self.signals = rule.names & {*TAUGHT, "reward"}
         reads = any(n.startswith(("mean_", "var_")) for n in rule.names)
         asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
@@ -164,6 +165,8 @@ class Nursery:
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
         """Take step ``number`` (from 0); return the activity it began with."""
         activity = self.substrate.respond(shown.inputs)
+        if self.network.settles:
+            guard(self.network, activity, 1e12, f" at step {number}")
         teach, earned = self._teach(activity, shown)
         if self.statistics is not None:
             self.statistics.update(activity, self.drive.clock.dt)
@@ -172,7 +175,8 @@ class Nursery:
         for site in self.sites:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
-            sensed = Sensed(activity[pre], activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            arriving = self.substrate.arriving(site.projection, activity)
+            sensed = Sensed(arriving, activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
             changed |= site.advance(sensed, u)
         if changed or self.statistics is not None:
             regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)

@@ -38,18 +38,23 @@ class Population:
     activation : {"relu", "tanh", "linear"}
     gain : Tensor
         (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
+    leak : float
+        Share of its potential that a neuron replaces in one settling step, in (0, 1]; 1 keeps nothing of the past.
     """
 
     name: str
     size: int
     activation: Activation = "relu"
     gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
+    leak: float = 1.0
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InputError(f"population '{self.name}' needs at least one neuron, not {self.size}")
         if self.activation not in ("relu", "tanh", "linear"):
             raise InputError(f"unknown activation '{self.activation}'; there are: relu, tanh, linear", ("activation",))
+        if not 0 < self.leak <= 1:
+            raise InputError(f"the leak of population '{self.name}' must lie in (0, 1], not {self.leak}", ("leak",))
 
 
 class Projection(SynapseArrays):
@@ -75,13 +80,16 @@ class Projection(SynapseArrays):
         (R, n_pre, n_post) float32, what transmits: the weight of an active synapse, else 0.
     in_degree : Tensor
         (R, n_post) int64, active synapses of each postsynaptic neuron.
+    recurrent : bool
+        Whether it leads to its own or an earlier population of its network, and so carries the rates of the
+        settling step before.
     packed : dict
         :class:`~biosim.packed.Packed` synapses by replicate.
     """
 
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
         super().__init__(name, weight, born)
-        self.pre, self.post = pre, post
+        self.pre, self.post, self.recurrent = pre, post, False
         self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
         self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
         self.fan_out = structure.count_rows(born)
@@ -157,21 +165,48 @@ class Network:
     populations : sequence of Population
         The first one receives the drive, the last one is the readout.
     projections : sequence of Projection
-        Feedforward: each leads from an earlier population to a later one.
+        One that leads from an earlier population to a later one is forward, any other *recurrent*; none may
+        end in the first population.
+    steps : int
+        Settling steps for each presentation (:mod:`biosim.substrates.recurrent`); a network with recurrent
+        projections needs at least two, one without recurrence or leak needs no more than one.
+
+    Raises
+    ------
+    InputError
+        When the diagram cannot be run.
     """
 
-    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection]) -> None:
+    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection], steps: int = 1) -> None:
         self.populations = {p.name: p for p in populations}
         self.projections = {p.name: p for p in projections}
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
             raise InputError("two populations, or two projections, share a name")
-        order = list(self.populations)
-        for projection in projections:
-            if order.index(projection.pre.name) >= order.index(projection.post.name):
-                raise InputError(f"projection '{projection.name}' must lead from an earlier population to a later one")
+        self.steps = steps
+        self._order(list(self.populations), projections)
         self.replicates = projections[0].shape[0]
         for population in populations:
             population.gain = torch.ones(self.replicates, population.size, device=self.device)
+
+    def _order(self, order: list[str], projections: Sequence[Projection]) -> None:
+        """Tell recurrent projections from forward ones; refuse what cannot be run."""
+        for p in projections:
+            for end in (p.pre.name, p.post.name):
+                if end not in order:
+                    raise InputError(f"projection '{p.name}' ends in '{end}', which is not a population of the network")
+            if p.post.name == order[0]:
+                raise InputError(f"projection '{p.name}' leads into '{order[0]}', whose activity is given by the drive")
+            p.recurrent = order.index(p.pre.name) >= order.index(p.post.name)
+            if p.recurrent and self.steps < 2:
+                raise InputError(f"projection '{p.name}' is recurrent: the network needs at least 2 settling steps", ("steps",))
+        if self.steps < 1:
+            raise InputError(f"a network settles for at least one step, not {self.steps}", ("steps",))
+
+    @property
+    def settles(self) -> bool:
+        """Whether activity unfolds over settling steps; else one pass from input to readout says it all."""
+        leaky = any(p.leak < 1 for p in self.populations.values())
+        return leaky or any(p.recurrent for p in self.projections.values())
 
     @classmethod
     def layered(
