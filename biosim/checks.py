@@ -20,7 +20,7 @@ from biosim.equations.expression import parse_expression
 from biosim.errors import InputError, did_you_mean
 
 SHARE = 0.8
-METRICS = ("accuracy", "density", "effective_density", "final_cut")
+METRICS = ("accuracy", "density", "effective_density", "neurons", "final_cut")
 _NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
 

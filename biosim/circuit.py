@@ -148,6 +148,20 @@ class Circuit:
         """Return synapses on an input-to-output path over synapses born, one number a replicate."""
         return effective_density(self.network, {n: torch.from_numpy(m) for n, m in self.mask.items()})
 
+    def neurons(self) -> npt.NDArray[np.float64]:
+        """Return the share of hidden neurons that have inputs and outputs left, one number a replicate (1 without hidden ones)."""
+        hidden = [(name, size) for name, size, _ in self.populations[1:-1]]
+        if not hidden:
+            return np.ones(self.replicates)
+        living = np.zeros(self.replicates)
+        for name, size in hidden:
+            reached, leads = np.zeros((2, self.replicates, size), np.bool_)
+            for projection, pre, post in self.projections:
+                reached |= self.mask[projection].any(1) if post == name else False
+                leads |= self.mask[projection].any(2) if pre == name else False
+            living += (reached & leads).sum(1)
+        return np.asarray(living / sum(size for _, size in hidden))
+
     def to_networkx(self, replicate: int = 0) -> networkx.DiGraph[Any]:
         """Return one replicate as a directed graph.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule, Sensed
 from biosim.packed import Packed
+from biosim.plasticity import adopt
 from biosim.schedule import Schedule
 from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams
@@ -32,6 +34,12 @@ class Site:
     clock : Clock
     seeds : sequence of int
         One a replicate.
+    names : set of str
+        What other rules on the same projection read of its neurons.
+    ageless : bool
+        Whether every synapse is as old as the network; not where the rule regrows.
+    alone : bool
+        Whether nothing but this rule adds, loses or changes synapses: then the few left may be packed.
 
     Attributes
     ----------
@@ -42,20 +50,33 @@ class Site:
     """
 
     def __init__(
-        self, projection: Projection, network: Network, rule: Rule, schedule: Schedule, clock: Clock, seeds: Sequence[int]
+        self,
+        projection: Projection,
+        network: Network,
+        rule: Rule,
+        schedule: Schedule,
+        clock: Clock,
+        seeds: Sequence[int],
+        *,
+        names: Set[str] = frozenset(),
+        ageless: bool = True,
+        alone: bool = True,
     ) -> None:
         self.projection, self.place, self.parts = projection, 0, list[Site]()
         self.living: Projection | Packed = projection
         self.network, self.rule = network, rule
         self.schedule, self.clock = schedule, clock
+        self.names, self.ageless = rule.names | names, ageless and rule.regrow is None
         self.streams = edge_streams(tuple(seeds), f"rule/{projection.name}")
         self.ties = edge_streams(tuple(seeds), f"ties/{projection.name}")
-        if rule.regrow is not None:
+        if not self.ageless:
             projection.birth_step = projection.birth_step.contiguous()
         self.births = {"post": projection.fan_in, "pre": projection.fan_out}
         self.final = {within: projection.quota(schedule.density, within) for within in self.births}
-        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype)
+        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless)
         self.compiled.initialise(self.synapses, self.neurons(None))
+        self.fresh = torch.empty_like(projection.weight) if any(line.target == "weight" for line in rule.synapse) else None
+        self.packable = alone and self.fresh is None and self.compiled.packable
         self.decisions = {name: self._compile(name, decision) for name, decision in rule.decisions.items()}
         if isinstance(rule.silence, Competition):
             self._silence(0.0, -1)
@@ -74,7 +95,7 @@ class Site:
             return {}
         p = self.living
         own = {"weight": p.weight, "_since": p.silent_since}
-        return own if self.rule.regrow is None else own | {"_born": self.projection.birth_step}
+        return own if self.ageless else own | {"_born": self.projection.birth_step}
 
     def quota(self, density: float, within: str = "post") -> Tensor:
         """Return how many synapses each neuron may keep while the target is ``density``, (R, n).
@@ -86,16 +107,16 @@ class Site:
         return torch.maximum(now, self.final[within])
 
     def neurons(self, statistics: RunningStatistics | None) -> dict[str, Tensor]:
-        """Return what the two neurons know of themselves, by name; only what the rule reads."""
+        """Return what the two neurons know of themselves, by name; only what rules read."""
         found = {}
         for side, population in (("pre", self.projection.pre.name), ("post", self.projection.post.name)):
             if statistics is not None and population in statistics.mean:
                 found[f"mean_{side}"] = statistics.mean[population]
                 found[f"var_{side}"] = statistics.variance[population]
             own = self.network.outgoing if side == "pre" else self.network.incoming
-            if f"degree_{side}" in self.rule.names:
+            if f"degree_{side}" in self.names:
                 found[f"degree_{side}"] = torch.stack([p.degree(side) for p in own(population)]).sum(0).float()
-            if f"weight_sum_{side}" in self.rule.names:
+            if f"weight_sum_{side}" in self.names:
                 found[f"weight_sum_{side}"] = torch.stack([p.summed(side) for p in own(population)]).sum(0)
         return found
 
@@ -104,9 +125,12 @@ class Site:
         if self.parts:
             changes = [part.advance(sensed.replicate(r, part.synapses), u) for r, part in enumerate(self.parts)]
             return any(changes)
-        self.compiled.step(sensed)
-        if any(line.target == "weight" for line in self.rule.synapse):
-            self.living.refresh()
+        if self.fresh is None:
+            self.compiled.step(sensed)
+        else:
+            self.fresh.copy_(self.projection.weight)
+            self.compiled.step(replace(sensed, synapses={**sensed.synapses, "weight": self.fresh}))
+            adopt(self.projection, self.fresh, self.rule, sensed.step)
         changed = False
         if self.rule.silence is not None and self._due(sensed.step, SILENCES):
             self._silence(u, sensed.step, sensed.neurons)
@@ -124,7 +148,7 @@ class Site:
             stay = self.living.compress()
             if stay is not None:
                 self.compiled.take(stay)
-        elif self.compiled.packable and any(self.living.sparse()):
+        elif self.packable and any(self.living.sparse()):
             if self.projection.shape[0] > 1 and self.living is self.projection:
                 self.parts = [self._replicate(r) for r in range(self.projection.shape[0])]
                 self.compiled.arrays.clear()
@@ -213,7 +237,7 @@ class Site:
 
     def _regrow(self, u: float, sensed: Sensed) -> bool:
         decision, p = self.rule.regrow, self.projection
-        dead = p.born & ~p.alive
+        dead = p.vacant
         if isinstance(decision, Competition):
             living = p.count(p.alive, decision.within)
             missing = (self.quota(self.schedule.target(u), decision.within) - living).clamp(min=0)
@@ -223,5 +247,9 @@ class Site:
             newborn = dead & self.compiled.decide(self.decisions["regrow"], self.synapses, sensed.neurons, sensed.step)
         if not p.regrow(newborn, sensed.step):
             return False
-        self.compiled.reset(newborn, self.synapses, self.neurons(None), sensed.step)
+        self.welcome(newborn, sensed.step)
         return True
+
+    def welcome(self, newborn: Tensor, step: int) -> None:
+        """Give the states of newborn synapses their initial values."""
+        self.compiled.reset(newborn, self.synapses, self.neurons(None), step)

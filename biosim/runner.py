@@ -155,6 +155,8 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "rule": s.resolved["rule"],
         "model_source_sha256": s.resolved["model_source"],
         "locality": s.level.name,
+        "plastic": s.options.plastic(s.rule),
+        **s.options.data(),
         "seeds": list(s.seeds),
         "births_seeds": list(s.birth_seeds),
         "versions": versions,
@@ -172,7 +174,7 @@ def _signals(scenario: Scenario) -> list[str]:
     found = []
     if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
-    if "reward" in scenario.rule.names:
+    if any("reward" in rule.names for rule in scenario.options.rules(scenario.rule)):
         found.append("reward: 1 where the readout's class is right, else 0")
     return found
 
@@ -199,6 +201,7 @@ def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
     began = time.perf_counter()
     development = _develop(prepared, writer, progress)
     rows = [_row(scenario.rule.name, development.circuit, images, time.perf_counter() - began)]
+    rows[0]["regime"] = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
     writer.circuit(development.circuit)
     circuits: dict[str, Circuit] = {}
     for name, options in scenario.rivals.items():
@@ -229,6 +232,9 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         seeds=scenario.seeds,
         recorder=recorder,
         progress=report,
+        plasticity=scenario.options.plasticity,
+        growth=scenario.options.growth,
+        neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
     )
 
 
@@ -253,6 +259,7 @@ def _row(method: str, circuit: Circuit, images: Images, seconds: float) -> dict[
         "density": density.tolist(),
         "synapses": [int(x) for x in np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0)],
         "effective_density": circuit.effective_density().tolist(),
+        "neurons": circuit.neurons().tolist(),
         "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
         "seconds": seconds,
     }
@@ -263,7 +270,7 @@ def _results(
 ) -> dict[str, Any]:
     metrics: dict[str, npt.NDArray[np.float64]] = {"circuit.final_cut": development.final_cut}
     for source, row in zip(["circuit", *(f"rivals.{n}" for n in rivals)], rows, strict=True):
-        for metric in ("accuracy", "density", "effective_density"):
+        for metric in ("accuracy", "density", "effective_density", "neurons"):
             metrics[f"{source}.{metric}"] = np.array(row[metric])
     return {
         "table": [r | {"target_density": scenario.spec.schedule.density} if i == 0 else r for i, r in enumerate(rows)],

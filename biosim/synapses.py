@@ -40,6 +40,8 @@ class Population:
         (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
     leak : float
         Share of its potential that a neuron replaces in one settling step, in (0, 1]; 1 keeps nothing of the past.
+    alive : Tensor
+        (R, size) bool; a dead neuron has no synapses and forms none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Population:
     activation: Activation = "relu"
     gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
     leak: float = 1.0
+    alive: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.bool), repr=False)
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -73,7 +76,7 @@ class Projection(SynapseArrays):
         (R, n_pre, n_post) bool.
     death_step : Tensor
         (R, n_pre, n_post) int32, step at which a synapse was eliminated; -1 while it lives, -2 where
-        none was born.
+        none was born, -3 where one could form and has not yet.
     silent_since* : Tensor
         (R, n_pre, n_post) float32, step at which a live synapse fell silent; inf while it is active.
     effective* : Tensor
@@ -98,6 +101,15 @@ class Projection(SynapseArrays):
     def birth_magnitude(self) -> Tensor:
         """Summed magnitude of each postsynaptic neuron's weights when first asked for, (R, n_post)."""
         return self.weight.abs().sum(1)
+
+    @property
+    def vacant(self) -> Tensor:
+        """Birth edges without a live synapse, between neurons that live: (R, n_pre, n_post) bool."""
+        vacant = self.born & ~self.alive
+        for population, axis in ((self.pre, 2), (self.post, 1)):
+            if population.alive.numel():  # a population of a network
+                vacant &= population.alive.unsqueeze(axis)
+        return vacant
 
     def refresh(self) -> None:
         """Bring ``effective`` and ``in_degree`` in step after ``weight`` or ``active`` was changed from outside."""
@@ -126,7 +138,7 @@ class Projection(SynapseArrays):
         """Bring dead birth edges back, active and of age zero; return how many."""
         if self.packed:
             raise InputError(f"projection '{self.name}' is packed: its dead synapses are gone for good")
-        newborn = newborn & self.born & ~self.alive
+        newborn = newborn & self.vacant
         count = int(newborn.sum())
         if count:
             self.alive |= newborn
@@ -187,6 +199,7 @@ class Network:
         self.replicates = projections[0].shape[0]
         for population in populations:
             population.gain = torch.ones(self.replicates, population.size, device=self.device)
+            population.alive = torch.ones_like(population.gain, dtype=torch.bool)
 
     def _order(self, order: list[str], projections: Sequence[Projection]) -> None:
         """Tell recurrent projections from forward ones; refuse what cannot be run."""
@@ -244,6 +257,7 @@ class Network:
             projection.to(device)
         for population in self.populations.values():
             population.gain = population.gain.to(device)
+            population.alive = population.alive.to(device)
         return self
 
     def incoming(self, population: str) -> list[Projection]:

@@ -44,8 +44,8 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "paths",
     ],
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
-    ["decisions", "develop", "scorers", "compare"],
-    ["checks", "library", "spec", "scenario"],
+    ["plasticity", "growth", "neurons", "decisions", "develop", "scorers", "compare"],
+    ["checks", "library", "spec", "options", "scenario"],
     ["store", "analysis", "report", "runner", "catalogue"],
     ["cli", "__main__"],
 ]
@@ -68,7 +68,18 @@ def test_the_wall_between_rules_and_scorers() -> None:
         p
         for p in SOURCES
         if p.relative_to(ROOT / "biosim").parts[0]
-        in ("rules", "develop.py", "decisions.py", "teaching.py", "homeostasis.py", "substrates", "equations")
+        in (
+            "rules",
+            "develop.py",
+            "decisions.py",
+            "plasticity.py",
+            "growth.py",
+            "neurons.py",
+            "teaching.py",
+            "homeostasis.py",
+            "substrates",
+            "equations",
+        )
     ]
     scorers = [p for p in SOURCES if p.parent.name == "scorers"]
     assert local and scorers

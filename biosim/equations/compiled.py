@@ -44,6 +44,8 @@ class CompiledRule(Packable):
         Keys of the per-synapse draws.
     device, dtype
         Where and in which precision the state lives.
+    ageless : bool, optional
+        Whether all synapses were born at step 0; when left out, whether the rule does not regrow.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class CompiledRule(Packable):
         streams: npt.NDArray[np.uint32],
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        ageless: bool | None = None,
     ) -> None:
         self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
         self.device, self.dtype = torch.device(device), dtype
@@ -70,7 +73,7 @@ class CompiledRule(Packable):
         }
         constants = {**self.parameters, "dt": clock.dt}
         self._constants = {n: torch.tensor(v, dtype=dtype, device=self.device) for n, v in constants.items()}
-        self.clockwork = Clockwork(ageless=rule.regrow is None)
+        self.clockwork = Clockwork(ageless=rule.regrow is None if ageless is None else ageless)
         self._needed = rule.names
         plan = Plan(rule, self.parameters, clock, self.axes)
         self.sums = plan.sums
@@ -194,7 +197,7 @@ class CompiledRule(Packable):
                 right = weighted(right, weights)
             scale = item.scale if weights is not None else item.scale / left.shape[1]
             keep = decay(item.rate or 0.0, self.clock.dt) if item.target else 0.0
-            out = self.arrays[item.target or item.name]
+            out = self.array(item.target or item.name, sensed.synapses)
             if self.layout is None:
                 outer_sum(left, right, scale, out, keep)
             else:

@@ -29,7 +29,8 @@ def percent(values: list[float]) -> str:
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of the run's table, as text."""
-    head = ["method", "locality", "regime", "density %", "effective %", f"{run.about['evaluated_on']} accuracy %", "seconds"]
+    accuracy = f"{run.about['evaluated_on']} accuracy %"
+    head = ["method", "locality", "regime", "density %", "effective %", "hidden neurons %", accuracy, "seconds"]
     rows = [
         [
             r["method"],
@@ -37,6 +38,7 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]]]:
             r["regime"],
             percent(r["density"]),
             percent(r["effective_density"]),
+            percent(r["neurons"]),
             percent(r["accuracy"]),
             f"{r['seconds']:.0f}",
         ]
@@ -86,6 +88,16 @@ def _rule(rule: dict[str, Any]) -> str:
     return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
 
 
+def _others(about: dict[str, Any]) -> str:
+    """Return what else takes part in development: plasticity and growth."""
+    parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
+    if "growth" in about and about["growth"]["rule"] is not None:
+        growth = about["growth"]
+        share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
+        parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
+    return "".join(f"<h2>{title}</h2>{_rule(rule)}" for title, rule in parts)
+
+
 def _heading(run: Run) -> str:
     about, scenario = run.about, run.about["scenario"]
     first, last = about["seeds"][0], about["seeds"][-1]
@@ -104,7 +116,8 @@ def _body(run: Run, drawings: Mapping[str, str]) -> str:
     signals = html.escape("; ".join(run.about["signals"]) or "none")
     return f"""{_heading(run)}
 <h2>Methods</h2>{_table(*table_rows(run))}
-<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Density counts synapses left, effective density those on a path
+<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Plastic: weights changed by local equations while
+synapses died. Hidden neurons: those with inputs and outputs left. Density counts synapses left, effective density those on a path
 from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
 then: {percent(results["final_cut"])} % of births.</p>
 <h2>Checks</h2>{_checks(results["checks"])}
@@ -112,7 +125,7 @@ then: {percent(results["final_cut"])} % of births.</p>
 <h2>The same circuit?</h2>{_overlap(results["comparisons"])}
 <p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
 Overlap of edges alone says little: two searches by the same method differ as much.</p>
-<h2>The rule</h2>{_rule(run.about["rule"])}
+<h2>The rule</h2>{_rule(run.about["rule"])}{_others(run.about)}
 <p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
 
 
