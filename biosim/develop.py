@@ -73,6 +73,7 @@ def develop(
     plasticity: Rule | None = None,
     growth: Growth | None = None,
     neuron_death: NeuronDeath | None = None,
+    readout: Rule | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
 
@@ -99,6 +100,9 @@ def develop(
         Births are candidates and form early in development; all exist from the start when left out.
     neuron_death : NeuronDeath, optional
         Hidden neurons die too; none does when left out.
+    readout : Rule, optional
+        Decides on the synapses that end in the readout, in place of ``rule``. Readout neurons are taught their
+        own error; no feedback is needed to carry it.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def develop(
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
     recorder = recorder or Recorder()
     with torch.inference_mode():
-        others = (plasticity, growth, neuron_death)
+        others = (plasticity, growth, neuron_death, readout)
         nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             activity = nursery.step(step, shown)
@@ -127,6 +131,8 @@ def develop(
     provenance = {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)}
     if plasticity is not None:
         provenance["plasticity"] = plasticity.name
+    if readout is not None:
+        provenance["readout"] = readout.name
     circuit = Circuit.of(network, provenance)
     return Development(circuit, recorder, nursery.level, final_cut, network)
 
@@ -151,11 +157,15 @@ class Nursery:
         plasticity: Rule | None = None,
         growth: Growth | None = None,
         neuron_death: NeuronDeath | None = None,
+        readout: Rule | None = None,
     ) -> None:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.plasticity, self.growth, self.neuron_death = plasticity, growth, neuron_death
-        self.rules = [r for r in (rule, plasticity, growth.rule if growth else None) if r is not None]
+        self.readout, self.last = readout, next(reversed(network.populations))
+        named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
+        present = {place: r for place, r in named.items() if r is not None}
+        self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
         self.substrate = RateSubstrate(network)
         self.signals = reads_teaching(*self.rules)
@@ -166,8 +176,10 @@ class Nursery:
         if growth is not None:
             growth.begin(network, seeds)
         ageless = growth is None and rule.regrow is None
+        own = {self.last: readout} if readout is not None else {}
         self.sites = [
-            Site(p, network, rule, schedule, drive.clock, seeds, names=names, ageless=ageless) for p in network.projections.values()
+            Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless)
+            for p in network.projections.values()
         ]
         self.plastic, self.growing = self._others(ageless)
         self.mortality = Mortality(network, neuron_death) if neuron_death is not None else None
@@ -190,22 +202,20 @@ class Nursery:
         """Return the highest level among the rules, or say what does not fit together."""
         network, drive = self.network, self.drive
         levels = []
-        for rule in self.rules:
-            levels.append(rule.level(self.feedback.level if self.feedback else Level.broadcast))
+        for rule, place in zip(self.rules, self.places, strict=True):
+            carried = self.feedback.level if self.feedback else Level.broadcast
+            levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                raise InputError(
-                    f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike"
-                )
-            if TAUGHT & rule.names and self.feedback is None:
-                raise InputError(
-                    f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",)
-                )
-        if self.plasticity is not None and self.plasticity.role != "plasticity":
-            raise InputError(f"'{self.plasticity.name}' is a rule for {self.plasticity.role}, not for plasticity", ("plasticity",))
-        if self.rule.role != "pruning":
-            raise InputError(f"'{self.rule.name}' is a rule for {self.rule.role}; it loses no synapses", ("rule",))
+                why = "it needs a spiking substrate, rate neurons do not spike"
+                raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
+            if TAUGHT & rule.names and self.feedback is None and place != "readout":
+                why = "it needs feedback (random, direct or reciprocal)"
+                raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
+            wanted = "pruning" if place in ("rule", "readout") else place
+            if rule.role != wanted:
+                raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -256,8 +266,10 @@ class Nursery:
             return {}, None
         correct = (output.argmax(-1) == shown.labels).sum(1)
         self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
-        taught = bool(self.signals & TAUGHT) and self.feedback is not None
-        teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
+        teach: dict[str, Tensor] = {}
+        if self.signals & TAUGHT:
+            error = readout_error(output, shown.labels)
+            teach = {self.last: error} if self.feedback is None else self.feedback.carry(error, activity)
         return teach, reward(output, shown.labels) if "reward" in self.signals else None
 
     def _means(self) -> Mapping[str, Tensor]:
@@ -266,13 +278,12 @@ class Nursery:
     def final_cut(self) -> npt.NDArray[np.float64]:
         """Eliminate what is alive but silent at the end; return its share of the births, (R,)."""
         cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
-        if self.rule.silence is not None:
-            for p in self.network.projections.values():
-                cut += p.eliminate(~p.active, self.drive.clock.steps).to(cut.device)
+        for site in self.sites:
+            if site.rule.silence is not None:
+                cut += site.projection.eliminate(~site.projection.active, self.drive.clock.steps).to(cut.device)
         if self.mortality is not None:
             self.mortality.strike(self.drive.clock.steps)
-        if self.rule.silence is not None or self.mortality is not None:
-            regulate(self.network, self.homeostasis, self._means(), 0.0)
+        regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
 
 

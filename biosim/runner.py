@@ -174,6 +174,9 @@ def _signals(scenario: Scenario) -> list[str]:
     found = []
     if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
+    readout = scenario.options.readout
+    if readout is not None:
+        found.append(f"synapses onto the readout follow the rule '{readout.name}', taught by each readout neuron's own softmax error")
     if any("reward" in rule.names for rule in scenario.options.rules(scenario.rule)):
         found.append("reward: 1 where the readout's class is right, else 0")
     return found
@@ -234,6 +237,7 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         progress=report,
         plasticity=scenario.options.plasticity,
         growth=scenario.options.growth,
+        readout=scenario.options.readout,
         neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
     )
 
