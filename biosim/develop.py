@@ -45,7 +45,7 @@ class Development:
         The frozen survivor.
     history : Recorder
     level : Level
-        Locality of the rule with the feedback it was given.
+        The highest locality among the rules, with the feedback they were given.
     final_cut : ndarray
         (R,) share of birth synapses that were alive but silent at the end and were eliminated then.
     network : Network
