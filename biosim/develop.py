@@ -48,7 +48,7 @@ class Development:
         The frozen survivor.
     history : Recorder
     level : Level
-        Locality of the rule with the feedback it was given.
+        The highest locality among the rules, with the feedback they were given.
     final_cut : ndarray
         (R,) share of birth synapses that were alive but silent at the end and were eliminated then.
     network : Network
@@ -76,6 +76,7 @@ def develop(
     plasticity: Rule | None = None,
     growth: Growth | None = None,
     neuron_death: NeuronDeath | None = None,
+    readout: Rule | None = None,
     exploration: Exploration | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
@@ -103,6 +104,9 @@ def develop(
         Births are candidates and form early in development; all exist from the start when left out.
     neuron_death : NeuronDeath, optional
         Hidden neurons die too; none does when left out.
+    readout : Rule, optional
+        Decides on the synapses that end in the readout, in place of ``rule``. Readout neurons are taught their
+        own error; no feedback is needed to carry it.
     exploration : Exploration, optional
         How neurons explore under rules that read ``noise_post`` or ``advantage``.
 
@@ -123,7 +127,7 @@ def develop(
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
     recorder = recorder or Recorder()
     with torch.inference_mode():
-        others = (plasticity, growth, neuron_death, exploration)
+        others = (plasticity, growth, neuron_death, readout, exploration)
         nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             activity = nursery.step(step, shown)
@@ -133,6 +137,8 @@ def develop(
     provenance = {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)}
     if plasticity is not None:
         provenance["plasticity"] = plasticity.name
+    if readout is not None:
+        provenance["readout"] = readout.name
     circuit = Circuit.of(network, provenance)
     return Development(circuit, recorder, nursery.level, final_cut, network)
 
@@ -157,12 +163,16 @@ class Nursery:
         plasticity: Rule | None = None,
         growth: Growth | None = None,
         neuron_death: NeuronDeath | None = None,
+        readout: Rule | None = None,
         exploration: Exploration | None = None,
     ) -> None:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.plasticity, self.growth, self.neuron_death = plasticity, growth, neuron_death
-        self.rules = [r for r in (rule, plasticity, growth.rule if growth else None) if r is not None]
+        self.readout, self.last = readout, next(reversed(network.populations))
+        named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
+        present = {place: r for place, r in named.items() if r is not None}
+        self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
         self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
         self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
@@ -174,8 +184,9 @@ class Nursery:
             growth.begin(network, seeds)
         ageless = growth is None and rule.regrow is None
         alone = growth is None and plasticity is None and neuron_death is None
+        own = {self.last: readout} if readout is not None else {}
         self.sites = [
-            Site(p, network, rule, schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
+            Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
             for p in network.projections.values()
         ]
         self.plastic, self.growing = self._others(ageless)
@@ -199,23 +210,20 @@ class Nursery:
         """Return the highest level among the rules, or say what does not fit together."""
         network, drive = self.network, self.drive
         levels = []
-        for rule in self.rules:
-            levels.append(rule.level(self.feedback.level if self.feedback else Level.broadcast))
+        for rule, place in zip(self.rules, self.places, strict=True):
+            carried = self.feedback.level if self.feedback else Level.broadcast
+            levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                raise InputError(
-                    f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike"
-                )
-            if TAUGHT & rule.names and self.feedback is None:
-                raise InputError(
-                    f"rule '{rule.name}' reads a teaching signal: it needs feedback, such as random or weight-mirror",
-                    ("feedback",),
-                )
-        if self.plasticity is not None and self.plasticity.role != "plasticity":
-            raise InputError(f"'{self.plasticity.name}' is a rule for {self.plasticity.role}, not for plasticity", ("plasticity",))
-        if self.rule.role != "pruning":
-            raise InputError(f"'{self.rule.name}' is a rule for {self.rule.role}; it loses no synapses", ("rule",))
+                why = "it needs a spiking substrate, rate neurons do not spike"
+                raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
+            if TAUGHT & rule.names and self.feedback is None and place != "readout":
+                why = "it needs feedback, such as random or weight-mirror"
+                raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
+            wanted = "pruning" if place in ("rule", "readout") else place
+            if rule.role != wanted:
+                raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -275,13 +283,12 @@ class Nursery:
     def final_cut(self) -> npt.NDArray[np.float64]:
         """Eliminate what is alive but silent at the end; return its share of the births, (R,)."""
         cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
-        if self.rule.silence is not None:
-            for p in self.network.projections.values():
-                cut += p.eliminate(~p.active, self.drive.clock.steps).to(cut.device)
+        for site in self.sites:
+            if site.rule.silence is not None:
+                cut += site.projection.eliminate(~site.projection.active, self.drive.clock.steps).to(cut.device)
         if self.mortality is not None:
             self.mortality.strike(self.drive.clock.steps)
-        if self.rule.silence is not None or self.mortality is not None:
-            regulate(self.network, self.homeostasis, self._means(), 0.0)
+        regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
 
 

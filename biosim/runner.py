@@ -177,6 +177,9 @@ def _signals(scenario: Scenario) -> list[str]:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
         if (learns := feedback_rule(scenario.feedback)) is not None:
             found.append(f"feedback wiring that follows the equations of {learns.name}, during {learns.during}")
+    readout = scenario.options.readout
+    if readout is not None:
+        found.append(f"synapses onto the readout follow the rule '{readout.name}', taught by each readout neuron's own softmax error")
     if {"noise_post", "advantage"} & names:
         found.append("advantage: how much likelier the readout found the right class under the neurons' own noise than under its opposite")
     if "reward" in names:
@@ -239,6 +242,7 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         progress=report,
         plasticity=scenario.options.plasticity,
         growth=scenario.options.growth,
+        readout=scenario.options.readout,
         neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
         exploration=scenario.options.exploration,
     )

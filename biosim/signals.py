@@ -60,11 +60,16 @@ class Signals:
         seeds: Sequence[int],
     ) -> None:
         self.rules, self.names, self.feedback = rules, given(*rules), feedback
+        self.last = next(reversed(network.populations))
         taught = bool(self.names & TAUGHT)
         learns = feedback is not None and taught and feedback.rule is not None
         self.learner = FeedbackLearner(feedback, feedback.rule, clock, seeds) if learns else None  # type: ignore[arg-type,union-attr]
         explores = bool(self.names & {"noise_post", "advantage"})
         self.explorer = Explorer(exploration, network, substrate, seeds) if explores else None
+
+    def _teach(self, activity: Mapping[str, Tensor], error: Tensor) -> dict[str, Tensor]:
+        """Return the teaching signals; without feedback the readout alone knows its error."""
+        return {self.last: error} if self.feedback is None else self.feedback.carry(error, activity)
 
     def of(self, activity: Mapping[str, Tensor], output: Tensor, shown: Presentation, step: int) -> Heard:
         """Return the signals of a step, and let feedback learn from it."""
@@ -73,8 +78,7 @@ class Signals:
                 names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.names)
                 raise InputError(f"rule {names} reads {', '.join(sorted(self.names))}, but the drive has no labels")
             return Heard()
-        taught = self.names & TAUGHT and self.feedback is not None
-        teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
+        teach = self._teach(activity, readout_error(output, shown.labels)) if self.names & TAUGHT else {}
         earned = reward(output, shown.labels) if "reward" in self.names else None
         if self.learner is not None:
             self.learner.learn(activity, teach, step)

@@ -104,6 +104,7 @@ class ScenarioSpec(_Strict):
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
     rule: str | dict[str, Any]
     plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
+    readout: str | dict[str, Any] | None = Field(None, description="rule for the synapses that end in the readout; the rule without")
     growth: GrowthSpec | None = Field(None, description="synapses form before they are lost; all births exist from the start without")
     neuron_death: NeuronDeathSpec | None = Field(None, description="hidden neurons die too; none does without")
     exploration: ExplorationSpec | None = Field(None, description="how neurons explore, for rules that do")
