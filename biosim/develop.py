@@ -28,6 +28,7 @@ from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.statistics import RunningStatistics
 from biosim.substrates.rate import RateSubstrate
+from biosim.substrates.recurrent import RecurrentSubstrate, guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error, reward
 
@@ -167,7 +168,7 @@ class Nursery:
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
-        self.substrate = RateSubstrate(network)
+        self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
         self.signals = reads_teaching(*self.rules)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
@@ -177,8 +178,9 @@ class Nursery:
             growth.begin(network, seeds)
         ageless = growth is None and rule.regrow is None
         own = {self.last: readout} if readout is not None else {}
+        alone = growth is None and plasticity is None and neuron_death is None
         self.sites = [
-            Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless)
+            Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
             for p in network.projections.values()
         ]
         self.plastic, self.growing = self._others(ageless)
@@ -226,6 +228,8 @@ class Nursery:
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
         """Take step ``number`` (from 0); return the activity it began with."""
         activity = self.substrate.respond(shown.inputs)
+        if self.network.settles:
+            guard(self.network, activity, 1e12, f" at step {number}")
         teach, earned = self._teach(activity, shown)
         if self.statistics is not None:
             self.statistics.update(activity, self.drive.clock.dt)
@@ -234,7 +238,8 @@ class Nursery:
         for k, site in enumerate(self.sites):
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
-            sensed = Sensed(activity[pre], activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            arriving = self.substrate.arriving(site.projection, activity)
+            sensed = Sensed(arriving, activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:

@@ -29,8 +29,21 @@ def imports(path: Path) -> set[str]:
 
 LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile"],
-    ["equations", "births", "selection", "select", "structure", "synapses", "schedule", "statistics", "paths"],
-    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives"],
+    [
+        "equations",
+        "births",
+        "selection",
+        "select",
+        "structure",
+        "sparse",
+        "packed",
+        "arrays",
+        "synapses",
+        "schedule",
+        "statistics",
+        "paths",
+    ],
+    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "decisions", "develop", "scorers", "compare"],
     ["checks", "library", "spec", "options", "scenario"],
     ["store", "analysis", "report", "runner", "catalogue"],
@@ -103,8 +116,8 @@ def test_files_are_one_idea_long(path: Path) -> None:
 def test_public_names() -> None:
     assert set(biosim.__all__) == {
         "__version__", "Circuit", "Development", "Feedback", "ImageDrive", "Network", "Population", "Projection", "Recorder",
-        "Rule", "Run", "Schedule", "keep", "load_images", "load_rule", "load_scorer", "open_run", "overlap", "parse_rule",
-        "prune", "read_scenario", "run",
+        "Rule", "Run", "Schedule", "from_torch_prune", "keep", "load_images", "load_rule", "load_scorer", "network_from_torch",
+        "open_run", "overlap", "parse_rule", "prune", "read_scenario", "run", "to_torch", "to_torch_prune",
     }  # fmt: skip
     for name in biosim.__all__:
         assert getattr(biosim, name) is not None

@@ -15,6 +15,7 @@ from biosim.drives import ImageDrive
 from biosim.equations import Competition, Rule, Sensed, parse_rule
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource, InDegree, SynapticScaling
+from biosim.library import find, load_module
 from biosim.recorder import Recorder
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import KINDS, Schedule
@@ -240,11 +241,19 @@ def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed
     return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), *teach, own.reward, neurons, {}, own.step)
 
 
+def looped(seeds: tuple[int, ...]) -> Network:
+    """Return births of models/recurrent.py."""
+    build = load_module(find("models", "recurrent")).build
+    return build(36, 4, seeds, hidden=20)  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("name", ALL_RULES)
+@pytest.mark.parametrize("place", ["hidden1-hidden2", "hidden-hidden"])
 @pytest.mark.parametrize("edge", [(0, 0), (7, 5), (19, 15)])
-def test_a_synapse_is_decided_by_what_it_can_sense(name: str, edge: tuple[int, int], births: Births, drive: ImageDrive) -> None:
+def test_a_synapse_is_decided_by_what_it_can_sense(name: str, place: str, edge: tuple[int, int], births: Births, drive: ImageDrive) -> None:
     """With activity and credit as recorded, all that lies outside (i, j), i and j may change: (i, j) does not."""
-    (i, j), rule, place, g = edge, rule_named(name), "hidden1-hidden2", torch.Generator().manual_seed(99)
+    (i, j), rule, g = edge, rule_named(name), torch.Generator().manual_seed(99)
+    births = looped if place == "hidden-hidden" else births
     quiet = births((0,))
     sensed = recorded(quiet, place, 12, 0)
     reference = site_after(quiet, rule, drive, place, sensed)
@@ -259,7 +268,12 @@ def test_a_synapse_is_decided_by_what_it_can_sense(name: str, edge: tuple[int, i
     p.refresh()
     for q in other.projections.values():
         if q is not p:
-            q.weight.copy_(torch.randn(q.weight.shape, generator=g))
+            drawn = torch.randn(q.weight.shape, generator=g)
+            if q.pre is p.pre:  # neuron i's own, as those of a recurrent population are
+                drawn[0, i] = q.weight[0, i]
+            if q.post is p.post:
+                drawn[0, :, j] = q.weight[0, :, j]
+            q.weight.copy_(drawn)
             q.refresh()
     disturbed = [mixed(s, noise, [i], [j]) for s, noise in zip(sensed, recorded(other, place, 12, 1), strict=True)]
     after = site_after(other, rule, drive, place, disturbed)
