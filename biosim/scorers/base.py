@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, did_you_mean
-from biosim.scorers.keep import Scope, keep
+from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.synapses import Network
 
 Progress = Callable[[int, int, dict[str, float]], None]
-_PRIVATE = {"base", "keep"}
+_PRIVATE = {"base", "fixed_batch", "keep", "keep_neurons", "mask_search", "sources"}
 
 
 @runtime_checkable
@@ -68,6 +67,15 @@ def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     return scorer
 
 
+def for_epochs(drive: Drive, epochs: int | None) -> Drive:
+    """Return a drive shown for another number of epochs, or as it is for None."""
+    if epochs is None:
+        return drive
+    if not hasattr(drive, "epochs"):
+        raise InputError("this drive has no epochs to set", ("epochs",))
+    return replace(drive, epochs=epochs)  # type: ignore[type-var]
+
+
 def prune(
     name: str, scorer: Scorer, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
 ) -> Circuit:
@@ -78,6 +86,5 @@ def prune(
     """
     scores = scorer.score(network, drive, density, seeds, progress)
     masks = keep(scores, network, density, scorer.scope, seeds)
-    gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
-    gains[next(iter(gains))].fill_(1.0)
+    gains = gains_after(network, density, scorer.scope)
     return Circuit.of(network, {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}, masks, gains)

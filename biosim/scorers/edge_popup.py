@@ -11,14 +11,14 @@ SGD on the scores: lr .1, momentum .9, weight decay 1e-4, cosine, cross-entropy 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
-from biosim.scorers.base import Progress
+from biosim.scorers.base import Progress, for_epochs
 from biosim.scorers.keep import Scope, keep
 from biosim.streams import generator
 from biosim.substrates.rate import propagate
@@ -58,8 +58,7 @@ class Scorer:
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
         """Return abs(S) after training; the births are read, never written."""
-        if self.epochs is not None:
-            drive = _for_epochs(drive, self.epochs)
+        drive = for_epochs(drive, self.epochs)
         scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
         speed = {n: torch.zeros_like(s) for n, s in scores.items()}
         gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
@@ -77,12 +76,6 @@ class Scorer:
             if progress is not None and (step + 1) % max(1, steps // 50) == 0:
                 progress(step + 1, steps, {"density": density, "accuracy": accuracy})
         return {n: s.abs() for n, s in scores.items()}
-
-
-def _for_epochs(drive: Drive, epochs: int) -> Drive:
-    if not hasattr(drive, "epochs"):
-        raise InputError("this drive has no epochs to set", ("epochs",))
-    return replace(drive, epochs=epochs)  # type: ignore[type-var]
 
 
 def _initial_scores(network: Network, name: str, seeds: tuple[int, ...]) -> Tensor:
