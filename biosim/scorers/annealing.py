@@ -88,7 +88,7 @@ def _unit(search: MaskSearch) -> Losses:
     """Return the mean absolute change of loss over a few random swaps, (R,)."""
     found = np.concatenate([search.judge(search.draw(1)) for _ in range(_FIRST)], 1) - search.loss[:, None]
     size = np.abs(np.where(np.isfinite(found), found, 0.0))
-    return np.maximum(size.sum(1) / np.maximum(1, np.isfinite(found).sum(1)), 1e-12)
+    return np.asarray(np.maximum(size.sum(1) / np.maximum(1, np.isfinite(found).sum(1)), 1e-12))
 
 
 class _Journal:

@@ -18,7 +18,7 @@ from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.synapses import Network
 
 Progress = Callable[[int, int, dict[str, float]], None]
-_PRIVATE = {"base", "fixed_batch", "keep", "keep_neurons", "mask_search", "sources"}
+_PRIVATE = {"backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_kernels", "sources"}
 
 
 @runtime_checkable

@@ -13,15 +13,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim import backend
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.backprop import Backprop
 from biosim.scorers.base import Progress, for_epochs
-from biosim.scorers.keep import Scope, keep
+from biosim.scorers.keep import Scope, gains_after, keep
+from biosim.scorers.popup_kernels import CHUNK, full_threshold, threshold, transmit, update
 from biosim.streams import generator
-from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 
 
@@ -54,45 +58,128 @@ class Scorer:
         """What the score reads."""
         return "gradient"
 
+    @torch.inference_mode()
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
         """Return abs(S) after training; the births are read, never written."""
         drive = for_epochs(drive, self.epochs)
-        scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
-        speed = {n: torch.zeros_like(s) for n, s in scores.items()}
-        gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
         steps = drive.clock.steps
+        search = Search(self, network, density, seeds, steps)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             if shown.labels is None:
                 raise InputError("edge-popup needs a drive with labels")
-            masks = keep({n: s.abs() for n, s in scores.items()}, network, density, self.scope, seeds)
-            gradients, accuracy = _gradients(network, masks, gains, shown.inputs, shown.labels)
-            rate = self.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-            for name, score in scores.items():
-                through = gradients[name].mul_(network.projections[name].weight).mul_(score.sign())
-                speed[name].mul_(self.momentum).add_(through).add_(score, alpha=self.decay)
-                score.sub_(speed[name], alpha=rate)
+            accuracy = search.step(step, shown.inputs, shown.labels)
             if progress is not None and (step + 1) % max(1, steps // 50) == 0:
-                progress(step + 1, steps, {"density": density, "accuracy": accuracy})
-        return {n: s.abs() for n, s in scores.items()}
+                progress(step + 1, steps, {"density": density, "accuracy": float(accuracy)})
+        return {n: s.abs() for n, s in search.scores.items()}
+
+
+class Search:
+    """Scores, their speed, and one step of SGD on them.
+
+    Attributes
+    ----------
+    scores : dict
+        (R, n_pre, n_post) by projection, signed.
+    """
+
+    def __init__(self, scorer: Scorer, network: Network, density: float, seeds: tuple[int, ...], steps: int) -> None:
+        self.scorer, self.network, self.density, self.seeds, self.steps = scorer, network, density, seeds, steps
+        self.scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
+        self.speed = {n: torch.zeros_like(s) for n, s in self.scores.items()}
+        self.effective = {n: torch.empty_like(s) for n, s in self.scores.items()}
+        self.backprop = Backprop(network, gains_after(network, density, scorer.scope))
+        self.fused = backend.fused(network.device)
+        self.cuts: dict[tuple[str, int], _Cut] = {}
+        if self.fused:
+            for name, p in network.projections.items():
+                for r, born in enumerate(p.fan_in.sum(1).tolist()):
+                    self.cuts[name, r] = _Cut(math.floor(density * born + 0.5), p.weight[r].numel())
+
+    def masks(self) -> dict[str, Tensor]:
+        """Return what the scores keep now, exactly."""
+        return keep({n: s.abs() for n, s in self.scores.items()}, self.network, self.density, self.scorer.scope, self.seeds)
+
+    @torch.inference_mode()
+    def step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on (R, S, n) inputs with (R, S) labels; return the accuracy, ()."""
+        self._select()
+        gradients, accuracy = self.backprop.step(self.effective, inputs, labels)
+        rate = self.scorer.rate * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+        momentum, decay = self.scorer.momentum, self.scorer.decay
+        for name, score in self.scores.items():
+            weight = self.network.projections[name].weight
+            if not self.fused:
+                through = gradients[name].mul_(weight).mul_(score.sign())
+                self.speed[name].mul_(momentum).add_(through).add_(score, alpha=decay)
+                score.sub_(self.speed[name], alpha=rate)
+                continue
+            for r in range(len(score)):
+                flat = (_flat(t[r]) for t in (score, self.speed[name], gradients[name], weight))
+                self.cuts[name, r].update(*flat, *(np.float32(x) for x in (momentum, decay, rate)))
+        return accuracy
+
+    def _select(self) -> None:
+        """Bring ``effective`` in step with the scores."""
+        if not self.fused or self.scorer.scope != "layer":
+            for name, mask in self.masks().items():
+                torch.mul(self.network.projections[name].weight, mask, out=self.effective[name])
+            return
+        tied = False
+        for (name, r), cut in self.cuts.items():
+            weight = self.network.projections[name].weight[r]
+            tied |= not cut.apply(_flat(self.scores[name][r]), _flat(weight), _flat(self.effective[name][r]))
+        if tied:
+            for name, mask in self.masks().items():
+                torch.mul(self.network.projections[name].weight, mask, out=self.effective[name])
+
+
+class _Cut:
+    """The top-k threshold of one projection of one replicate, followed from step to step.
+
+    Parameters
+    ----------
+    k : int
+        Synapses kept.
+    edges : int
+    """
+
+    def __init__(self, k: int, edges: int) -> None:
+        chunks = -(-edges // CHUNK)
+        room = min(CHUNK, 1024)
+        self.k = k
+        self.window = np.empty((chunks, room), np.float32)
+        self.size, self.above = np.zeros(chunks, np.int64), np.zeros(chunks, np.int64)
+        self.pool = np.empty(chunks * room, np.float32)
+        self.low, self.high = np.float32(np.inf), np.float32(-np.inf)  # an empty window
+        self.last = math.nan
+
+    def update(self, *arrays_and_factors: npt.NDArray[np.float32] | np.float32) -> None:
+        """Update the scores and collect around the last threshold."""
+        update(*arrays_and_factors, self.low, self.high, self.window, self.size, self.above)
+
+    def apply(self, scores: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], effective: npt.NDArray[np.float32]) -> bool:
+        """Write what transmits; return False where ties at the threshold would make the count inexact."""
+        if self.k == 0:
+            effective.fill(0)
+            return True
+        cut, reached = threshold(self.k, self.window, self.size, self.above, self.pool)
+        if math.isnan(cut):
+            cut, reached = full_threshold(scores, self.k)
+        margin = 2e-3 * cut if math.isnan(self.last) else 3 * abs(cut - self.last) + 1e-4 * cut
+        self.low, self.high, self.last = np.float32(cut - margin), np.float32(cut + margin), float(cut)
+        transmit(scores, weight, np.float32(cut), effective)
+        return bool(reached == self.k)
+
+
+def _flat(tensor: Tensor) -> npt.NDArray[np.float32]:
+    return np.asarray(tensor.numpy().reshape(-1))
 
 
 def _initial_scores(network: Network, name: str, seeds: tuple[int, ...]) -> Tensor:
     p = network.projections[name]
     bound = 1 / math.sqrt(p.shape[1])
     draws = [generator(seed, f"edge-popup/{name}").uniform(-bound, bound, p.shape[1:]) for seed in seeds]
-    return torch.stack([torch.from_numpy(d) for d in draws]).to(network.device, torch.float32)
-
-
-def _gradients(
-    network: Network, masks: dict[str, Tensor], gains: dict[str, Tensor], inputs: Tensor, labels: Tensor
-) -> tuple[dict[str, Tensor], float]:
-    """Return dL/dW_eff of every projection (each replicate's own mean cross-entropy) and the accuracy."""
-    effective = {n: (network.projections[n].weight * m).requires_grad_() for n, m in masks.items()}
-    with torch.enable_grad():
-        output = propagate(network, effective, gains, inputs)[next(reversed(network.populations))]
-        losses = torch.nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none")
-        gradients = torch.autograd.grad(losses.mean(1).sum(), list(effective.values()))
-    accuracy = float((output.argmax(-1) == labels).float().mean())
-    return dict(zip(effective, gradients, strict=True)), accuracy
+    scores = torch.stack([torch.from_numpy(d) for d in draws]).to(network.device, torch.float32)
+    return scores * p.born  # an edge that was not born scores 0, the least there is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +55,11 @@ class Ledger:
 
     def __init__(self, mask: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_], by_neuron: bool) -> None:
         n_pre, n_post = mask.shape
-        ids = np.arange(mask.size).reshape(n_pre, n_post)
-        ids, born, mask = (a.T if by_neuron else a.reshape(1, -1) for a in (ids, born, mask))
+
+        def grouped(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            return values.T if by_neuron else values.reshape(1, -1)
+
+        ids, born, mask = grouped(np.arange(mask.size).reshape(n_pre, n_post)), grouped(born), grouped(mask)
         rank = np.argsort(np.where(mask, 0, np.where(born, 1, 2)), axis=1, kind="stable")
         self.order: _Ints = np.take_along_axis(ids, rank, 1)
         self.kept: _Ints = mask.sum(1)
