@@ -25,7 +25,7 @@ from biosim.scorers.edge_popup import Scorer, Search
 from biosim.synapses import Network
 
 BATCH, DENSITY, STEPS = 128, 0.2, 10_000
-Step = Callable[[], None]
+Step = Callable[[], object]
 
 
 class _Sorted(torch.autograd.Function):

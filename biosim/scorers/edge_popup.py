@@ -11,6 +11,7 @@ SGD on the scores: lr .1, momentum .9, weight decay 1e-4, cosine, cross-entropy 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,8 @@ from biosim.errors import InputError
 from biosim.scorers.backprop import Backprop
 from biosim.scorers.base import Progress, for_epochs
 from biosim.scorers.keep import Scope, gains_after, keep
-from biosim.scorers.popup_kernels import CHUNK, full_threshold, threshold, transmit, update
-from biosim.streams import generator
+from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
+from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 
 
@@ -94,8 +95,9 @@ class Search:
         self.cuts: dict[tuple[str, int], _Cut] = {}
         if self.fused:
             for name, p in network.projections.items():
+                streams = edge_streams(seeds, f"keep/{name}")
                 for r, born in enumerate(p.fan_in.sum(1).tolist()):
-                    self.cuts[name, r] = _Cut(math.floor(density * born + 0.5), p.weight[r].numel())
+                    self.cuts[name, r] = _Cut(math.floor(density * born + 0.5), p.weight[r].numel(), streams[r])
 
     def masks(self) -> dict[str, Tensor]:
         """Return what the scores keep now, exactly."""
@@ -104,7 +106,7 @@ class Search:
     @torch.inference_mode()
     def step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on (R, S, n) inputs with (R, S) labels; return the accuracy, ()."""
-        self._select()
+        self.select()
         gradients, accuracy = self.backprop.step(self.effective, inputs, labels)
         rate = self.scorer.rate * 0.5 * (1 + math.cos(math.pi * number / self.steps))
         momentum, decay = self.scorer.momentum, self.scorer.decay
@@ -116,23 +118,19 @@ class Search:
                 score.sub_(self.speed[name], alpha=rate)
                 continue
             for r in range(len(score)):
-                flat = (_flat(t[r]) for t in (score, self.speed[name], gradients[name], weight))
-                self.cuts[name, r].update(*flat, *(np.float32(x) for x in (momentum, decay, rate)))
+                arrays = [_flat(t[r]) for t in (score, self.speed[name], gradients[name], weight)]
+                self.cuts[name, r].update(arrays, momentum, decay, rate)
         return accuracy
 
-    def _select(self) -> None:
+    def select(self) -> None:
         """Bring ``effective`` in step with the scores."""
         if not self.fused or self.scorer.scope != "layer":
             for name, mask in self.masks().items():
                 torch.mul(self.network.projections[name].weight, mask, out=self.effective[name])
             return
-        tied = False
         for (name, r), cut in self.cuts.items():
             weight = self.network.projections[name].weight[r]
-            tied |= not cut.apply(_flat(self.scores[name][r]), _flat(weight), _flat(self.effective[name][r]))
-        if tied:
-            for name, mask in self.masks().items():
-                torch.mul(self.network.projections[name].weight, mask, out=self.effective[name])
+            cut.apply(_flat(self.scores[name][r]), _flat(weight), _flat(self.effective[name][r]))
 
 
 class _Cut:
@@ -143,34 +141,39 @@ class _Cut:
     k : int
         Synapses kept.
     edges : int
+    stream : uint32
+        Breaks ties.
     """
 
-    def __init__(self, k: int, edges: int) -> None:
+    def __init__(self, k: int, edges: int, stream: np.uint32) -> None:
         chunks = -(-edges // CHUNK)
         room = min(CHUNK, 1024)
-        self.k = k
+        self.k, self.stream = k, stream
         self.window = np.empty((chunks, room), np.float32)
         self.size, self.above = np.zeros(chunks, np.int64), np.zeros(chunks, np.int64)
         self.pool = np.empty(chunks * room, np.float32)
         self.low, self.high = np.float32(np.inf), np.float32(-np.inf)  # an empty window
         self.last = math.nan
 
-    def update(self, *arrays_and_factors: npt.NDArray[np.float32] | np.float32) -> None:
-        """Update the scores and collect around the last threshold."""
-        update(*arrays_and_factors, self.low, self.high, self.window, self.size, self.above)
+    def update(self, arrays: Sequence[npt.NDArray[np.float32]], momentum: float, decay: float, rate: float) -> None:
+        """Update scores and speed by gradient and weight, and collect around the last threshold."""
+        scores, speed, gradient, weight = arrays
+        factors = np.float32(momentum), np.float32(decay), np.float32(rate)
+        update(scores, speed, gradient, weight, *factors, self.low, self.high, self.window, self.size, self.above)
 
-    def apply(self, scores: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], effective: npt.NDArray[np.float32]) -> bool:
-        """Write what transmits; return False where ties at the threshold would make the count inexact."""
+    def apply(self, scores: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], effective: npt.NDArray[np.float32]) -> None:
+        """Write what transmits: exactly k edges, ties by seeded hash (all that tie at a score of 0, which no draw gives)."""
         if self.k == 0:
             effective.fill(0)
-            return True
+            return
         cut, reached = threshold(self.k, self.window, self.size, self.above, self.pool)
         if math.isnan(cut):
             cut, reached = full_threshold(scores, self.k)
         margin = 2e-3 * cut if math.isnan(self.last) else 3 * abs(cut - self.last) + 1e-4 * cut
         self.low, self.high, self.last = np.float32(cut - margin), np.float32(cut + margin), float(cut)
         transmit(scores, weight, np.float32(cut), effective)
-        return bool(reached == self.k)
+        if reached > self.k and cut > 0:
+            drop_ties(scores, np.float32(cut), reached - self.k, self.stream, effective)
 
 
 def _flat(tensor: Tensor) -> npt.NDArray[np.float32]:

@@ -11,21 +11,22 @@ import numba
 import numpy as np
 
 from biosim.selection import kth_largest
+from biosim.streams import hash32
 
 CHUNK = 1 << 13  # scores a task; all its arrays lie in cache together
 _BLOCK = 256
 
 
 @numba.njit(cache=True, inline="always")
-def _collect(scores, start, stop, low, high, window, size, room):  # type: ignore[no-untyped-def]
-    """Append the values of abs(scores[start:stop]) in [low, high] to ``window``; return the count and how many lie above."""
-    above = inside = 0
-    for i in range(start, stop):
+def _collect(scores, n, low, high, window, size, room):  # type: ignore[no-untyped-def]
+    """Append the values of abs(scores[:n]) in [low, high] to ``window``; return the count and how many lie above."""
+    above = inside = np.int32(0)
+    for i in range(n):
         a = abs(scores[i])
-        above += a > high
-        inside += (a >= low) & (a <= high)
+        above += np.int32(a > high)
+        inside += np.int32((a >= low) & (a <= high))
     if inside > 0 and size + inside <= room:
-        for i in range(start, stop):
+        for i in range(n):
             a = abs(scores[i])
             if low <= a <= high:
                 window[size] = a
@@ -54,7 +55,7 @@ def update(scores, speed, gradient, weight, momentum, decay, rate, low, high, wi
                 v[i] = (momentum * v[i] + through) + decay * s[i]
                 s[i] -= rate * v[i]
             if found <= window.shape[1]:
-                found, more = _collect(scores, start, stop, low, high, window[c], found, window.shape[1])
+                found, more = _collect(s, stop - start, low, high, window[c], found, window.shape[1])
                 higher += more
         size[c], above[c] = found, higher
 
@@ -99,5 +100,24 @@ def transmit(scores, weight, cut, effective):  # type: ignore[no-untyped-def]
     """Set ``effective`` to the weight where abs(S) reaches the cut, else 0."""
     chunks = (len(scores) + CHUNK - 1) // CHUNK
     for c in numba.prange(chunks):
-        for i in range(c * CHUNK, min(len(scores), (c + 1) * CHUNK)):
-            effective[i] = weight[i] if abs(scores[i]) >= cut else np.float32(0)
+        first, last = c * CHUNK, min(len(scores), (c + 1) * CHUNK)
+        s, w, e = scores[first:last], weight[first:last], effective[first:last]
+        for i in range(last - first):
+            e[i] = w[i] if abs(s[i]) >= cut else np.float32(0)
+
+
+@numba.njit(cache=True)
+def drop_ties(scores, cut, surplus, stream, effective):  # type: ignore[no-untyped-def]
+    """Set ``effective`` to 0 for ``surplus`` of the edges whose abs(S) equals the cut: the last by seeded hash, as ``keep`` has it."""
+    ties = 0
+    for i in range(len(scores)):
+        ties += abs(scores[i]) == cut
+    tied, order, n = np.empty(ties, np.int64), np.empty(ties, np.uint64), 0
+    for i in range(len(scores)):
+        if abs(scores[i]) == cut:
+            tied[n] = i
+            order[n] = (np.uint64(hash32(stream, np.uint32(0), np.uint64(i))) << np.uint64(32)) | np.uint64(n)
+            n += 1
+    order.sort()
+    for q in range(ties - surplus, ties):
+        effective[tied[order[q] & np.uint64(0xFFFFFFFF)]] = 0
