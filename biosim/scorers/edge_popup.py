@@ -25,6 +25,7 @@ from biosim.errors import InputError
 from biosim.scorers.backprop import Backprop
 from biosim.scorers.base import Progress, for_epochs
 from biosim.scorers.keep import Scope, gains_after, keep
+from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
@@ -88,16 +89,24 @@ class Search:
     def __init__(self, scorer: Scorer, network: Network, density: float, seeds: tuple[int, ...], steps: int) -> None:
         self.scorer, self.network, self.density, self.seeds, self.steps = scorer, network, density, seeds, steps
         self.scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
+        self.weights = {n: p.weight for n, p in network.projections.items()}
+        self.backprop = Backprop(network, gains_after(network, density, scorer.scope))
+        counts = {n: [math.floor(density * b + 0.5) for b in p.fan_in.sum(1).tolist()] for n, p in network.projections.items()}
+        self.fused = backend.fused(network.device)
+        self.on_device: DeviceStep | None = None
+        if not self.fused and scorer.scope != "neuron" and all(len(set(own)) == 1 for own in counts.values()):
+            groups = [([n], own[0]) for n, own in counts.items()]
+            if scorer.scope == "network":
+                groups = [(list(counts), math.floor(density * float(network.born[0]) + 0.5))]
+            self.on_device = DeviceStep(self.scores, self.weights, groups, self.backprop, scorer.momentum, scorer.decay)
+            return
         self.speed = {n: torch.zeros_like(s) for n, s in self.scores.items()}
         self.effective = {n: torch.empty_like(s) for n, s in self.scores.items()}
-        self.backprop = Backprop(network, gains_after(network, density, scorer.scope))
-        self.fused = backend.fused(network.device)
         self.cuts: dict[tuple[str, int], _Cut] = {}
-        if self.fused:
-            for name, p in network.projections.items():
-                streams = edge_streams(seeds, f"keep/{name}")
-                for r, born in enumerate(p.fan_in.sum(1).tolist()):
-                    self.cuts[name, r] = _Cut(math.floor(density * born + 0.5), p.weight[r].numel(), streams[r])
+        for name, own in counts.items() if self.fused else ():
+            streams = edge_streams(seeds, f"keep/{name}")
+            for r, count in enumerate(own):
+                self.cuts[name, r] = _Cut(count, self.weights[name][r].numel(), streams[r])
 
     def masks(self) -> dict[str, Tensor]:
         """Return what the scores keep now, exactly."""
@@ -106,19 +115,20 @@ class Search:
     @torch.inference_mode()
     def step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on (R, S, n) inputs with (R, S) labels; return the accuracy, ()."""
+        rate = self.scorer.rate * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+        if self.on_device is not None:
+            return self.on_device(rate, inputs, labels)
         self.select()
         gradients, accuracy = self.backprop.step(self.effective, inputs, labels)
-        rate = self.scorer.rate * 0.5 * (1 + math.cos(math.pi * number / self.steps))
         momentum, decay = self.scorer.momentum, self.scorer.decay
         for name, score in self.scores.items():
-            weight = self.network.projections[name].weight
             if not self.fused:
-                through = gradients[name].mul_(weight).mul_(score.sign())
+                through = gradients[name].mul_(self.weights[name]).mul_(score.sign())
                 self.speed[name].mul_(momentum).add_(through).add_(score, alpha=decay)
                 score.sub_(self.speed[name], alpha=rate)
                 continue
             for r in range(len(score)):
-                arrays = [_flat(t[r]) for t in (score, self.speed[name], gradients[name], weight)]
+                arrays = [_flat(t[r]) for t in (score, self.speed[name], gradients[name], self.weights[name])]
                 self.cuts[name, r].update(arrays, momentum, decay, rate)
         return accuracy
 
@@ -126,11 +136,10 @@ class Search:
         """Bring ``effective`` in step with the scores."""
         if not self.fused or self.scorer.scope != "layer":
             for name, mask in self.masks().items():
-                torch.mul(self.network.projections[name].weight, mask, out=self.effective[name])
+                torch.mul(self.weights[name], mask, out=self.effective[name])
             return
         for (name, r), cut in self.cuts.items():
-            weight = self.network.projections[name].weight[r]
-            cut.apply(_flat(self.scores[name][r]), _flat(weight), _flat(self.effective[name][r]))
+            cut.apply(_flat(self.scores[name][r]), _flat(self.weights[name][r]), _flat(self.effective[name][r]))
 
 
 class _Cut:

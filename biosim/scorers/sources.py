@@ -17,7 +17,7 @@ from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
-_PRIVATE = {"backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_kernels", "sources"}
+_PRIVATE = {"backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "sources"}
 
 
 @dataclass(frozen=True)
