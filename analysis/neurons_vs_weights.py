@@ -81,7 +81,7 @@ def _gap(rows: list[dict[str, Any]], budget: float, width: int) -> dict[str, Any
 
 
 def _figure(rows: list[dict[str, Any]], images: Images, widths: Sequence[int], budgets: Sequence[float], n: int) -> Figure:
-    figure = Figure(figsize=(4.2 * len(budgets), 3.6), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(budgets), 3.8), layout="constrained")
     panels = figure.subplots(1, len(budgets), sharey=True, squeeze=False)[0]
     for axes, budget in zip(panels, budgets, strict=True):
         for method, label in METHODS.items():
@@ -94,7 +94,7 @@ def _figure(rows: list[dict[str, Any]], images: Images, widths: Sequence[int], b
         axes.set_xticks(list(widths), [str(w) for w in widths], minor=False)
         axes.minorticks_off()
     panels[0].set_ylabel(f"accuracy, {images.evaluated_on} split (%)")
-    panels[-1].legend(frameon=False)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     figure.suptitle(f"{images.name}: mean ± sd over n = {n} seeds, weights as born")
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,3 +108,23 @@ def test_selecting_neurons_beats_chance_and_selecting_synapses_beats_both(births
 def test_a_network_without_hidden_neurons_is_refused(drive: ImageDrive) -> None:
     with pytest.raises(InputError, match="hidden population"):
         prune("neuron-popup", load_scorer("neuron-popup"), Network.layered([36, 4], [0]), drive, 0.3, (0,))
+
+
+def test_neurons_against_weights_over_widths(drive: ImageDrive, tmp_path: Path) -> None:
+    from biosim.analysis import write_findings
+    from biosim.library import find, load_module
+
+    findings = load_module(find("analysis", "neurons-vs-weights")).sweep(drive, (20, 60), (0.5, 0.2), (0, 1, 2))
+    rows = findings.tables["accuracy"]
+    assert len(rows) == 2 * 2 * 3 * 3
+    for budget, width, seed in itertools.product((0.5, 0.2), (20, 60), (0, 1, 2)):
+        own = {r["method"]: r for r in rows if (r["budget"], r["width"], r["seed"]) == (budget, width, seed)}
+        edges = own.pop("edge-popup")
+        for neurons in own.values():  # the same count of synapses; the neurons' all lie on a path
+            assert neurons["density"] == edges["density"] == neurons["effective_density"] >= edges["effective_density"]
+            assert neurons["neurons_kept"] == round(budget * width)
+    for gap in findings.tables["gap"]:
+        assert gap["gap_least"] <= gap["gap_mean"] <= gap["gap_greatest"] and gap["gap_mean"] > 0
+    assert {p.name for p in write_findings(findings, tmp_path)} == {
+        "neurons_vs_weights.png", "neurons_vs_weights.svg", "accuracy.csv", "gap.csv",
+    }  # fmt: skip
