@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -25,9 +24,9 @@ def entries(kind: str) -> dict[str, str]:
             found[name] = f"[{_level(rule)}] {role}{' '.join(rule.about.split())}"
         return found
     if kind == "scorers":
-        from biosim.scorers import scorer_names
+        from biosim.scorers import sources
 
-        return {n: _first(importlib.import_module(f"biosim.scorers.{n.replace('-', '_')}").__doc__ or "") for n in scorer_names()}
+        return {n: _first(s.about) for n, s in sources().items()}
     if kind == "scenarios":
         return {n: _question(p) for n, p in names("scenarios").items()}
     return {n: _first(_docstring(p)) for n, p in names(kind).items()}  # type: ignore[arg-type]
@@ -52,6 +51,8 @@ def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
     plural = {"rule": "rules", "model": "models", "scenario": "scenarios", "scorer": "scorers"}.get(kind or "", kind)
     if plural is not None and plural not in KINDS:
         raise BiosimError(f"there is no kind '{kind}'; there are: {', '.join(KINDS)}")
+    if plural == "scorers" and name.endswith(".py"):
+        return _describe("scorers", name, cite)
     everything: list[str] = []
     for candidate in [plural] if plural else KINDS:
         known = entries(candidate)
@@ -68,7 +69,10 @@ def _describe(kind: str, name: str, cite: bool) -> str:
     if cite:
         raise BiosimError(f"--cite is for rules; '{name}' is one of the {kind}")
     if kind == "scorers":
-        return (importlib.import_module(f"biosim.scorers.{name.replace('-', '_')}").__doc__ or "").strip()
+        from biosim.scorers import find_source
+
+        source = find_source(name)
+        return source.about.strip() if source.own else f"{source.path}\n\n{source.about.strip()}"
     path = names(kind)[name]  # type: ignore[arg-type]
     return path.read_text().strip() if kind == "scenarios" else f"{path}\n\n{_docstring(path)}"
 

@@ -24,7 +24,7 @@ from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, Synaptic
 from biosim.recorder import Recorder
 from biosim.scenario import Scenario
 from biosim.schedule import Schedule
-from biosim.scorers import load_scorer, prune
+from biosim.scorers import Scorer, load_scorer, prune
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
@@ -154,6 +154,7 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "scenario": s.resolved["scenario"],
         "rule": s.resolved["rule"],
         "model_source_sha256": s.resolved["model_source"],
+        "scorer_source_sha256": s.resolved.get("scorer_sources", {}),
         "locality": s.level.name,
         "plastic": s.options.plastic(s.rule),
         **s.options.data(),
@@ -212,9 +213,9 @@ def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
     rows[0]["regime"] = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
     writer.circuit(development.circuit)
     circuits: dict[str, Circuit] = {}
-    for name, options in scenario.rivals.items():
+    for name, (source, options) in scenario.rivals.items():
         began = time.perf_counter()
-        circuits[name] = _rival(prepared, name, options, development.circuit, progress)
+        circuits[name] = _rival(prepared, name, load_scorer(source, options), development.circuit, progress)
         rows.append(_row(name, circuits[name], images, time.perf_counter() - began))
         writer.circuit(circuits[name], name)
     deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
@@ -248,14 +249,13 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
     )
 
 
-def _rival(prepared: Prepared, name: str, options: dict[str, Any], local: Circuit, progress: Progress | None) -> Circuit:
+def _rival(prepared: Prepared, name: str, scorer: Scorer, local: Circuit, progress: Progress | None) -> Circuit:
     """Prune the same births to the density the local rule reached (the mean over its replicates)."""
     density = float(np.mean(local.density()))
     target = prepared.scenario.spec.schedule.density
     if abs(density - target) < 1e-6:  # an exact count, up to the rounding of a quotient
         density = target
     report = None if progress is None else (lambda step, steps, numbers: progress(name, step, steps, numbers))
-    scorer = load_scorer(name, options)
     return prune(name, scorer, prepared.births(), prepared.drive, density, prepared.scenario.seeds, report)
 
 

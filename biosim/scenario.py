@@ -21,6 +21,7 @@ from biosim.equations import Level, Rule, parse_time
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
 from biosim.options import Options, collect, read_rules, rule_data
 from biosim.schedule import Schedule
+from biosim.scorers import check_scorers, find_source
 from biosim.spec import CheckSpec, DriveSpec, GrowthSpec, HomeostasisSpec, NeuronDeathSpec, RivalSpec, ScenarioSpec, ScheduleSpec
 from biosim.yamlfile import Document, plain, read_yaml
 
@@ -79,10 +80,10 @@ class Scenario:
         return tuple(first + k for k in range(self.spec.replicates))
 
     @property
-    def rivals(self) -> dict[str, dict[str, Any]]:
-        """Options of each rival, by name."""
+    def rivals(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Name or path of each rival's scorer, and its options, by the name that tables and checks use."""
         specs = [RivalSpec(name=r) if isinstance(r, str) else r for r in self.spec.rivals]
-        return {s.name: dict(s.model_extra or {}) for s in specs}
+        return {find_source(s.name).name: (s.name, dict(s.model_extra or {})) for s in specs}
 
     @property
     def id(self) -> str:
@@ -117,8 +118,10 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
     build, arguments, source = _model(spec, errors)
-    _rivals(spec, errors)
-    rival_names = [r if isinstance(r, str) else r.name for r in spec.rivals]
+    wanted = [(r, {}) if isinstance(r, str) else (r.name, dict(r.model_extra or {})) for r in spec.rivals]
+    sources, wrong = check_scorers(wanted)
+    errors.extend(InputError(e.message, ("rivals", i, *(e.key if isinstance(spec.rivals[i], RivalSpec) else ()))) for i, e in wrong)
+    rival_names = [s.name for s in sources]
     checks = []
     for index, c in enumerate(spec.checks):
         known = known_metrics(rival_names)
@@ -127,6 +130,8 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
     resolved = {"scenario": spec.model_dump(), "rule": rule_data(rule, options.feedback), "model_source": source, "version": _version()}
     resolved |= options.data()
+    if users := {s.name: s.sha256 for s in sources if not s.own}:
+        resolved["scorer_sources"] = users
     return Scenario(spec, rule, options, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
 
 
@@ -260,15 +265,3 @@ def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str,
             first = failure.errors()[0]
             errors.append(InputError(f"{first['msg'][0].lower()}{first['msg'][1:]}, not {value!r}", ("model", name)))
     return build, arguments, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _rivals(spec: ScenarioSpec, errors: list[InputError]) -> None:
-    from biosim.scorers import load_scorer
-
-    for index, rival in enumerate(spec.rivals):
-        name, options = (rival, {}) if isinstance(rival, str) else (rival.name, dict(rival.model_extra or {}))
-        try:
-            load_scorer(name, options)
-        except InputError as error:
-            key = error.key if not isinstance(rival, str) else ()
-            errors.append(InputError(error.message, ("rivals", index, *key)))

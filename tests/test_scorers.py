@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from biosim import backend
 from biosim.compare import accuracy
 from biosim.drives import ImageDrive
 from biosim.errors import InputError
 from biosim.scorers import SCOPES, keep, load_scorer, prune, scorer_names
-from biosim.scorers.edge_popup import _initial_scores
+from biosim.scorers.backprop import Backprop
+from biosim.scorers.edge_popup import Scorer, Search, _initial_scores
+from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 
 Births = Callable[..., Network]
@@ -87,15 +90,61 @@ def test_edge_popup_equals_the_published_formulation(births: Births, drive: Imag
         torch.testing.assert_close(score[0], reference.detach().T.abs(), rtol=2e-3, atol=2e-5)
 
 
+SHORT = {"greedy-flips": {"evaluations": 300}, "annealing": {"evaluations": 200}, "genetic": {"evaluations": 60}}  # otherwise seconds
+
+
+@pytest.mark.parametrize("scope", ["layer", "network"])
+def test_the_accelerators_step_is_the_same_step(scope: str, births: Births, drive: ImageDrive) -> None:
+    network = births((5, 6))
+    fused = Search(Scorer(scope=scope), network, 0.3, (5, 6), 20)  # type: ignore[arg-type]
+    backend.fused, kept = (lambda device: False), backend.fused
+    try:
+        other = Search(Scorer(scope=scope), network, 0.3, (5, 6), 20)  # type: ignore[arg-type]
+    finally:
+        backend.fused = kept
+    assert other.on_device is not None and fused.on_device is None
+    for step, shown in zip(range(20), drive.presentations((5, 6), torch.device("cpu")), strict=False):
+        assert shown.labels is not None
+        accuracies = [s.step(step, shown.inputs, shown.labels) for s in (fused, other)]
+        torch.testing.assert_close(*accuracies)
+    for name in fused.scores:
+        torch.testing.assert_close(fused.scores[name], other.scores[name], rtol=1e-3, atol=1e-5)
+
+
+def test_edge_popup_breaks_ties_as_keep_does() -> None:
+    network = Network.layered([40, 30, 5], [0, 1], probability=0.7)
+    search = Search(Scorer(), network, 0.35, (0, 1), 10)
+    for score in search.scores.values():
+        score.copy_((score * 60).round() / 60 + 0.01 * score.sign())  # a few values, so that most tie
+    search.select()
+    for name, mask in search.masks().items():
+        assert torch.equal(search.effective[name] != 0, mask)
+
+
+def test_gradients_are_those_of_autograd(births: Births, drive: ImageDrive) -> None:
+    for activation in ("relu", "tanh"):
+        network = births((0, 1), activation=activation)
+        gains = {n: torch.full_like(p.gain, 1.3) for n, p in network.populations.items()}
+        shown = next(iter(drive.presentations((0, 1), network.device)))
+        assert shown.labels is not None
+        with torch.inference_mode():
+            found, _ = Backprop(network, gains).step({n: p.effective for n, p in network.projections.items()}, shown.inputs, shown.labels)
+        leaves = {n: p.effective.clone().requires_grad_() for n, p in network.projections.items()}
+        output = propagate(network, leaves, gains, shown.inputs)["output"]
+        loss = sum(nn.functional.cross_entropy(o, y) for o, y in zip(output, shown.labels, strict=True))
+        for name, expected in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):  # type: ignore[arg-type]
+            torch.testing.assert_close(found[name].clone(), expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", scorer_names())
 def test_births_are_read_never_written(name: str, births: Births, drive: ImageDrive) -> None:
     network = births((0, 1))
     before = {n: (p.weight.clone(), p.alive.clone()) for n, p in network.projections.items()}
-    circuit = prune(name, load_scorer(name), network, drive, 0.2, (0, 1))
+    circuit = prune(name, load_scorer(name, SHORT.get(name)), network, drive, 0.2, (0, 1))
     for n, p in network.projections.items():
         assert torch.equal(p.weight, before[n][0]) and torch.equal(p.alive, before[n][1])
         assert np.array_equal(circuit.weight[n], p.weight.numpy())
-    alone = prune(name, load_scorer(name), births((1,)), drive, 0.2, (1,))
+    alone = prune(name, load_scorer(name, SHORT.get(name)), births((1,)), drive, 0.2, (1,))
     assert all(np.array_equal(circuit.mask[n][1], alone.mask[n][0]) for n in circuit.mask)
 
 

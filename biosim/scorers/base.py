@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import math
-import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, did_you_mean
-from biosim.scorers.keep import Scope, keep
+from biosim.scorers.keep import Scope, gains_after, keep
+from biosim.scorers.sources import Source, find_source, sources
 from biosim.synapses import Network
 
 Progress = Callable[[int, int, dict[str, float]], None]
-_PRIVATE = {"base", "keep"}
 
 
 @runtime_checkable
@@ -44,28 +41,59 @@ class Scorer(Protocol):
 
 def scorer_names() -> list[str]:
     """Return the names of all scorers, as scenarios write them."""
-    import biosim.scorers as package
-
-    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__) if m.name not in _PRIVATE)
+    return list(sources())
 
 
 def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
-    """Build a scorer by name.
+    """Build a scorer by name, or by the path of its file.
 
     Raises
     ------
     InputError
-        On an unknown name or option.
+        On an unknown name or option, or a file that holds no scorer.
     """
-    if name not in scorer_names():
-        raise InputError(f"unknown rival '{name}'{did_you_mean(name, scorer_names())}; there are: {', '.join(scorer_names())}", ("name",))
-    module = importlib.import_module(f"biosim.scorers.{name.replace('-', '_')}")
-    allowed = list(inspect.signature(module.Scorer).parameters)
+    source = find_source(name)
+    made = source.load().Scorer
+    allowed = list(inspect.signature(made).parameters)
     for key in options or {}:
         if key not in allowed:
-            raise InputError(f"rival '{name}' has no option '{key}'{did_you_mean(key, allowed)}; it has: {', '.join(allowed)}", (key,))
-    scorer: Scorer = module.Scorer(**(options or {}))
-    return scorer
+            raise InputError(
+                f"rival '{source.name}' has no option '{key}'{did_you_mean(key, allowed)}; it has: {', '.join(allowed) or 'none'}", (key,)
+            )
+    try:
+        scorer = made(**(options or {}))
+    except TypeError as error:
+        raise InputError(f"rival '{source.name}' cannot be built: {error}", ("name",)) from None
+    missing = [part for part in ("scope", "level", "score") if not hasattr(scorer, part)]
+    if missing:
+        raise InputError(f"the Scorer of {source.path} lacks {', '.join(missing)}", ("name",))
+    found: Scorer = scorer
+    return found
+
+
+def check_scorers(wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[Source], list[tuple[int, InputError]]]:
+    """Build every scorer of a list once; return where they come from, and the errors with their places in the list."""
+    found: list[Source] = []
+    errors = []
+    for index, (name, options) in enumerate(wanted):
+        try:
+            load_scorer(name, options)
+            source = find_source(name)
+            if any(s.name == source.name and s.path != source.path for s in found):
+                raise InputError(f"two rivals are called '{source.name}'; give one of the files another name", ("name",))
+            found.append(source)
+        except InputError as error:
+            errors.append((index, error))
+    return found, errors
+
+
+def for_epochs(drive: Drive, epochs: int | None) -> Drive:
+    """Return a drive shown for another number of epochs, or as it is for None."""
+    if epochs is None:
+        return drive
+    if not hasattr(drive, "epochs"):
+        raise InputError("this drive has no epochs to set", ("epochs",))
+    return replace(drive, epochs=epochs)  # type: ignore[type-var]
 
 
 def prune(
@@ -78,6 +106,5 @@ def prune(
     """
     scores = scorer.score(network, drive, density, seeds, progress)
     masks = keep(scores, network, density, scorer.scope, seeds)
-    gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
-    gains[next(iter(gains))].fill_(1.0)
+    gains = gains_after(network, density, scorer.scope)
     return Circuit.of(network, {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}, masks, gains)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 
 from biosim.errors import InputError
+from biosim.scorers.keep_neurons import NeuronBudget, keep_neurons
 from biosim.select import compete, keep_largest
 from biosim.streams import edge_streams
 from biosim.synapses import Network
 
-Scope = Literal["neuron", "layer", "network"]
-SCOPES: tuple[Scope, ...] = ("neuron", "layer", "network")
+Scope = Literal["neuron", "layer", "network", "whole-neurons"]
+SCOPES: tuple[Scope, ...] = ("neuron", "layer", "network")  # those in which single synapses compete
 
 
 def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: Scope, seeds: tuple[int, ...]) -> dict[str, Tensor]:
@@ -30,9 +32,10 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
         The births.
     density : float
         Share of birth edges kept, in (0, 1].
-    scope : {"neuron", "layer", "network"}
-        Edges compete within each postsynaptic neuron, each projection, or all together. In every scope
-        exactly ``round(density * born)`` are kept, by projection for the first two.
+    scope : {"neuron", "layer", "network", "whole-neurons"}
+        Edges compete within each postsynaptic neuron, each projection, or all together: exactly
+        ``round(density * born)`` are kept, by projection for the first two. Or whole hidden neurons
+        compete, and the count is as near as they allow.
     seeds : tuple of int
         One a replicate; break ties.
 
@@ -43,6 +46,8 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
     """
     if not 0 < density <= 1:
         raise InputError(f"the density kept must lie in (0, 1], not {density}", ("density",))
+    if scope == "whole-neurons":
+        return keep_neurons({n: s.detach() for n, s in scores.items()}, network, density, seeds)
     if scope not in SCOPES:
         raise InputError(f"unknown scope '{scope}'; there are: {', '.join(SCOPES)}", ("scope",))
     streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
@@ -55,6 +60,18 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
         return {n: _largest([s], [network.projections[n].born], density, streams[n])[0] for n, s in scores.items()}
     masks = _largest(list(scores.values()), [network.projections[n].born for n in scores], density, edge_streams(seeds, "keep"))
     return dict(zip(scores, masks, strict=True))
+
+
+def gains_after(network: Network, density: float, scope: Scope) -> dict[str, Tensor]:
+    """Return gains that hold summed inputs at their size at birth: 1/sqrt of the share of inputs kept.
+
+    That share is the density, except where whole neurons go: the others then keep all their synapses to those left.
+    """
+    if scope == "whole-neurons":
+        return NeuronBudget.of(network, density).gains(network)
+    gains = {n: torch.full_like(p.gain, 1 / math.sqrt(density)) for n, p in network.populations.items()}
+    gains[next(iter(gains))].fill_(1.0)
+    return gains
 
 
 def _largest(scores: list[Tensor], born: list[Tensor], density: float, streams: npt.NDArray[np.uint32]) -> list[Tensor]:

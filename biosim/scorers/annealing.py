@@ -1,0 +1,110 @@
+"""Simulated annealing over masks (Kirkpatrick, Gelatt & Vecchi 1983, https://doi.org/10.1126/science.220.4598.671).
+
+One random swap at a time, at the exact density, judged by the loss on one fixed batch. A swap that changes
+the loss by d is taken with probability
+
+    min(1, exp(-d / T)),    T = unit * hot * (cold / hot)**(evaluation / evaluations)
+
+where unit is the mean absolute change that the first swaps would make. The best mask seen is returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim.drives.base import Drive
+from biosim.errors import InputError
+from biosim.scorers.base import Progress
+from biosim.scorers.keep import Scope
+from biosim.scorers.mask_search import Losses, MaskSearch, Swaps, check_search
+from biosim.synapses import Network
+
+_FIRST = 32  # swaps that set the unit of temperature
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Simulated annealing.
+
+    Attributes
+    ----------
+    scope : {"neuron", "layer", "network"}
+        Swaps stay within one neuron's synapses, one projection, or go anywhere.
+    evaluations : int
+        Budget: losses of a mask looked at, a replicate.
+    hot, cold : float
+        First and last temperature, in mean absolute changes of loss.
+    samples : int
+        Size of the fixed batch.
+    """
+
+    scope: Scope = "layer"
+    evaluations: int = 5_000
+    hot: float = 1.0
+    cold: float = 0.01
+    samples: int = 512
+
+    def __post_init__(self) -> None:
+        check_search("annealing", self.evaluations, self.samples)
+        if not self.hot >= self.cold > 0:
+            raise InputError(f"annealing cools: hot >= cold > 0, not {self.hot} and {self.cold}", ("hot",))
+
+    @property
+    def level(self) -> str:
+        """What the score reads: the loss of the whole network."""
+        return "network"
+
+    @torch.inference_mode()
+    def score(
+        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
+    ) -> dict[str, Tensor]:
+        """Return 1 for the synapses of the best mask seen, else 0."""
+        search = MaskSearch(network, drive, density, self.scope, seeds, self.samples, "annealing")
+        unit = _unit(search)
+        best, journal = search.loss.copy(), _Journal(len(seeds))
+        begin = 1 + _FIRST
+        for spent in range(begin, self.evaluations):
+            swaps = search.draw(1)
+            change = search.judge(swaps)[:, 0] - search.loss
+            temperature = unit * self.hot * (self.cold / self.hot) ** (spent / self.evaluations)
+            lottery = np.array([random.random() for random in search.random])
+            taken = lottery < np.exp(np.minimum(0.0, -change / temperature))
+            if taken.any():
+                search.take(swaps, [[0] if yes else [] for yes in taken])
+                journal.note(swaps, taken, search.loss < best)
+                best = np.minimum(best, search.loss)
+            if progress is not None and (spent + 1) % max(1, self.evaluations // 50) == 0:
+                progress(spent + 1, self.evaluations, {"density": density, "loss": float(best.mean())})
+        journal.back_to_best(search)
+        return search.scores()
+
+
+def _unit(search: MaskSearch) -> Losses:
+    """Return the mean absolute change of loss over a few random swaps, (R,)."""
+    found = np.concatenate([search.judge(search.draw(1)) for _ in range(_FIRST)], 1) - search.loss[:, None]
+    size = np.abs(np.where(np.isfinite(found), found, 0.0))
+    return np.asarray(np.maximum(size.sum(1) / np.maximum(1, np.isfinite(found).sum(1)), 1e-12))
+
+
+class _Journal:
+    """The swaps taken since the best mask of each replicate."""
+
+    def __init__(self, replicates: int) -> None:
+        self.since: list[list[tuple[str, int, str, int]]] = [[] for _ in range(replicates)]
+
+    def note(self, swaps: Swaps, taken: npt.NDArray[np.bool_], best: npt.NDArray[np.bool_]) -> None:
+        for r in np.flatnonzero(taken):
+            self.since[r].append((swaps.source, int(swaps.out[r, 0]), swaps.target, int(swaps.into[r, 0])))
+            if best[r]:
+                self.since[r].clear()
+
+    def back_to_best(self, search: MaskSearch) -> None:
+        for r, own in enumerate(self.since):
+            for source, out, target, into in reversed(own):
+                search.toggle(target, r, into)
+                search.toggle(source, r, out)

@@ -1,0 +1,97 @@
+"""One step of edge-popup on an accelerator: no value travels to the host, and the step is replayed as one graph.
+
+The threshold is the least of the k largest abs(S) (a batched radix selection), so no scores are sorted. What ties with
+it transmits too while the search goes on; ``keep`` breaks ties in the masks that come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from biosim.scorers.backprop import Backprop
+
+_WARM = 3  # steps taken before the graph is recorded: libraries set themselves up
+
+
+class DeviceStep:
+    """SGD on the scores of all projections.
+
+    Parameters
+    ----------
+    scores, weights : mapping
+        (R, n_pre, n_post) by projection; scores are changed in place.
+    groups : sequence of (names, k)
+        Projections whose edges compete with one another, and how many a replicate keeps.
+    backprop : Backprop
+    momentum, decay : float
+    """
+
+    def __init__(
+        self,
+        scores: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        groups: Sequence[tuple[list[str], int]],
+        backprop: Backprop,
+        momentum: float,
+        decay: float,
+    ) -> None:
+        self.scores, self.weights, self.groups, self.backprop = scores, weights, groups, backprop
+        self.momentum, self.decay = momentum, decay
+        self.speed = {n: torch.zeros_like(s) for n, s in scores.items()}
+        self.effective = {n: torch.empty_like(s) for n, s in scores.items()}
+        first = next(iter(scores.values()))
+        self.rate, self.accuracy = first.new_zeros(()), first.new_zeros(())
+        self.inputs = self.labels = first
+        self.taken = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, rate: float, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Take one step; return the accuracy, ()."""
+        self.rate.fill_(rate)
+        if self.taken == 0 or self.inputs.shape != inputs.shape:
+            self.inputs, self.labels, self.graph, self.taken = inputs.clone(), labels.clone(), None, 0
+        else:
+            self.inputs.copy_(inputs)
+            self.labels.copy_(labels)
+        self.taken += 1
+        if self.graph is not None:
+            self.graph.replay()
+        elif inputs.device.type == "cuda" and self.taken > _WARM:
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self._step()
+            self.graph.replay()
+        elif inputs.device.type == "cuda":
+            side, main = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(main)
+            with torch.cuda.stream(side):
+                self._step()
+            main.wait_stream(side)
+        else:
+            self._step()
+        return self.accuracy.clone()
+
+    def select(self) -> None:
+        """Set what transmits: the weight where abs(S) is among the k largest of its group, else 0."""
+        for names, k in self.groups:
+            size = {n: self.scores[n].abs() for n in names}
+            if k == 0:
+                for n in names:
+                    self.effective[n].zero_()
+                continue
+            flat = torch.cat([s.flatten(1) for s in size.values()], 1) if len(names) > 1 else size[names[0]].flatten(1)
+            cut = flat.topk(k, dim=1, sorted=False).values.amin(1).view(-1, 1, 1)
+            for n in names:
+                torch.mul(self.weights[n], size[n] >= cut, out=self.effective[n])
+
+    def _step(self) -> None:
+        self.select()
+        gradients, accuracy = self.backprop.step(self.effective, self.inputs, self.labels)
+        for name, score in self.scores.items():
+            through = gradients[name].mul_(self.weights[name]).mul_(score.sign())
+            self.speed[name].mul_(self.momentum).add_(through).add_(score, alpha=self.decay)
+            score.addcmul_(self.speed[name], self.rate, value=-1.0)
+        self.accuracy.copy_(accuracy)
