@@ -27,7 +27,7 @@ from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
 from biosim.select import keep_largest
 from biosim.streams import edge_streams, generator
-from biosim.substrates.rate import activate
+from biosim.substrates.activation import activate
 from biosim.synapses import Network
 
 
