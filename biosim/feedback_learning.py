@@ -79,6 +79,6 @@ class FeedbackLearner:
     def _advance(
         self, compiled: CompiledRule, key: tuple[str, str], pre: Tensor, post: Tensor, teach: Mapping[str, Tensor], step: int
     ) -> None:
-        synapses = {"weight": self.feedback.wiring[key], "_since": torch.full((), torch.inf)}
+        synapses = {"weight": self.feedback.wiring[key]}
         source, target = key
         compiled.step(Sensed(pre, post, teach.get(target), teach.get(source), None, {}, synapses, step))
