@@ -18,7 +18,7 @@ from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams
 from biosim.synapses import Network, Projection
 
-SILENCES, ELIMINATIONS = 2000, 500  # each is decided at most this many times over development
+SILENCES, ELIMINATIONS = 20_000, 500  # each is decided at most this many times over development
 
 
 class Site:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from biosim import backend
+
 _M1 = 0x7FEB352D  # multipliers of the "lowbias32" integer finaliser (C. Wellons, hash-prospector)
 _M2 = 0x846CA68B
 _MASK = 0xFFFFFFFF
@@ -59,6 +61,15 @@ def unit(bits: np.uint32) -> np.float32:
     return np.float32(bits >> np.uint32(8)) * np.float32(2.0**-24)
 
 
+@numba.njit(cache=True, parallel=True)
+def _fill_uniform(streams, step, start, out):  # type: ignore[no-untyped-def]
+    rows, width = out.shape
+    for row in numba.prange(rows):
+        stream = streams[row]
+        for k in range(width):
+            out[row, k] = unit(hash32(stream, step, np.uint64(start + k)))
+
+
 def _mix_torch(x: torch.Tensor) -> torch.Tensor:
     x = x ^ (x >> 16)
     x = (x * _M1) & _MASK
@@ -70,9 +81,13 @@ def _mix_torch(x: torch.Tensor) -> torch.Tensor:
 def edge_uniform(streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, int], rows: slice, device: torch.device) -> torch.Tensor:
     """Return the draws of ``rows`` of an (n_pre, n_post) projection, (R, rows, n_post), in [0, 1).
 
-    The torch form of ``unit(hash32(...))``: 64-bit arithmetic wraps, its low 32 bits do not differ.
+    ``unit(hash32(...))``; its torch form on an accelerator: 64-bit arithmetic wraps, its low 32 bits do not differ.
     """
     start, stop, _ = rows.indices(shape[0])
+    if backend.fused(device):
+        out = np.empty((len(streams), (stop - start) * shape[1]), np.float32)
+        _fill_uniform(streams, np.uint32(step & _MASK), start * shape[1], out)
+        return torch.from_numpy(out).view(len(streams), stop - start, shape[1])
     edge = torch.arange(start * shape[1], stop * shape[1], dtype=torch.int64, device=device)
     stream = torch.from_numpy(streams.astype(np.int64)).to(device).view(-1, 1)
     inner = _mix_torch((step & _MASK) ^ _mix_torch(stream ^ _mix_torch(edge >> 32)))

@@ -74,7 +74,7 @@ class CompiledRule(Packable):
         constants = {**self.parameters, "dt": clock.dt}
         self._constants = {n: torch.tensor(v, dtype=dtype, device=self.device) for n, v in constants.items()}
         self.clockwork = Clockwork(ageless=rule.regrow is None if ageless is None else ageless)
-        self._needed = rule.names
+        self._now = torch.zeros((), dtype=dtype, device=self.device)
         plan = Plan(rule, self.parameters, clock, self.axes)
         self.sums = plan.sums
         for name in plan.scratch:
@@ -135,13 +135,13 @@ class CompiledRule(Packable):
         for name, initial in self.rule.state.items():
             self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
             for rows in self._row_chunks(1 << 19):  # a whole projection's draws at once would be many times its own size
-                values = self._broadcast(synapses, neurons, rows, -1)
+                values = self._broadcast(initial.node, synapses, neurons, rows, -1)
                 self.arrays[name][:, rows] = evaluate(initial.node, values)
 
     def reset(self, newborn: Tensor, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
         """Give the states of the ``newborn`` synapses their initial value again."""
-        values = self._broadcast(synapses, neurons, slice(None), step)
         for name, initial in self.rule.state.items():
+            values = self._broadcast(initial.node, synapses, neurons, slice(None), step)
             fresh = evaluate(initial.node, values).expand(self.shape)
             self.arrays[name].copy_(torch.where(newborn, fresh, self.arrays[name]))
 
@@ -248,7 +248,7 @@ class CompiledRule(Packable):
             return
         for rows in self._row_chunks():
             for target, node in lines:
-                values = self._broadcast(synapses, neurons, rows, step)
+                values = self._broadcast(node, synapses, neurons, rows, step)
                 self.array(target, synapses)[:, rows] = evaluate(node, values)
 
     def decide(
@@ -262,7 +262,7 @@ class CompiledRule(Packable):
             self._run_fused(program, synapses, neurons, step, self._truth.numpy())
         else:
             for rows in self._row_chunks():
-                self._truth[:, rows] = evaluate(node, self._broadcast(synapses, neurons, rows, step))
+                self._truth[:, rows] = evaluate(node, self._broadcast(node, synapses, neurons, rows, step))
         return self._truth
 
     def array(self, name: str, synapses: Mapping[str, Tensor]) -> Tensor:
@@ -292,11 +292,16 @@ class CompiledRule(Packable):
         rows = max(1, elements // (self.shape[0] * self.shape[2]))
         return [slice(i, min(self.shape[1], i + rows)) for i in range(0, self.shape[1], rows)]
 
-    def _broadcast(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], rows: slice, step: int) -> dict[str, Tensor]:
-        values = {n: v[:, rows] for n, v in (*synapses.items(), *self.arrays.items())}
+    def _broadcast(
+        self, node: ast.expr, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], rows: slice, step: int
+    ) -> dict[str, Tensor]:
+        """Return what ``node`` reads, for these presynaptic neurons."""
+        names = names_in(node)
+        values = {n: v[:, rows] for n, v in (*synapses.items(), *self.arrays.items()) if n in names}
         for name, vector in (*neurons.items(), *self.traces.items(), *self.vectors.items()):
-            values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
-        values |= self._constants | {"_now": torch.tensor(float(step), dtype=self.dtype, device=self.device)}
-        if "random" in self._needed:
+            if name in names:
+                values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
+        values |= self._constants | {"_now": self._now.fill_(float(step))}
+        if "random" in names:
             values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
         return values
