@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,7 @@ def site_after(network: Network, rule: Rule, drive: ImageDrive, name: str, sense
     with torch.inference_mode():
         site = Site(network.projections[name], network, rule, Schedule(density=0.3, opens=0.0, closes=0.9), drive.clock, (0,))
         for s in sensed:
-            now = Sensed(s.pre, s.post, s.teach_post, s.teach_pre, s.reward, s.neurons, site.synapses, s.step)
+            now = replace(s, synapses=site.synapses)
             site.advance(now, (s.step + 1) / drive.clock.steps)
         return site
 
@@ -221,6 +222,8 @@ def recorded(network: Network, name: str, steps: int, seed: int) -> list[Sensed]
             neurons(),
             {},
             k,
+            draw(p.post.size).sign(),
+            draw(1)[..., 0],
         )
         for k in range(steps)
     ]
@@ -238,7 +241,9 @@ def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed
     assert own.teach_pre is not None and noise.teach_pre is not None
     neurons = {n: blend(own.neurons[n], noise.neurons[n], pre if n.endswith("pre") else post) for n in own.neurons}
     teach = blend(own.teach_post, noise.teach_post, post), blend(own.teach_pre, noise.teach_pre, pre)
-    return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), *teach, own.reward, neurons, {}, own.step)
+    assert own.noise_post is not None and noise.noise_post is not None
+    explored = blend(own.noise_post, noise.noise_post, post), own.advantage
+    return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), *teach, own.reward, neurons, {}, own.step, *explored)
 
 
 def looped(seeds: tuple[int, ...]) -> Network:
