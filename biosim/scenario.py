@@ -21,8 +21,9 @@ from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
+from biosim.roster import Rival, roster
 from biosim.schedule import Schedule
-from biosim.spec import CheckSpec, DriveSpec, HomeostasisSpec, RivalSpec, ScenarioSpec, ScheduleSpec
+from biosim.spec import CheckSpec, DriveSpec, HomeostasisSpec, RetrainSpec, ScenarioSpec, ScheduleSpec
 from biosim.yamlfile import Document, plain, read_yaml
 
 
@@ -71,10 +72,9 @@ class Scenario:
         return tuple(first + k for k in range(self.spec.replicates))
 
     @property
-    def rivals(self) -> dict[str, dict[str, Any]]:
-        """Options of each rival, by name."""
-        specs = [RivalSpec(name=r) if isinstance(r, str) else r for r in self.spec.rivals]
-        return {s.name: dict(s.model_extra or {}) for s in specs}
+    def rivals(self) -> dict[str, Rival]:
+        """The rivals, by label."""
+        return roster(self.spec, [])
 
     @property
     def id(self) -> str:
@@ -109,12 +109,13 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
     build, arguments, source = _model(spec, errors)
-    _rivals(spec, errors)
-    rival_names = [r if isinstance(r, str) else r.name for r in spec.rivals]
+    rivals = roster(spec, errors)
+    if len(set(spec.densities)) < len(spec.densities):
+        errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
+    known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None)
     checks = []
     for index, c in enumerate(spec.checks):
-        known = known_metrics(rival_names)
-        checks.append(_collect(errors, ("checks", index), lambda c=c, known=known: parse_check(c.name, c.value, c.needs, known)))
+        checks.append(_collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
     if errors or rule is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
     resolved = {"scenario": spec.model_dump(), "rule": _rule_data(rule, feedback), "model_source": source, "version": _version()}
@@ -219,7 +220,7 @@ def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
 
 def _known_keys(key: Key) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
-        "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec,
+        "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec, "retrain": RetrainSpec,
     }  # fmt: skip
     return list((sections.get(str(key[0]), ScenarioSpec) if key else ScenarioSpec).model_fields)
 
@@ -304,15 +305,3 @@ def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str,
             first = failure.errors()[0]
             errors.append(InputError(f"{first['msg'][0].lower()}{first['msg'][1:]}, not {value!r}", ("model", name)))
     return build, arguments, hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _rivals(spec: ScenarioSpec, errors: list[InputError]) -> None:
-    from biosim.scorers import load_scorer
-
-    for index, rival in enumerate(spec.rivals):
-        name, options = (rival, {}) if isinstance(rival, str) else (rival.name, dict(rival.model_extra or {}))
-        try:
-            load_scorer(name, options)
-        except InputError as error:
-            key = error.key if not isinstance(rival, str) else ()
-            errors.append(InputError(error.message, ("rivals", index, *key)))

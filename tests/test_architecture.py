@@ -32,8 +32,8 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["equations", "births", "selection", "select", "structure", "synapses", "schedule", "statistics", "paths"],
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives"],
     ["decisions", "develop", "scorers", "compare"],
-    ["checks", "library", "spec", "scenario"],
-    ["store", "analysis", "report", "runner", "catalogue"],
+    ["checks", "library", "spec", "roster", "scenario"],
+    ["store", "analysis", "report", "contest", "runner", "catalogue"],
     ["cli", "__main__"],
 ]
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}

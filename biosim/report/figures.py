@@ -48,8 +48,10 @@ def development(run: Run) -> Figure:
         values = 100 * np.array([r["accuracy"] for r in shown])
         _band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
     split = run.about["evaluated_on"]
-    for row, colour in zip(run.table, [LOCAL, *RIVALS], strict=False):
-        right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls="--", lw=1, label=f"{row['method']}, {split}")
+    for index, row in enumerate(run.headline):
+        trained = ", trained" if row["regime"] == "retrained" else ""
+        colour = [LOCAL, *RIVALS][index % 7]
+        right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls="--", lw=1, label=f"{row['method']}{trained}, {split}")
     n = run.circuit.replicates
     right.set(xlabel=f"developmental time ({unit})", ylabel="accuracy (%)", title=f"Accuracy (n = {n} replicates, band: range)")
     right.legend(frameon=False, fontsize=7)

@@ -5,7 +5,11 @@ imports this one: what a comparison shows is a difference between the two, not a
 A scorer never thresholds; :func:`keep` does, and never scores.
 """
 
-from biosim.scorers.base import Scorer, load_scorer, prune, scorer_names
-from biosim.scorers.keep import SCOPES, Scope, keep
+from biosim.scorers.base import Made, Maker, Scorer, Task, load_scorer, make, prune, regimes, scorer_names, variants
+from biosim.scorers.keep import SCOPES, Scope, keep, keep_counts
+from biosim.scorers.training import Training, retrain
 
-__all__ = ["SCOPES", "Scope", "Scorer", "keep", "load_scorer", "prune", "scorer_names"]
+__all__ = [
+    "SCOPES", "Made", "Maker", "Scope", "Scorer", "Task", "Training", "keep", "keep_counts", "load_scorer", "make", "prune", "regimes",
+    "retrain", "scorer_names", "variants",
+]  # fmt: skip

@@ -11,7 +11,9 @@ SGD on the scores: lr .1, momentum .9, weight decay 1e-4, cosine, cross-entropy 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -44,6 +46,11 @@ class Scorer:
     rate: float = 0.1
     momentum: float = 0.9
     decay: float = 1e-4
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "edge-popup": {},
+        "edge-popup-neuron": {"scope": "neuron"},
+        "edge-popup-network": {"scope": "network"},
+    }
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
