@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ class Scorer:
         ``glorot`` draws N(0, 2/(n_pre + n_post)) on the same birth edges, as published; then the circuit's
         weights are not those of the other methods.
     rescale : bool
-        Dynamic rescaling.
+        Dynamic rescaling. On births of variance 2/fan_in a lower rate suits it: 30 beat 10, 100 and 300 on a
+        validation split of digits, and the variant ``supermask-rescaled`` uses it.
     epochs : int, optional
         As long as the drive when left out.
     rate, momentum : float
@@ -45,11 +46,12 @@ class Scorer:
     """
 
     weights: Literal["births", "glorot"] = "births"
-    rescale: bool = True
+    rescale: bool = False
     epochs: int | None = None
     rate: float = 100.0
     momentum: float = 0.9
     draws: int = 10
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"supermask": {}, "supermask-rescaled": {"rescale": True, "rate": 30.0}}
 
     def __post_init__(self) -> None:
         if self.weights not in ("births", "glorot"):
