@@ -26,16 +26,20 @@ _EXPORTS = {
     "Rule": "biosim.equations",
     "Run": "biosim.store",
     "Schedule": "biosim.schedule",
+    "from_torch_prune": "biosim.torch_bridge",
     "keep": "biosim.scorers",
     "load_images": "biosim.drives",
     "load_rule": "biosim.rules",
     "load_scorer": "biosim.scorers",
+    "network_from_torch": "biosim.torch_bridge",
     "open_run": "biosim.store",
     "overlap": "biosim.compare",
     "parse_rule": "biosim.equations",
     "prune": "biosim.scorers",
     "read_scenario": "biosim.scenario",
     "run": "biosim.runner",
+    "to_torch": "biosim.torch_bridge",
+    "to_torch_prune": "biosim.torch_bridge",
 }
 __all__ = ["__version__", *sorted(_EXPORTS)]
 

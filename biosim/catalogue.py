@@ -19,12 +19,10 @@ KINDS = ("rules", "models", "scenarios", "scorers", "analysis")
 def entries(kind: str) -> dict[str, str]:
     """Return every entry of a kind with one line on it."""
     if kind == "rules":
-        from biosim.rules import load_rule, rule_paths
-
         found = {}
-        for name in rule_paths():
-            rule = load_rule(name)
-            found[name] = f"[{_level(rule)}] {' '.join(rule.about.split())}"
+        for name, rule in _rules().items():
+            role = "" if rule.role == "pruning" else f"{rule.role}: "
+            found[name] = f"[{_level(rule)}] {role}{' '.join(rule.about.split())}"
         return found
     if kind == "scorers":
         from biosim.scorers import scorer_names
@@ -33,6 +31,14 @@ def entries(kind: str) -> dict[str, str]:
     if kind == "scenarios":
         return {n: _question(p) for n, p in names("scenarios").items()}
     return {n: _first(_docstring(p)) for n, p in names(kind).items()}  # type: ignore[arg-type]
+
+
+def _rules() -> dict[str, Rule]:
+    """Return every rule by name, whatever its role."""
+    from biosim.equations.rule import ROLES
+    from biosim.rules import load_rule, rule_paths
+
+    return {name: load_rule(name, role) for role in ROLES for name in rule_paths(role)}
 
 
 def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
@@ -57,9 +63,7 @@ def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
 
 def _describe(kind: str, name: str, cite: bool) -> str:
     if kind == "rules":
-        from biosim.rules import load_rule
-
-        rule = load_rule(name)
+        rule = _rules()[name]
         return rule.bibtex if cite else rule_text(rule)
     if cite:
         raise BiosimError(f"--cite is for rules; '{name}' is one of the {kind}")
@@ -72,6 +76,10 @@ def _describe(kind: str, name: str, cite: bool) -> str:
 def rule_text(rule: Rule) -> str:
     """Return equations, locality, parameters and source of a rule, ready to read."""
     lines = [f"{rule.name}: {' '.join(rule.about.split())}", "", f"locality: {_level(rule)}"]
+    if rule.role != "pruning":
+        lines.append(f"role: {rule.role}")
+    elif rule.plastic:
+        lines.append("weights: changed by this rule")
     if rule.feedback:
         lines.append(f"feedback: {rule.feedback} (random and direct: broadcast; reciprocal: transport)")
     lines += ["parameters:"] + [f"  {n} = {q.text}" for n, q in rule.parameters.items()]

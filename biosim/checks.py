@@ -21,7 +21,7 @@ from biosim.errors import InputError, did_you_mean
 
 SHARE = 0.8
 LISTED = 30  # names an error lists
-METRICS = ("accuracy", "density", "effective_density", "final_cut")
+METRICS = ("accuracy", "density", "effective_density", "neurons", "final_cut")
 _NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
 
@@ -71,7 +71,7 @@ def metric_prefix(source: str, regime: str = "frozen", density: float | None = N
     """
     percent = "" if density is None else f"{100 * density:g}".replace(".", "_")
     place = f".at{percent}" if percent else ""
-    return source + place + ("" if regime == "frozen" else f".{regime}")
+    return source + place + (".retrained" if regime == "retrained" else "")
 
 
 def known_metrics(rivals: Mapping[str, Sequence[str]], densities: Sequence[float] = (), retrain: bool = False) -> list[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim.errors import InputError
 from biosim.paths import effective_density
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
@@ -39,6 +40,10 @@ class Circuit:
         (R, size) float32 by population.
     provenance : mapping
         Where it came from: rule or scorer, locality, seeds.
+    steps : int
+        Settling steps for each sample.
+    leak : mapping
+        Leak of each population; one that is missing has leak 1.
     """
 
     populations: tuple[tuple[str, int, str], ...]
@@ -48,6 +53,14 @@ class Circuit:
     weight: Mapping[str, npt.NDArray[np.float32]]
     gain: Mapping[str, npt.NDArray[np.float32]]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 1
+    leak: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.steps < (2 if self._loops else 1):
+            raise InputError(f"a circuit {'with loops ' * self._loops}cannot settle in {self.steps} steps", ("steps",))
+        if not set(self.leak) <= {n for n, _, _ in self.populations} or not all(0 < a <= 1 for a in self.leak.values()):
+            raise InputError(f"leak gives populations of the circuit a number in (0, 1], not {dict(self.leak)}", ("leak",))
 
     @classmethod
     def of(
@@ -74,7 +87,19 @@ class Circuit:
             {n: copy(w) for n, w in weights.items()},
             {n: copy(g) for n, g in gains.items()},
             dict(provenance),
+            network.steps,
+            {n: p.leak for n, p in network.populations.items() if p.leak < 1},
         )
+
+    @property
+    def _loops(self) -> bool:
+        place = {name: k for k, (name, _, _) in enumerate(self.populations)}
+        return any(place[pre] >= place[post] for _, pre, post in self.projections)
+
+    @property
+    def settles(self) -> bool:
+        """Whether activity unfolds over settling steps (loops or leaky neurons)."""
+        return self._loops or any(a < 1 for a in self.leak.values())
 
     @property
     def replicates(self) -> int:
@@ -84,14 +109,14 @@ class Circuit:
     @cached_property
     def network(self) -> Network:
         """A network with these synapses alive, to run or to develop further."""
-        populations = {n: Population(n, s, a) for n, s, a in self.populations}  # type: ignore[arg-type]
+        populations = {n: Population(n, s, a, leak=self.leak.get(n, 1.0)) for n, s, a in self.populations}  # type: ignore[arg-type]
         projections = []
         for name, pre, post in self.projections:
             weight, born = torch.from_numpy(self.weight[name].copy()), torch.from_numpy(self.born[name].copy())
             projection = Projection(name, populations[pre], populations[post], weight, born)
             projection.eliminate(torch.from_numpy(~self.mask[name]), 0)
             projections.append(projection)
-        network = Network(list(populations.values()), projections)
+        network = Network(list(populations.values()), projections, self.steps)
         for name, population in network.populations.items():
             population.gain = torch.from_numpy(self.gain[name].copy())
         return network
@@ -125,15 +150,31 @@ class Circuit:
         """Return synapses on an input-to-output path over synapses born, one number a replicate."""
         return effective_density(self.network, {n: torch.from_numpy(m) for n, m in self.mask.items()})
 
+    def neurons(self) -> npt.NDArray[np.float64]:
+        """Return the share of hidden neurons that have inputs and outputs left, one number a replicate (1 without hidden ones)."""
+        hidden = [(name, size) for name, size, _ in self.populations[1:-1]]
+        if not hidden:
+            return np.ones(self.replicates)
+        living = np.zeros(self.replicates)
+        for name, size in hidden:
+            reached, leads = np.zeros((2, self.replicates, size), np.bool_)
+            for projection, pre, post in self.projections:
+                reached |= self.mask[projection].any(1) if post == name else False
+                leads |= self.mask[projection].any(2) if pre == name else False
+            living += (reached & leads).sum(1)
+        return np.asarray(living / sum(size for _, size in hidden))
+
     def to_networkx(self, replicate: int = 0) -> networkx.DiGraph[Any]:
         """Return one replicate as a directed graph.
 
         Nodes are ``(population, index)`` with attributes ``population`` and ``gain``; edges are the
-        surviving synapses with attributes ``weight`` and ``projection``.
+        surviving synapses with attributes ``weight`` and ``projection``. The graph of a circuit that
+        settles has the attributes ``steps`` and ``leak`` (by population).
         """
         import networkx as nx
 
-        graph: networkx.DiGraph[Any] = nx.DiGraph()
+        settling = {"steps": self.steps, "leak": {n: self.leak.get(n, 1.0) for n, _, _ in self.populations}}
+        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}))
         for name, size, _ in self.populations:
             gain = self.gain[name][replicate]
             graph.add_nodes_from(((name, i), {"population": name, "gain": float(gain[i])}) for i in range(size))

@@ -27,7 +27,7 @@ from biosim.synapses import Network
 
 Row = dict[str, Any]
 TRAINED = "its mask or its weights come from training weights: there is no frozen circuit"
-MEASURED = ("density", "synapses", "effective_density", "accuracy")
+MEASURED = ("density", "synapses", "effective_density", "neurons", "accuracy")
 
 
 @dataclass
@@ -68,9 +68,10 @@ class Contest:
     circuits: dict[str, Circuit] = field(default_factory=dict)
     _masks: dict[tuple[str, float], dict[str, torch.Tensor]] = field(default_factory=dict, repr=False)
 
-    def develop(self, circuit: Circuit, target: float, seconds: float) -> None:
-        """Take in a circuit that the local rule left, at the density it was to reach."""
+    def develop(self, circuit: Circuit, target: float, seconds: float, regime: str = "frozen") -> None:
+        """Take in a circuit that the local rule left, at the density it was to reach; ``plastic`` where its weights moved."""
         self._frozen("circuit", self.local, [circuit], target, seconds, "")
+        self.rows[-1]["regime"] = regime
         masks = {n: torch.from_numpy(m.copy()) for n, m in circuit.mask.items()}
         self._masks["circuit", target] = masks
         if self.training is not None:
@@ -154,6 +155,7 @@ class Contest:
             "density": circuit.density().tolist(),
             "synapses": np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0).tolist(),
             "effective_density": circuit.effective_density().tolist(),
+            "neurons": circuit.neurons().tolist(),
             "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
         }
 

@@ -20,11 +20,15 @@ from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import TAUGHT, Level
 from biosim.errors import InputError, LocalityError, NumericalError
+from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
+from biosim.neurons import Mortality, NeuronDeath
+from biosim.plasticity import PlasticSite, reads_teaching
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.statistics import RunningStatistics
 from biosim.substrates.rate import RateSubstrate
+from biosim.substrates.recurrent import RecurrentSubstrate, guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error, reward
 
@@ -67,6 +71,9 @@ def develop(
     seeds: Sequence[int] | None = None,
     recorder: Recorder | None = None,
     progress: Progress | None = None,
+    plasticity: Rule | None = None,
+    growth: Growth | None = None,
+    neuron_death: NeuronDeath | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
 
@@ -87,6 +94,12 @@ def develop(
     seeds : sequence of int, optional
         Search seed of each replicate (data order, draws inside the rule); 0, 1, ... when left out.
     recorder, progress : optional
+    plasticity : Rule, optional
+        Equations that change the weights of live synapses; frozen as born when left out.
+    growth : Growth, optional
+        Births are candidates and form early in development; all exist from the start when left out.
+    neuron_death : NeuronDeath, optional
+        Hidden neurons die too; none does when left out.
 
     Returns
     -------
@@ -105,13 +118,17 @@ def develop(
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
     recorder = recorder or Recorder()
     with torch.inference_mode():
-        nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder)
+        others = (plasticity, growth, neuron_death)
+        nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             activity = nursery.step(step, shown)
             if recorder.due(step, drive.clock.steps):
                 _record(nursery, activity, step, progress)
         final_cut = nursery.final_cut()
-    circuit = Circuit.of(network, {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)})
+    provenance = {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)}
+    if plasticity is not None:
+        provenance["plasticity"] = plasticity.name
+    circuit = Circuit.of(network, provenance)
     return Development(circuit, recorder, nursery.level, final_cut, network)
 
 
@@ -132,58 +149,116 @@ class Nursery:
         feedback: Feedback | None,
         seeds: tuple[int, ...],
         recorder: Recorder,
+        plasticity: Rule | None = None,
+        growth: Growth | None = None,
+        neuron_death: NeuronDeath | None = None,
     ) -> None:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
+        self.plasticity, self.growth, self.neuron_death = plasticity, growth, neuron_death
+        self.rules = [r for r in (rule, plasticity, growth.rule if growth else None) if r is not None]
         self.level = self._check()
-        self.substrate = RateSubstrate(network)
-        self.signals = rule.names & {*TAUGHT, "reward"}
-        reads = any(n.startswith(("mean_", "var_")) for n in rule.names)
+        self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
+        self.signals = reads_teaching(*self.rules)
+        names = frozenset().union(*(r.names for r in self.rules))
+        reads = any(n.startswith(("mean_", "var_")) for n in names)
         asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
         self.statistics = RunningStatistics(MEMORY * drive.clock.duration) if asked else None
-        self.sites = [Site(p, network, rule, schedule, drive.clock, seeds) for p in network.projections.values()]
+        if growth is not None:
+            growth.begin(network, seeds)
+        ageless = growth is None and rule.regrow is None
+        alone = growth is None and plasticity is None and neuron_death is None
+        self.sites = [
+            Site(p, network, rule, schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
+            for p in network.projections.values()
+        ]
+        self.plastic, self.growing = self._others(ageless)
+        self.mortality = Mortality(network, neuron_death) if neuron_death is not None else None
         regulate(network, homeostasis, {}, 0.0)
 
+    def _others(self, ageless: bool) -> tuple[list[PlasticSite], list[GrowthSite]]:
+        """Bind plasticity and growth, where there are any, to the projection of each site."""
+        plastic, growing = [], []
+        clock, grower = self.drive.clock, self.growth.rule if self.growth else None
+        for site in self.sites:
+            p = site.projection
+            at_birth = Sensed(p.weight, p.weight, None, None, None, site.neurons(None), site.synapses, -1)
+            if self.plasticity is not None:
+                plastic.append(PlasticSite(p, self.plasticity, at_birth, clock, self.seeds, ageless))
+            if self.growth is not None and grower is not None:
+                growing.append(GrowthSite(p, self.growth, grower, at_birth, clock, self.seeds))
+        return plastic, growing
+
     def _check(self) -> Level:
-        """Return the rule's level, or say what does not fit together."""
-        rule, network, drive = self.rule, self.network, self.drive
-        level = rule.level(self.feedback.level if self.feedback else Level.broadcast)
-        if level > Level.transport:
-            raise LocalityError(f"rule '{rule.name}' is of level {level.name}; develop() takes rules up to transport")
-        if rule.event_driven:
-            raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike")
-        if TAUGHT & rule.names and self.feedback is None:
-            raise InputError(f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",))
+        """Return the highest level among the rules, or say what does not fit together."""
+        network, drive = self.network, self.drive
+        levels = []
+        for rule in self.rules:
+            levels.append(rule.level(self.feedback.level if self.feedback else Level.broadcast))
+            if levels[-1] > Level.transport:
+                raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
+            if rule.event_driven:
+                raise InputError(
+                    f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike"
+                )
+            if TAUGHT & rule.names and self.feedback is None:
+                raise InputError(
+                    f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",)
+                )
+        if self.plasticity is not None and self.plasticity.role != "plasticity":
+            raise InputError(f"'{self.plasticity.name}' is a rule for {self.plasticity.role}, not for plasticity", ("plasticity",))
+        if self.rule.role != "pruning":
+            raise InputError(f"'{self.rule.name}' is a rule for {self.rule.role}; it loses no synapses", ("rule",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
         if (first.size, last.size) != (drive.inputs, drive.outputs):
             raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {drive.inputs} -> {drive.outputs}")
-        return level
+        return max(levels)
 
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
         """Take step ``number`` (from 0); return the activity it began with."""
         activity = self.substrate.respond(shown.inputs)
+        if self.network.settles:
+            guard(self.network, activity, 1e12, f" at step {number}")
         teach, earned = self._teach(activity, shown)
         if self.statistics is not None:
             self.statistics.update(activity, self.drive.clock.dt)
         u = (number + 1) / self.drive.clock.steps
         changed = False
-        for site in self.sites:
+        for k, site in enumerate(self.sites):
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
-            sensed = Sensed(activity[pre], activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            arriving = self.substrate.arriving(site.projection, activity)
+            sensed = Sensed(arriving, activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
+                site.welcome(newborn, number)
+                if self.plastic:
+                    self.plastic[k].welcome(newborn, sensed)
+                changed = True
             changed |= site.advance(sensed, u)
+            if self.plastic:
+                self.plastic[k].advance(sensed)
+        changed |= self._neurons_die(activity, u, number)
         if changed or self.statistics is not None:
             regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)
         return activity
+
+    def _neurons_die(self, activity: Mapping[str, Tensor], u: float, step: int) -> bool:
+        """Let hidden neurons die, from when synapses may: a neuron that is still growing has yet to get its synapses."""
+        if self.mortality is None:
+            return False
+        self.mortality.observe(activity, self.drive.clock.dt)
+        grown = self.growth is None or self.growth.rule is None or u >= self.growth.until
+        return grown and self.schedule.may_die(u) and self.mortality.strike(step)
 
     def _teach(self, activity: Mapping[str, Tensor], shown: Presentation) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return the teaching signal of each population and the reward, as far as the rule reads them."""
         output = activity[next(reversed(self.network.populations))]
         if shown.labels is None:
             if self.signals:
-                raise InputError(f"rule '{self.rule.name}' reads {', '.join(sorted(self.signals))}, but the drive has no labels")
+                names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.signals)
+                raise InputError(f"rule {names} reads {', '.join(sorted(self.signals))}, but the drive has no labels")
             return {}, None
         correct = (output.argmax(-1) == shown.labels).sum(1)
         self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
@@ -200,6 +275,9 @@ class Nursery:
         if self.rule.silence is not None:
             for p in self.network.projections.values():
                 cut += p.eliminate(~p.active, self.drive.clock.steps).to(cut.device)
+        if self.mortality is not None:
+            self.mortality.strike(self.drive.clock.steps)
+        if self.rule.silence is not None or self.mortality is not None:
             regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
 

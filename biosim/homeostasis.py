@@ -51,8 +51,8 @@ class IncomingResource:
     def factor(self, network: Network, population: str, mean: Mapping[str, Tensor], dt: float) -> Tensor:
         """Return the factor; ``mean`` and ``dt`` are not read."""
         incoming = network.incoming(population)
-        born = torch.stack([p.weight.abs().sum(1) for p in incoming]).sum(0)
-        active = torch.stack([p.effective.abs().sum(1) for p in incoming]).sum(0)
+        born = torch.stack([p.birth_magnitude for p in incoming]).sum(0)
+        active = torch.stack([p.summed_magnitude() for p in incoming]).sum(0)
         return torch.where(active > 0, born / active.clamp(min=1e-30), 0.0)
 
 

@@ -1,4 +1,8 @@
-"""Effective synapses: those on a path from the input to the readout."""
+"""Effective synapses: those on a path from the input to the readout.
+
+In a network that settles for T steps a path crosses recurrent synapses at most T - 1 times: what would take
+longer never reaches the readout.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Only the diagram of ``network`` is read; masks are (R, n_pre, n_post) bool.
     """
+    if network.settles:
+        return _within_steps(network, masks)
     names = list(network.populations)
     like = next(iter(masks.values()))
     reached = {n: torch.zeros(like.shape[0], p.size, dtype=torch.bool, device=like.device) for n, p in network.populations.items()}
@@ -33,6 +39,40 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n: masks[n] & reached[p.pre.name].unsqueeze(2) & leads[p.post.name].unsqueeze(1) for n, p in network.projections.items()}
 
 
+def _within_steps(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the synapses on a path with at most ``steps - 1`` recurrent ones.
+
+    With d_in and d_out the fewest recurrent synapses from the input to a neuron and from it to the readout,
+    synapse (i, j) is on such a path when ``d_in(i) + recurrent + d_out(j) <= steps - 1``.
+    """
+    names = list(network.populations)
+    d_in = _fewest_recurrent(network, masks, names, backwards=False)
+    d_out = _fewest_recurrent(network, masks, names[::-1], backwards=True)
+    found = {}
+    for n, p in network.projections.items():
+        crossings = d_in[p.pre.name].unsqueeze(2) + int(p.recurrent) + d_out[p.post.name].unsqueeze(1)
+        found[n] = masks[n] & (crossings <= network.steps - 1)
+    return found
+
+
+def _fewest_recurrent(network: Network, masks: Mapping[str, Tensor], order: list[str], backwards: bool) -> dict[str, Tensor]:
+    """Return the fewest recurrent synapses on the way from ``order[0]`` to each neuron, (R, size) int64; ``steps`` when none."""
+    like, never = next(iter(masks.values())), network.steps
+    fewest = {n: torch.full((like.shape[0], network.populations[n].size), never, device=like.device) for n in order}
+    fewest[order[0]].fill_(0)
+    for crossed in range(network.steps):
+        before = {n: f.clone() for n, f in fewest.items()}
+        for name in order:
+            for p in network.outgoing(name) if backwards else network.incoming(name):
+                source = (p.post if backwards else p.pre).name
+                reached = fewest[source] <= crossed - int(p.recurrent)
+                carried = (masks[p.name] & reached.unsqueeze(1)).any(2) if backwards else (masks[p.name] & reached.unsqueeze(2)).any(1)
+                fewest[name] = torch.where(carried, fewest[name].clamp(max=crossed), fewest[name])
+        if crossed > 0 and all(torch.equal(before[n], f) for n, f in fewest.items()):
+            break  # nobody new after one more crossing, so nobody after two
+    return fewest
+
+
 def effective_density(network: Network, masks: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:
     """Return effective synapses over synapses born, one number a replicate."""
     kept = torch.stack([count_columns(m).sum(1) for m in on_path(network, masks).values()]).sum(0)
@@ -46,11 +86,8 @@ def breaks(network: Network, masks: Mapping[str, Tensor]) -> dict[str, list[int]
     input reaches in a replicate whose readout is unreached altogether. Empty when nothing is cut off.
     """
     names = list(network.populations)
-    like = next(iter(masks.values()))
-    reached = {n: torch.zeros(like.shape[0], p.size, dtype=torch.bool, device=like.device) for n, p in network.populations.items()}
-    reached[names[0]][:] = True
-    for p in (p for name in names for p in network.outgoing(name)):
-        reached[p.post.name] |= (masks[p.name] & reached[p.pre.name].unsqueeze(2)).any(1)
+    fewest = _fewest_recurrent(network, masks, names, backwards=False)
+    reached = {n: f < network.steps for n, f in fewest.items()}
     found: dict[str, list[int]] = {}
     for r in torch.nonzero(~reached[names[-1]].any(1)).flatten().tolist():
         dark = next(n for n in names if not reached[n][r].any())

@@ -27,7 +27,8 @@ class Recorder:
     records : list of dict
         ``step``, ``time`` (s), ``u``, and for each replicate ``density``, ``active``,
         ``effective_density``, ``accuracy`` on the samples shown since the last record (before they
-        changed anything), ``alive.PROJECTION``, ``rate.POPULATION``.
+        changed anything), ``alive.PROJECTION``, ``rate.POPULATION``, and
+        ``neurons.POPULATION``, the share of hidden neurons alive.
     """
 
     moments: int = 50
@@ -55,6 +56,8 @@ class Recorder:
             entry["accuracy"] = (self._correct / self._shown).tolist()
         for name, p in network.projections.items():
             entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
+        for population in list(network.populations.values())[1:-1]:
+            entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
         entry |= {f"rate.{name}": rate for name, rate in rates.items()}
         self._correct, self._shown = None, 0
         self.records.append(entry)

@@ -155,6 +155,8 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "rule": s.resolved["rule"],
         "model_source_sha256": s.resolved["model_source"],
         "locality": s.level.name,
+        "plastic": s.options.plastic(s.rule),
+        **s.options.data(),
         "seeds": list(s.seeds),
         "births_seeds": list(s.birth_seeds),
         "versions": versions,
@@ -172,7 +174,7 @@ def _signals(scenario: Scenario) -> list[str]:
     found = []
     if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
-    if "reward" in scenario.rule.names:
+    if any("reward" in rule.names for rule in scenario.options.rules(scenario.rule)):
         found.append("reward: 1 where the readout's class is right, else 0")
     return found
 
@@ -199,13 +201,14 @@ def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
     began = time.perf_counter()
     development = _develop(prepared, scenario.spec.schedule.density, writer.record, progress)
     contest = _contest(prepared, development.circuit, progress)
-    contest.develop(development.circuit, contest.primary, time.perf_counter() - began)
+    regime = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
+    contest.develop(development.circuit, contest.primary, time.perf_counter() - began, regime)
     writer.circuit(development.circuit)
     if scenario.spec.local_densities:
         for density in contest.densities:
             began = time.perf_counter()
             other = _develop(prepared, density, None, progress, f"developing {100 * density:g} %")
-            contest.develop(other.circuit, density, time.perf_counter() - began)
+            contest.develop(other.circuit, density, time.perf_counter() - began, regime)
     for label, rival in scenario.rivals.items():
         contest.rival(label, rival)
         if label in contest.circuits:
@@ -262,6 +265,9 @@ def _develop(
         seeds=scenario.seeds,
         recorder=Recorder(scenario.spec.moments, sink),
         progress=report,
+        plasticity=scenario.options.plasticity,
+        growth=scenario.options.growth,
+        neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
     )
 
 

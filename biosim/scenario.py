@@ -17,13 +17,12 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from biosim.checks import Check, known_metrics, parse_check
-from biosim.equations import Level, Rule, check_rule, parse_time
-from biosim.equations.rule import SECTIONS
-from biosim.equations.vocabulary import TAUGHT
+from biosim.equations import Level, Rule, parse_time
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
+from biosim.options import Options, collect, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.schedule import Schedule
-from biosim.spec import CheckSpec, DriveSpec, HomeostasisSpec, RetrainSpec, ScenarioSpec, ScheduleSpec
+from biosim.spec import CheckSpec, DriveSpec, GrowthSpec, HomeostasisSpec, NeuronDeathSpec, RetrainSpec, ScenarioSpec, ScheduleSpec
 from biosim.yamlfile import Document, plain, read_yaml
 
 
@@ -36,8 +35,8 @@ class Scenario:
     spec : ScenarioSpec
     rule : Rule
         With the scenario's parameters.
-    feedback : str or None
-    level : Level
+    options : Options
+        Feedback, plasticity, growth and neuron death.
     checks : tuple of Check
     build : callable
         The model's ``build``.
@@ -51,14 +50,23 @@ class Scenario:
 
     spec: ScenarioSpec
     rule: Rule
-    feedback: str | None
-    level: Level
+    options: Options
     checks: tuple[Check, ...]
     build: Any
     model_arguments: dict[str, Any]
     resolved: dict[str, Any]
     document: Document
     overrides: Mapping[Key, str]
+
+    @property
+    def feedback(self) -> str | None:
+        """What carries teaching signals, where a rule reads them."""
+        return self.options.feedback
+
+    @property
+    def level(self) -> Level:
+        """The highest locality level among the rules."""
+        return self.options.level
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -101,9 +109,9 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     spec = _validate(document, errors)
     if spec is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
-    rule, feedback, level = _rule(spec, errors)
-    _collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
-    _collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
+    rule, options = read_rules(spec, errors)
+    collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
     for index, mechanism in enumerate(spec.homeostasis):
         for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
             if mechanism.kind != "synaptic-scaling":
@@ -115,11 +123,12 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None)
     checks = []
     for index, c in enumerate(spec.checks):
-        checks.append(_collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
-    if errors or rule is None:
+        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    if errors or rule is None or options is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
-    resolved = {"scenario": spec.model_dump(), "rule": _rule_data(rule, feedback), "model_source": source, "version": _version()}
-    return Scenario(spec, rule, feedback, level, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
+    resolved = {"scenario": spec.model_dump(), "rule": rule_data(rule, options.feedback), "model_source": source, "version": _version()}
+    resolved |= options.data()
+    return Scenario(spec, rule, options, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
 
 
 def _version() -> str:
@@ -133,15 +142,6 @@ def _locate(document: Document, overrides: Mapping[Key, str], error: InputError)
         if error.key[: len(key)] == key:
             return f"--set {text}: {dotted(error.key)}: {error.message}"
     return f"{document.locate(error.key)}: {error.message}"
-
-
-def _collect(errors: list[InputError], prefix: Key, make: Any) -> Any:
-    """Call ``make``; on an error file it under ``prefix`` and return None."""
-    try:
-        return make()
-    except InputError as error:
-        errors.append(error.under(*prefix))
-        return None
 
 
 # -- --set ----------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def _apply(document: Document, settings: Sequence[str]) -> dict[Key, str]:
 
 def _put(node: Any, parts: list[str | int], value: Any, text: str) -> None:
     for depth, part in enumerate(parts[:-1]):
-        if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in ("rule", "model"):
+        if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in ("rule", "plasticity", "model"):
             node[str(part)] = {"name": node[str(part)]}
         if isinstance(node, dict):
             node = node.setdefault(str(part), {})
@@ -220,54 +220,10 @@ def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
 
 def _known_keys(key: Key) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
-        "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec, "retrain": RetrainSpec,
+        "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec,
+        "growth": GrowthSpec, "retrain": RetrainSpec, "neuron_death": NeuronDeathSpec,
     }  # fmt: skip
     return list((sections.get(str(key[0]), ScenarioSpec) if key else ScenarioSpec).model_fields)
-
-
-def _rule(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, str | None, Level]:
-    from biosim.rules import load_rule
-    from biosim.teaching import feedback_level
-
-    data = {"name": spec.rule} if isinstance(spec.rule, str) else dict(spec.rule)
-    rule: Rule | None
-    if any(section in data for section in SECTIONS):
-        name = str(data.get("name", spec.name))
-        rule, found = check_rule({k: v for k, v in data.items() if k != "name"}, name)
-        errors.extend(e.under("rule") for e in found)
-        changes: dict[str, Any] = {}
-    elif "name" in data:
-        where = ("rule",) if isinstance(spec.rule, dict) else ()
-        rule = _collect(errors, where or (), lambda: load_rule(str(data["name"])))
-        if rule is None and not where:
-            errors[-1] = InputError(errors[-1].message, ("rule",))
-        changes = {k: v for k, v in data.items() if k not in ("name", "feedback")}
-    else:
-        errors.append(InputError(f"needs a name, or equations in one of: {', '.join(SECTIONS)}", ("rule",)))
-        rule, changes = None, {}
-    if rule is not None and changes:
-        known = rule
-        rule = _collect(errors, ("rule",), lambda: known.with_parameters(changes))
-    feedback = data.get("feedback", rule.feedback if rule else None)
-    level = _collect(errors, ("rule",), lambda: feedback_level(feedback))
-    if rule is None or level is None:
-        return None, None, Level.synapse
-    taught = bool(TAUGHT & rule.names)
-    if taught and feedback is None:
-        errors.append(
-            InputError("the rule reads a teaching signal: say which feedback carries it: random, direct or reciprocal", ("rule",))
-        )
-    return rule, feedback if taught else None, rule.level(level)
-
-
-def _rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:
-    """Return a rule as plain data, equations as text."""
-    data: dict[str, Any] = {"name": rule.name, "feedback": feedback}
-    data["parameters"] = {n: q.text or repr(q.value) for n, q in rule.parameters.items()}
-    data["state"] = {n: str(e) for n, e in rule.state.items()}
-    for section in ("traces", "on_spike", "coincidences", "synapse", "on_pre", "on_post", "survivors"):
-        data[section] = [str(line) for line in getattr(rule, section)]
-    return data | {name: str(d) for name, d in rule.decisions.items()}
 
 
 def _presentation(spec: ScenarioSpec) -> float:
@@ -281,7 +237,7 @@ def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str,
     """Load the model and check the scenario's arguments against the signature of its ``build``."""
     from biosim.library import find, load_module
 
-    path = _collect(errors, ("model",), lambda: find("models", spec.model.name))
+    path = collect(errors, ("model",), lambda: find("models", spec.model.name))
     if path is None:
         return None, {}, ""
     build = getattr(load_module(path), "build", None)

@@ -90,11 +90,12 @@ def kth_largest(values, n, k, window):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _break_ties(keep, tied, n, need, stream, offset, stride):  # type: ignore[no-untyped-def]
+def _break_ties(keep, tied, n, need, stream, offset, stride, places):  # type: ignore[no-untyped-def]
     """Among ``tied[:n]`` (positions in ``keep``) set ``need`` true, by the smallest hash of the edge."""
     order = np.empty(n, np.uint64)
     for q in range(n):
-        edge = np.uint64(offset + tied[q] * stride)
+        place = np.int64(places[tied[q]]) if places.size else tied[q]
+        edge = np.uint64(offset + place * stride)
         order[q] = (np.uint64(hash32(stream, np.uint32(0), edge)) << np.uint64(32)) | np.uint64(q)
     order.sort()
     for q in range(need):
@@ -102,10 +103,11 @@ def _break_ties(keep, tied, n, need, stream, offset, stride):  # type: ignore[no
 
 
 @numba.njit(cache=True)
-def keep_best(scores, candidate, k, stream, offset, stride, scratch, window, keep):  # type: ignore[no-untyped-def]
+def keep_best(scores, candidate, k, stream, offset, stride, places, scratch, window, keep):  # type: ignore[no-untyped-def]
     """Mark in ``keep`` exactly ``min(k, candidates)`` of the candidates, those with the largest scores.
 
-    ``offset + i * stride`` is the birth edge of entry i, whose hash breaks ties. Returns -1 on NaN.
+    ``offset + i * stride`` is the birth edge of entry i, whose hash breaks ties; with ``places`` (empty when
+    every entry is there) it is ``offset + places[i] * stride``. Returns -1 on NaN.
     """
     size = scores.size
     n = nans = 0
@@ -145,7 +147,7 @@ def keep_best(scores, candidate, k, stream, offset, stride, scratch, window, kee
             keep[i] = 0
             tied[q] = i
             q += 1
-    _break_ties(keep, tied, ties, need, stream, offset, stride)
+    _break_ties(keep, tied, ties, need, stream, offset, stride, places)
     return k
 
 
@@ -236,7 +238,8 @@ def _decide_column(scores, candidate, quota, stream, j, n_post, keep):  # type: 
     size = scores.size
     out = np.empty(size, np.uint8)
     scratch, window = np.empty(size + 1, np.float32), np.empty(size, np.float32)
-    found = keep_best(scores.copy(), candidate.copy(), quota, stream, j, n_post, scratch, window, out)
+    everywhere = np.empty(0, np.int32)
+    found = keep_best(scores.copy(), candidate.copy(), quota, stream, j, n_post, everywhere, scratch, window, out)
     for i in range(size):
         keep[i] = out[i]
     return 1 if found < 0 else 0
@@ -249,6 +252,7 @@ def compete_whole(scores, candidate, quota, streams, keep):  # type: ignore[no-u
     bad = np.zeros(replicates, np.int64)
     for r in numba.prange(replicates):
         scratch, window = np.empty(size + 1, np.float32), np.empty(size, np.float32)
-        if keep_best(scores[r], candidate[r], quota[r], streams[r], 0, 1, scratch, window, keep[r]) < 0:
+        everywhere = np.empty(0, np.int32)
+        if keep_best(scores[r], candidate[r], quota[r], streams[r], 0, 1, everywhere, scratch, window, keep[r]) < 0:
             bad[r] = 1
     return int(bad.sum())

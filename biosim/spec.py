@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from biosim.growth import Growth
+from biosim.neurons import Without
 from biosim.schedule import Schedule, ScheduleKind
 
 TimeText = str
@@ -52,6 +54,22 @@ class HomeostasisSpec(_Strict):
     tau: TimeText = Field("10 % dev", description="synaptic-scaling: time constant")
 
 
+class GrowthSpec(_Strict):
+    """``growth:`` births are candidates; how many exist at first, and what forms the others."""
+
+    rule: str | dict[str, Any] | None = Field(None, description="where synapses form: random-growth, or the rule itself if it regrows")
+    start: float = Field(Growth.start, gt=0, le=1, description="share of the candidates that exists at first")
+    until: float = Field(Growth.until, gt=0, le=1, description="share of development in which synapses form")
+    peak: float = Field(Growth.peak, gt=0, le=1, description="share of the candidates that has formed by then")
+
+
+class NeuronDeathSpec(_Strict):
+    """``neuron_death:`` when a hidden neuron dies with its synapses."""
+
+    without: Without = Field("inputs-or-outputs", description="dies once it has none of these left")
+    inactive_for: TimeText | None = Field(None, description="dies once it has been inactive for this long, such as 10 % dev")
+
+
 class RivalSpec(BaseModel):
     """``rivals:`` a scorer with options."""
 
@@ -88,6 +106,9 @@ class ScenarioSpec(_Strict):
     model: ModelSpec
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
     rule: str | dict[str, Any]
+    plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
+    growth: GrowthSpec | None = Field(None, description="synapses form before they are lost; all births exist from the start without")
+    neuron_death: NeuronDeathSpec | None = Field(None, description="hidden neurons die too; none does without")
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
     homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
     rivals: list[str | RivalSpec] = Field(default_factory=list)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.circuit import Circuit
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, InputError
 
 RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT = (
     "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "figures", "report.html",
@@ -68,6 +68,8 @@ def circuit_bytes(circuit: Circuit) -> bytes:
     for name, _, _ in circuit.populations:
         tensors[f"{name}.gain"] = circuit.gain[name]
     about = {"populations": circuit.populations, "projections": circuit.projections, "provenance": dict(circuit.provenance)}
+    if circuit.settles:
+        about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
     metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
     return bytes(save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata))
 
@@ -90,8 +92,10 @@ def read_circuit(path: Path) -> Circuit:
         projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
         mask, born, weight = ({n: tensors[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
         gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
-        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        settling = about.get("settling", {"steps": 1, "leak": {}})
+        steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
+        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"], steps, leak)
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
         raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
     sizes = {n: s for n, s, _ in populations}
     for name, pre, post in projections:

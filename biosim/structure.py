@@ -18,6 +18,7 @@ from torch import Tensor
 
 from biosim import backend
 
+RUNAWAY = 1e12  # no weight is as large as this
 BLOCK = 128  # columns a thread works on at a time
 
 
@@ -49,6 +50,17 @@ def kill(victims: Tensor, alive: Tensor, active: Tensor, death: Tensor, effectiv
     effective.masked_fill_(victims, 0.0)
     degree.copy_(active.sum(1))
     return victims.sum((1, 2))
+
+
+def adopt(fresh: Tensor, alive: Tensor, active: Tensor, weight: Tensor, effective: Tensor) -> bool:
+    """Give live synapses their ``fresh`` weight, keep ``effective`` in step; return whether none has run away."""
+    if backend.fused(alive.device):
+        bad = np.zeros((alive.shape[0], (alive.shape[2] + BLOCK - 1) // BLOCK), np.int64)
+        _run(_adopt, (fresh, alive, active, weight, effective), bad)
+        return not bad.any()
+    weight.copy_(torch.where(alive, fresh, weight))
+    torch.mul(weight, active, out=effective)
+    return bool((weight.abs() < RUNAWAY).all())
 
 
 def count_columns(mask: Tensor) -> Tensor:
@@ -122,6 +134,26 @@ def _kill(victims, alive, active, death, effective, degree, step, died):  # type
                         effective[r, i, first + j] = 0
                         live[j] = 0
         died[r, task % blocks] = total
+
+
+@numba.njit(cache=True, parallel=True, error_model="numpy")
+def _adopt(fresh, alive, active, weight, effective, bad):  # type: ignore[no-untyped-def]
+    replicates, rows, columns = alive.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in numba.prange(replicates * blocks):
+        r, first = task // blocks, (task % blocks) * BLOCK
+        n = min(columns - first, BLOCK)
+        wild = 0
+        for i in range(rows):
+            new, live, on = fresh[r, i, first : first + n], alive[r, i, first : first + n], active[r, i, first : first + n]
+            strength, sends = weight[r, i, first : first + n], effective[r, i, first : first + n]
+            for j in range(n):
+                strength[j] = new[j] if live[j] else strength[j]
+            for j in range(n):
+                sends[j] = strength[j] if on[j] else np.float32(0)
+            for j in range(n):
+                wild += not abs(strength[j]) < np.float32(RUNAWAY)
+        bad[r, task % blocks] = wild
 
 
 @numba.njit(cache=True, parallel=True)

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from biosim import structure
+from biosim.arrays import SynapseArrays
 from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
 
@@ -36,79 +38,113 @@ class Population:
     activation : {"relu", "tanh", "linear"}
     gain : Tensor
         (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
+    leak : float
+        Share of its potential that a neuron replaces in one settling step, in (0, 1]; 1 keeps nothing of the past.
+    alive : Tensor
+        (R, size) bool; a dead neuron has no synapses and forms none.
     """
 
     name: str
     size: int
     activation: Activation = "relu"
     gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
+    leak: float = 1.0
+    alive: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.bool), repr=False)
 
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InputError(f"population '{self.name}' needs at least one neuron, not {self.size}")
         if self.activation not in ("relu", "tanh", "linear"):
             raise InputError(f"unknown activation '{self.activation}'; there are: relu, tanh, linear", ("activation",))
+        if not 0 < self.leak <= 1:
+            raise InputError(f"the leak of population '{self.name}' must lie in (0, 1], not {self.leak}", ("leak",))
 
 
-class Projection:
+class Projection(SynapseArrays):
     """All synapses from one population to another.
+
+    Once few are left, a replicate's live synapses may be packed (:meth:`pack`); every attribute then still reads
+    as described here, those marked * as a copy made for the reader, which it is no use to write to.
 
     Attributes
     ----------
     weight : Tensor
         (R, n_pre, n_post) float32, as born unless a rule is plastic.
-    born, alive, active : Tensor
+    born, alive : Tensor
         (R, n_pre, n_post) bool. ``active`` implies ``alive`` implies ``born`` (or regrown).
+    active* : Tensor
+        (R, n_pre, n_post) bool.
     death_step : Tensor
         (R, n_pre, n_post) int32, step at which a synapse was eliminated; -1 while it lives, -2 where
-        none was born.
-    silent_since : Tensor
-        (R, n_pre, n_post) float32, step at which a synapse fell silent; inf while it is active.
-    effective : Tensor
+        none was born, -3 where one could form and has not yet.
+    silent_since* : Tensor
+        (R, n_pre, n_post) float32, step at which a live synapse fell silent; inf while it is active.
+    effective* : Tensor
         (R, n_pre, n_post) float32, what transmits: the weight of an active synapse, else 0.
     in_degree : Tensor
         (R, n_post) int64, active synapses of each postsynaptic neuron.
+    recurrent : bool
+        Whether it leads to its own or an earlier population of its network, and so carries the rates of the
+        settling step before.
+    packed : dict
+        :class:`~biosim.packed.Packed` synapses by replicate.
     """
 
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
-        self.name, self.pre, self.post = name, pre, post
-        self.weight, self.born = weight, born
-        self.alive, self.active = born.clone(), born.clone()
-        self.death_step = torch.where(born, -1, -2).to(torch.int32)
-        self.silent_since = torch.full_like(weight, math.inf)
+        super().__init__(name, weight, born)
+        self.pre, self.post, self.recurrent = pre, post, False
         self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
-        self.fan_in = structure.count_columns(born)  # (R, n_post) synapses at birth
+        self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
         self.fan_out = born.sum(2)
-        self.effective = weight * born  # what transmits: the weight where active, zero elsewhere
-        self.in_degree = self.fan_in.clone()  # active synapses of each postsynaptic neuron
+
+    @cached_property
+    def birth_magnitude(self) -> Tensor:
+        """Summed magnitude of each postsynaptic neuron's weights when first asked for, (R, n_post)."""
+        return self.weight.abs().sum(1)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(replicates, n_pre, n_post)."""
-        return tuple(self.weight.shape)  # type: ignore[return-value]
+    def vacant(self) -> Tensor:
+        """Birth edges without a live synapse, between neurons that live: (R, n_pre, n_post) bool."""
+        vacant = self.born & ~self.alive
+        for population, axis in ((self.pre, 2), (self.post, 1)):
+            if population.alive.numel():  # a population of a network
+                vacant &= population.alive.unsqueeze(axis)
+        return vacant
 
     def refresh(self) -> None:
         """Bring ``effective`` and ``in_degree`` in step after ``weight`` or ``active`` was changed from outside."""
-        torch.mul(self.weight, self.active, out=self.effective)
-        self.in_degree.copy_(structure.count_columns(self.active))
+        if self.packed:
+            for part in self.parts():
+                part.refresh()
+            return
+        torch.mul(self._weight, self._active, out=self._effective)
+        self.in_degree.copy_(structure.count_columns(self._active))
 
     def silence(self, active: Tensor, step: int) -> None:
         """Make exactly the live synapses in ``active`` active and the other live ones silent; the dead stay dead."""
-        structure.set_active(active, self.alive, self.active, self.silent_since, self.weight, self.effective, self.in_degree, step)
+        if self.packed:
+            for r, part in enumerate(self.parts()):
+                part.silence(part.pick(active[r]), step)
+            return
+        structure.set_active(active, self.alive, self._active, self._silent_since, self._weight, self._effective, self.in_degree, step)
 
     def eliminate(self, victims: Tensor, step: int) -> Tensor:
         """Eliminate the live synapses in ``victims`` for good; return how many died in each replicate, (R,)."""
-        return structure.kill(victims, self.alive, self.active, self.death_step, self.effective, self.in_degree, step)
+        if self.packed:
+            return torch.cat([part.eliminate(part.pick(victims[r]), step) for r, part in enumerate(self.parts())])
+        return structure.kill(victims, self.alive, self._active, self.death_step, self._effective, self.in_degree, step)
 
     def regrow(self, newborn: Tensor, step: int) -> int:
         """Bring dead birth edges back, active and of age zero; return how many."""
-        newborn = newborn & self.born & ~self.alive
+        if self.packed:
+            raise InputError(f"projection '{self.name}' is packed: its dead synapses are gone for good")
+        newborn = newborn & self.vacant
         count = int(newborn.sum())
         if count:
             self.alive |= newborn
-            self.active |= newborn
+            self._active |= newborn
             self.death_step.masked_fill_(newborn, -1)
-            self.silent_since.masked_fill_(newborn, math.inf)
+            self._silent_since.masked_fill_(newborn, math.inf)
             if self.birth_step.stride()[-1] == 0:
                 self.birth_step = self.birth_step.clone()
             self.birth_step.masked_fill_(newborn, float(step))
@@ -141,21 +177,49 @@ class Network:
     populations : sequence of Population
         The first one receives the drive, the last one is the readout.
     projections : sequence of Projection
-        Feedforward: each leads from an earlier population to a later one.
+        One that leads from an earlier population to a later one is forward, any other *recurrent*; none may
+        end in the first population.
+    steps : int
+        Settling steps for each presentation (:mod:`biosim.substrates.recurrent`); a network with recurrent
+        projections needs at least two, one without recurrence or leak needs no more than one.
+
+    Raises
+    ------
+    InputError
+        When the diagram cannot be run.
     """
 
-    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection]) -> None:
+    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection], steps: int = 1) -> None:
         self.populations = {p.name: p for p in populations}
         self.projections = {p.name: p for p in projections}
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
             raise InputError("two populations, or two projections, share a name")
-        order = list(self.populations)
-        for projection in projections:
-            if order.index(projection.pre.name) >= order.index(projection.post.name):
-                raise InputError(f"projection '{projection.name}' must lead from an earlier population to a later one")
+        self.steps = steps
+        self._order(list(self.populations), projections)
         self.replicates = projections[0].shape[0]
         for population in populations:
             population.gain = torch.ones(self.replicates, population.size, device=self.device)
+            population.alive = torch.ones_like(population.gain, dtype=torch.bool)
+
+    def _order(self, order: list[str], projections: Sequence[Projection]) -> None:
+        """Tell recurrent projections from forward ones; refuse what cannot be run."""
+        for p in projections:
+            for end in (p.pre.name, p.post.name):
+                if end not in order:
+                    raise InputError(f"projection '{p.name}' ends in '{end}', which is not a population of the network")
+            if p.post.name == order[0]:
+                raise InputError(f"projection '{p.name}' leads into '{order[0]}', whose activity is given by the drive")
+            p.recurrent = order.index(p.pre.name) >= order.index(p.post.name)
+            if p.recurrent and self.steps < 2:
+                raise InputError(f"projection '{p.name}' is recurrent: the network needs at least 2 settling steps", ("steps",))
+        if self.steps < 1:
+            raise InputError(f"a network settles for at least one step, not {self.steps}", ("steps",))
+
+    @property
+    def settles(self) -> bool:
+        """Whether activity unfolds over settling steps; else one pass from input to readout says it all."""
+        leaky = any(p.leak < 1 for p in self.populations.values())
+        return leaky or any(p.recurrent for p in self.projections.values())
 
     @classmethod
     def layered(
@@ -193,6 +257,7 @@ class Network:
             projection.to(device)
         for population in self.populations.values():
             population.gain = population.gain.to(device)
+            population.alive = population.alive.to(device)
         return self
 
     def incoming(self, population: str) -> list[Projection]:

@@ -10,6 +10,10 @@ What fills B decides the locality level, and only that: ``random`` draws it inde
 forward weights (Lillicrap et al. 2016, https://doi.org/10.1038/ncomms13276), ``direct`` does so from
 the readout straight to every hidden population (Nokland 2016, https://arxiv.org/abs/1609.01596),
 ``reciprocal`` copies the forward weights at birth.
+
+Recurrent projections have no feedback of their own: a recurrent population is taught by what comes back
+along its forward projections (or straight from the readout), and nothing is carried back through the
+steps in which it settled.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from biosim.births import draw_weights
 from biosim.equations.products import matmul
 from biosim.equations.vocabulary import Level
 from biosim.errors import InputError
-from biosim.substrates.rate import slope
+from biosim.substrates.activation import slope
 from biosim.synapses import Network
 
 FeedbackKind = Literal["random", "direct", "reciprocal"]
@@ -70,7 +74,12 @@ class Feedback:
                 drawn, _ = draw_weights(seeds, f"feedback/{self.readout}-{name}", size, population.size, scale=(size / 2) ** 0.5)
                 wiring[self.readout, name] = torch.from_numpy(drawn).to(device)
                 continue
-            for projection in self.network.outgoing(name):
+            forward = [p for p in self.network.outgoing(name) if not p.recurrent]
+            if not forward:
+                raise InputError(
+                    f"population '{name}' has no forward projection for feedback to come back along; use direct", ("feedback",)
+                )
+            for projection in forward:
                 source = projection.post.name
                 if self.kind == "reciprocal":
                     wiring[source, name] = projection.weight.transpose(1, 2).clone()

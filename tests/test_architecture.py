@@ -29,10 +29,23 @@ def imports(path: Path) -> set[str]:
 
 LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile"],
-    ["equations", "births", "selection", "select", "structure", "synapses", "schedule", "statistics", "paths"],
-    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives"],
-    ["decisions", "develop", "scorers", "compare"],
-    ["checks", "library", "spec", "roster", "scenario"],
+    [
+        "equations",
+        "births",
+        "selection",
+        "select",
+        "structure",
+        "sparse",
+        "packed",
+        "arrays",
+        "synapses",
+        "schedule",
+        "statistics",
+        "paths",
+    ],
+    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
+    ["plasticity", "growth", "neurons", "decisions", "develop", "scorers", "compare"],
+    ["checks", "library", "spec", "options", "roster", "scenario"],
     ["store", "analysis", "report", "contest", "runner", "catalogue"],
     ["cli", "__main__"],
 ]
@@ -55,7 +68,18 @@ def test_the_wall_between_rules_and_scorers() -> None:
         p
         for p in SOURCES
         if p.relative_to(ROOT / "biosim").parts[0]
-        in ("rules", "develop.py", "decisions.py", "teaching.py", "homeostasis.py", "substrates", "equations")
+        in (
+            "rules",
+            "develop.py",
+            "decisions.py",
+            "plasticity.py",
+            "growth.py",
+            "neurons.py",
+            "teaching.py",
+            "homeostasis.py",
+            "substrates",
+            "equations",
+        )
     ]
     scorers = [p for p in SOURCES if p.parent.name == "scorers"]
     assert local and scorers
@@ -92,8 +116,8 @@ def test_files_are_one_idea_long(path: Path) -> None:
 def test_public_names() -> None:
     assert set(biosim.__all__) == {
         "__version__", "Circuit", "Development", "Feedback", "ImageDrive", "Network", "Population", "Projection", "Recorder",
-        "Rule", "Run", "Schedule", "keep", "load_images", "load_rule", "load_scorer", "open_run", "overlap", "parse_rule",
-        "prune", "read_scenario", "run",
+        "Rule", "Run", "Schedule", "from_torch_prune", "keep", "load_images", "load_rule", "load_scorer", "network_from_torch",
+        "open_run", "overlap", "parse_rule", "prune", "read_scenario", "run", "to_torch", "to_torch_prune",
     }  # fmt: skip
     for name in biosim.__all__:
         assert getattr(biosim, name) is not None

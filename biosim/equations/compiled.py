@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,33 +13,20 @@ import torch
 from torch import Tensor
 
 from biosim import backend
-from biosim.equations.clock import Clock
+from biosim.equations.clock import Clock, Clockwork
 from biosim.equations.evaluate import evaluate, evaluate_constant
-from biosim.equations.expression import Expression, binary, names_in, number
+from biosim.equations.expression import Expression, names_in
 from biosim.equations.linear import decay, sample_weights, split_linear
 from biosim.equations.plan import Plan, Sum
-from biosim.equations.products import chunked_sum, outer_sum, sample_sum, side_values, weighted
-from biosim.equations.program import Compiler, Program, run_program
+from biosim.equations.products import chunked_sum, outer_sum, packed_sum, sample_sum, side_values, weighted
+from biosim.equations.program import ARRAYS, Compiler, Program, run_program
 from biosim.equations.rule import Rule
 from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
 from biosim.streams import edge_uniform
 
-
-class _Clockwork(ast.NodeTransformer):
-    """Spell the times a synapse knows in terms of stored steps: age and silent_for."""
-
-    def __init__(self, ageless: bool) -> None:
-        self.ageless = ageless
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        start = {"silent_for": "_since", "age": "" if self.ageless else "_born"}.get(node.id)
-        if start is None:
-            return node
-        now = ast.Name(id="_now", ctx=ast.Load())
-        steps = binary(now, ast.Sub(), ast.Name(id=start, ctx=ast.Load())) if start else now
-        clipped = ast.Call(func=ast.Name(id="max", ctx=ast.Load()), args=[steps, number(0.0)], keywords=[])
-        return binary(clipped, ast.Mult(), ast.Name(id="dt", ctx=ast.Load()))
+if TYPE_CHECKING:
+    from biosim.packed import Packed
 
 
 class CompiledRule:
@@ -54,6 +43,8 @@ class CompiledRule:
         Keys of the per-synapse draws.
     device, dtype
         Where and in which precision the state lives.
+    ageless : bool, optional
+        Whether all synapses were born at step 0; when left out, whether the rule does not regrow.
     """
 
     def __init__(
@@ -64,6 +55,7 @@ class CompiledRule:
         streams: npt.NDArray[np.uint32],
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        ageless: bool | None = None,
     ) -> None:
         self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
         self.device, self.dtype = torch.device(device), dtype
@@ -80,7 +72,7 @@ class CompiledRule:
         }
         constants = {**self.parameters, "dt": clock.dt}
         self._constants = {n: torch.tensor(v, dtype=dtype, device=self.device) for n, v in constants.items()}
-        self.clockwork = _Clockwork(ageless=rule.regrow is None)
+        self.clockwork = Clockwork(ageless=rule.regrow is None if ageless is None else ageless)
         self._needed = rule.names
         plan = Plan(rule, self.parameters, clock, self.axes)
         self.sums = plan.sums
@@ -94,6 +86,7 @@ class CompiledRule:
         self.step_program = self._compile(plan.lines)
         self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
         self._truth: Tensor | None = None
+        self.layout: Packed | None = None  # where each synapse lies once only the live ones are kept
 
     # -- compiling ------------------------------------------------------------------------------
     def _kinds(self) -> dict[str, str | float]:
@@ -104,8 +97,6 @@ class CompiledRule:
         return kinds | self.parameters
 
     def _spell(self, node: ast.expr) -> ast.expr:
-        import copy
-
         return self.clockwork.visit(copy.deepcopy(node))  # type: ignore[no-any-return]
 
     def _compile(self, lines: list[tuple[str, ast.expr]]) -> tuple[Program, list[tuple[str, ast.expr]]] | None:
@@ -137,13 +128,42 @@ class CompiledRule:
         self.arrays[name] = torch.zeros(self.shape, device=self.device, dtype=self.dtype)
         self.axes[name] = SYNAPSE
 
+    # -- packing --------------------------------------------------------------------------------
+    @property
+    def packable(self) -> bool:
+        """Whether the rule may keep the state of live synapses only: without regrowth, and on the CPU."""
+        sides = len([n for n in {*self.rule.names, *self.vectors, *self.axes} if self.axes.get(n, SYNAPSE) - {"sample"} in (PRE, POST)])
+        return self.rule.regrow is None and backend.fused(self.device) and sides <= ARRAYS
+
+    def replicate(self, r: int) -> CompiledRule:
+        """Return the rule of replicate ``r`` alone, its arrays views of these."""
+        alone = copy.copy(self)
+        alone.shape, alone.streams, alone._truth = (1, *self.shape[1:]), self.streams[r : r + 1], None
+        alone.arrays, alone.vectors, alone.traces = (
+            {n: v[r : r + 1] for n, v in values.items()} for values in (self.arrays, self.vectors, self.traces)
+        )
+        return alone
+
+    def pack(self, layout: Packed) -> None:
+        """Keep only the state of the synapses in ``layout``, as (1, 1, N) arrays; of one replicate."""
+        self.layout, self._truth = layout, None
+        for name in self.arrays:
+            self.arrays[name] = layout.pick(self.arrays[name][0])
+
+    def take(self, stay: Tensor) -> None:
+        """Keep only the packed synapses at the places ``stay``."""
+        self._truth = None
+        for name in self.arrays:
+            self.arrays[name] = self.arrays[name][..., stay]
+
     # -- running --------------------------------------------------------------------------------
     def initialise(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]) -> None:
         """Give every state its initial value."""
         for name, initial in self.rule.state.items():
             self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
-            values = self._broadcast(synapses, neurons, slice(None), -1)
-            self.arrays[name].copy_(evaluate(initial.node, values))
+            for rows in self._row_chunks():  # a whole projection's draws at once would be many times its own size
+                values = self._broadcast(synapses, neurons, rows, -1)
+                self.arrays[name][:, rows] = evaluate(initial.node, values)
 
     def reset(self, newborn: Tensor, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
         """Give the states of the ``newborn`` synapses their initial value again."""
@@ -204,7 +224,11 @@ class CompiledRule:
                 right = weighted(right, weights)
             scale = item.scale if weights is not None else item.scale / left.shape[1]
             keep = decay(item.rate or 0.0, self.clock.dt) if item.target else 0.0
-            outer_sum(left, right, scale, self.arrays[item.target or item.name], keep)
+            out = self.array(item.target or item.name, sensed.synapses)
+            if self.layout is None:
+                outer_sum(left, right, scale, out, keep)
+            else:
+                self.layout.sample(left[0], right[0], scale, out, keep)
 
     def _chunked(self, item: Sum, sampled: Mapping[str, Tensor], sensed: Sensed, weights: Tensor | None) -> None:
         assert item.whole is not None
@@ -215,11 +239,14 @@ class CompiledRule:
         if "_now" in used:
             synaptic["_now"] = torch.tensor(float(sensed.step), dtype=self.dtype, device=self.device)
         if "random" in used:
-            rows = slice(0, self.shape[1])
-            draws = edge_uniform(self.streams, sensed.step, self.shape[1:], rows, self.device)
+            whole = (self.streams, sensed.step, self.shape[1:], slice(0, self.shape[1]), self.device)
+            draws = self.layout.uniform(self.streams, sensed.step) if self.layout else edge_uniform(*whole)
             synaptic["random"] = draws.to(self.dtype)
         sides = {n: v for n, v in sampled.items() if n in used and v.dim() == 3} or {"pre": sensed.pre}
-        chunked_sum(node, sides, synaptic, weights, self.arrays[item.name])
+        if self.layout is None:
+            chunked_sum(node, sides, synaptic, weights, self.arrays[item.name])
+        else:
+            packed_sum(node, sides, synaptic, weights, self.arrays[item.name], self.layout)
 
     def _advance_traces(self, sampled: Mapping[str, Tensor]) -> None:
         fresh = {}
@@ -243,8 +270,7 @@ class CompiledRule:
         """Run compiled lines in place, fused on the CPU and in row chunks elsewhere."""
         program, lines = compiled
         if backend.fused(self.device):
-            arrays, vectors = self._numpy(program, synapses, neurons)
-            run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)})
+            self._run_fused(program, synapses, neurons, step)
             return
         for rows in self._row_chunks():
             for target, node in lines:
@@ -256,11 +282,10 @@ class CompiledRule:
     ) -> Tensor:
         """Return the truth of a condition, (R, n_pre, n_post) bool; valid until the next call."""
         if self._truth is None:
-            self._truth = torch.zeros(self.shape, dtype=torch.bool, device=self.device)
+            self._truth = torch.zeros(self.layout.shape if self.layout else self.shape, dtype=torch.bool, device=self.device)
         program, node = compiled
         if backend.fused(self.device):
-            arrays, vectors = self._numpy(program, synapses, neurons)
-            run_program(program, arrays, vectors, self.streams, step, {"_now": float(step)}, self._truth.numpy())
+            self._run_fused(program, synapses, neurons, step, self._truth.numpy())
         else:
             for rows in self._row_chunks():
                 self._truth[:, rows] = evaluate(node, self._broadcast(synapses, neurons, rows, step))
@@ -270,12 +295,24 @@ class CompiledRule:
         """Return the (R, n_pre, n_post) values of a name."""
         return self.arrays[name] if name in self.arrays else synapses[name]
 
-    def _numpy(
-        self, program: Program, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]
-    ) -> tuple[dict[str, npt.NDArray[np.floating]], dict[str, npt.NDArray[np.floating]]]:
+    def _run_fused(
+        self,
+        program: Program,
+        synapses: Mapping[str, Tensor],
+        neurons: Mapping[str, Tensor],
+        step: int,
+        truth: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         arrays = {n: self.array(n, synapses).numpy() for n in program.arrays}
-        sources = {**neurons, **self.traces, **self.vectors}
-        return arrays, {n: sources[n].numpy() for n in (*program.pre_vectors, *program.post_vectors)}
+        sources, layout = {**neurons, **self.traces, **self.vectors}, self.layout
+        given = (self.streams, step, {"_now": float(step)}, truth)
+        if layout is None:
+            vectors = {n: sources[n].numpy() for n in (*program.pre_vectors, *program.post_vectors)}
+            run_program(program, arrays, vectors, *given)
+            return
+        vectors = {n: layout.per_synapse(sources[n], True).numpy() for n in program.pre_vectors}
+        vectors |= {n: layout.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
+        run_program(program.packed, arrays, vectors, *given, layout.edges, layout.n_post)
 
     def _row_chunks(self) -> list[slice]:
         rows = max(1, (1 << 22) // (self.shape[0] * self.shape[2]))

@@ -144,7 +144,7 @@ def _power(base: ast.expr, exponent: ast.expr, axes: Mapping[str, Axes]) -> list
 def _where(condition: ast.expr, yes: ast.expr, no: ast.expr, axes: Mapping[str, Axes]) -> list[Product]:
     """A one-sided condition selects inside its own side's factor, so nothing leaks through 0*inf."""
     own = axes_of(condition, axes)
-    if "pre" in own and "post" in own:
+    if {"sample", "pre", "post"} <= own:
         raise UnfactorisableError(ast.unparse(condition))
     side = "outside" if "sample" not in own else "pre_side" if "pre" in own else "post_side"
 

@@ -97,8 +97,11 @@ def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers the
 
 
 @numba.njit(cache=True, parallel=True, error_model="numpy")
-def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view):  # type: ignore[no-untyped-def]
-    """Run ``code`` on every block of (R, rows, columns) arrays; ``truth`` receives a condition."""
+def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, edges, width):  # type: ignore[no-untyped-def]
+    """Run ``code`` on every block of (R, rows, columns) arrays; ``truth`` receives a condition.
+
+    ``edges`` holds, for packed synapses, the two neurons of each, of a projection ``width`` columns wide; else nothing.
+    """
     replicates, rows, columns = view[0], view[1], view[2]
     blocks = (columns + BLOCK - 1) // BLOCK
     tasks = replicates * rows * blocks
@@ -130,8 +133,9 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view):
                     reg[top, :n].fill(constants[argument])
                     top += 1
                 elif op == 4:
+                    packed = edges.shape[1] > 0
                     for q in range(n):
-                        edge = np.uint64(i * columns + j + q)
+                        edge = np.uint64(np.int64(edges[0, j + q]) * width + edges[1, j + q] if packed else i * columns + j + q)
                         reg[top, q] = unit(hash32(streams[r], step, edge))
                     top += 1
                 elif op >= 30:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from biosim import backend
 from biosim.equations.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from biosim.packed import Packed
 
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take
 
@@ -84,6 +88,23 @@ def chunked_sum(node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping
         values |= {n: v[:, None, start:stop, :] if v.dim() == 3 else v for n, v in synaptic.items()}
         block = evaluate(node, values).expand(replicates, samples, stop - start, n_post)
         out[:, start:stop] = (block * scale.view(1, -1, 1, 1)).sum(1)
+
+
+def packed_sum(
+    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor, layout: Packed
+) -> None:
+    """Do what :func:`chunked_sum` does for (1, 1, N) packed synapses."""
+    samples = max(v.shape[1] for v in sampled.values())
+    size = max(1, CHUNK // samples)
+    scale = out.new_full((samples,), 1.0 / samples) if weights is None else weights
+    for start in range(0, out.shape[2], size):
+        some = slice(start, min(out.shape[2], start + size))
+        values = {n: v[..., some] if v.dim() == 3 else v for n, v in synaptic.items()}
+        for name, value in sampled.items():  # the reward has no neurons: one value for all
+            presynaptic = name == "pre" or name.endswith("_pre")
+            values[name] = value if name == "reward" else layout.per_synapse(value, presynaptic, some)
+        block = evaluate(node, values).expand(1, samples, some.stop - start)
+        out[0, 0, some] = (block[0] * scale.view(-1, 1)).sum(0)
 
 
 def warn_slow(rule: str, text: str) -> None:

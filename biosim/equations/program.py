@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,15 @@ class Program:
     post_vectors: tuple[str, ...]
     scalars: tuple[tuple[ast.expr, int], ...]
     known: Mapping[str, float]
+
+    @cached_property
+    def packed(self) -> Program:
+        """The same program for packed synapses: every per-neuron value has been given to each of its synapses."""
+        shift = len(self.post_vectors)
+        code = self.code.copy()
+        first = code[:, 0] == Op.pre
+        code[first] = np.stack([np.full(first.sum(), Op.post), code[first, 1] + shift], 1)
+        return replace(self, code=code, pre_vectors=(), post_vectors=(*self.post_vectors, *self.pre_vectors))
 
 
 class Compiler:
@@ -236,8 +246,13 @@ def run_program(
     step: int,
     scalars: Mapping[str, float],
     truth: npt.NDArray[np.bool_] | None = None,
+    edges: npt.NDArray[np.int32] | None = None,
+    width: int = 0,
 ) -> None:
-    """Run a program in place on (R, n_pre, n_post) arrays; ``truth`` receives a condition."""
+    """Run a program in place on (R, n_pre, n_post) arrays; ``truth`` receives a condition.
+
+    Packed synapses are (1, 1, N) arrays; ``edges``, (2, N), then names the neurons of each and ``width`` is n_post.
+    """
     first = arrays[program.arrays[0]] if program.arrays else None
     shape = first.shape if first is not None else truth.shape  # type: ignore[union-attr]
     kind = first.dtype if first is not None else np.dtype(np.float32)
@@ -261,4 +276,6 @@ def run_program(
         np.uint32(step & 0xFFFFFFFF),
         out,
         np.array(view, np.int64),
+        np.empty((2, 0), np.int32) if edges is None else edges,
+        width,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from biosim.equations.dimensions import CONDITION, ZERO, Kind, dimension_of, require
 from biosim.equations.expression import FUNCTIONS, Expression, parse_expression
 from biosim.equations.linear import split_linear
-from biosim.equations.rule import SECTIONS, Assignment, Competition, Decision, Rule
+from biosim.equations.rule import SECTIONS, Assignment, Competition, Decision, Rule, role_fault
 from biosim.equations.units import NUMBER, Dimension, Quantity, parse_quantity
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SAMPLED, SYNAPSE, Axes, unknown_name
 from biosim.errors import EquationError, InputError, Key, did_you_mean
@@ -17,7 +17,7 @@ from biosim.errors import EquationError, InputError, Key, did_you_mean
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)(.*)", re.DOTALL)
 _DERIVATIVE = re.compile(r"d([A-Za-z_]\w*)\s*/\s*dt\s*=(?!=)(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z]\w*")
-_TEXTS = ("name", "about", "source", "bibtex", "feedback")
+_TEXTS = ("name", "role", "about", "source", "bibtex", "feedback")
 _CONDITION_NAMES = frozenset(BUILT_IN) - SAMPLED
 
 
@@ -66,8 +66,8 @@ class _Reader:
         for section in ("silence", "eliminate", "regrow"):
             fields[section] = self._decision(section)
         fields["survivors"] = self._lines("survivors", self._synapse_names, derivative=False)
-        if not any(fields[s] for s in ("silence", "eliminate")) and not self.errors:
-            self._fail((), "a rule needs an 'eliminate' or 'silence' section: it decides which synapses are lost")
+        if not self.errors and (fault := role_fault(fields)):
+            self._fail(*fault)
         return fields
 
     # -- declarations ---------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class _Reader:
 
     def _trace_names(self, line: Assignment) -> set[str]:
         side = PRE if line.target.endswith("_pre") else POST
-        own = {n for n, e in BUILT_IN.items() if e.axes - {"sample"} == side}
+        own = {n for n, e in BUILT_IN.items() if e.axes - {"sample"} in (side, NONE)}  # its own, or global: reward, dt
         return own | self._of(side, NONE)
 
     def _synapse_names(self, line: Assignment) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from biosim.equations.dimensions import require
 from biosim.equations.expression import Expression
@@ -43,13 +44,37 @@ class Competition:
 
 
 Decision = Expression | Competition
+ROLES = ("pruning", "plasticity", "growth")
+
+
+def role_fault(fields: Mapping[str, Any]) -> tuple[Key, str] | None:
+    """Return the key and what is wrong when a rule's sections do not fit what its ``role`` is for."""
+    role = fields.get("role", "pruning")
+    decided = [s for s in ("silence", "eliminate", "regrow") if fields[s] is not None]
+    changes = any(line.target == "weight" for s in ("synapse", "on_pre", "on_post") for line in fields[s])
+    if role not in ROLES:
+        return ("role",), f"unknown role '{role}'{did_you_mean(role, list(ROLES))}; roles: {', '.join(ROLES)}"
+    if role == "pruning" and not {"silence", "eliminate"} & set(decided):
+        return (), "a rule needs an 'eliminate' or 'silence' section: it decides which synapses are lost"
+    if role == "plasticity" and (decided or fields["survivors"]):
+        return ((*decided, "survivors")[0],), "plasticity changes weights; which synapses are lost is the rule's to say"
+    if role == "plasticity" and not changes:
+        return (), "plasticity needs a line that assigns weight: weight = ... or dweight/dt = ..."
+    if role == "growth" and (decided != ["regrow"] or fields["survivors"] or changes):
+        return (), "growth needs a 'regrow' section, which says where synapses form; it neither loses synapses nor changes weights"
+    return None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A checked rule. Build one with :func:`parse_rule`; the fields mirror the YAML sections."""
+    """A checked rule. Build one with :func:`parse_rule`; the fields mirror the YAML sections.
+
+    ``role`` says what its equations are for: ``pruning`` decides which synapses are lost, ``plasticity``
+    changes the weights of those that live, ``growth`` decides where synapses form in the first place.
+    """
 
     name: str
+    role: str = "pruning"
     about: str = ""
     source: str = ""
     bibtex: str = ""

@@ -36,3 +36,13 @@ class Sensed:
     neurons: Mapping[str, Tensor]
     synapses: Mapping[str, Tensor]
     step: int
+
+    def replicate(self, r: int, synapses: Mapping[str, Tensor]) -> Sensed:
+        """Return what the synapses of replicate ``r`` alone sense; their own values are given."""
+
+        def own(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[r : r + 1]
+
+        sides = self.pre[r : r + 1], self.post[r : r + 1]
+        neurons = {name: value[r : r + 1] for name, value in self.neurons.items()}
+        return Sensed(*sides, own(self.teach_post), own(self.teach_pre), own(self.reward), neurons, synapses, self.step)

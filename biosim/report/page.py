@@ -30,6 +30,7 @@ def percent(values: list[float]) -> str:
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     """Return heading, rows and numbered notes of the run's table, as text: a row a method and density."""
     retrained = any(r["regime"] == "retrained" for r in run.table)
+    untrained = list(dict.fromkeys(r["regime"] for r in run.table if r["regime"] != "retrained"))
     cells: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for row in run.table:
         nothing = row["accuracy"] is None and not any(r["accuracy"] is not None and _place(r) == _place(row) for r in run.table)
@@ -38,14 +39,15 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     notes: list[str] = []
     rows = []
     for own in cells.values():
+        local = "plastic" if "plastic" in own else "frozen"
         some = next((r for r in own.values() if r["accuracy"] is not None), next(iter(own.values())))
         said = list(dict.fromkeys(r["note"] for r in own.values() if r.get("note")))
         notes += [n for n in said if n not in notes]
-        line = [some["method"], some["locality"], _percent(some["density"]), _percent(some["effective_density"])]
-        line += [_percent(own[regime]["accuracy"]) if regime in own else "" for regime in ("frozen", "retrained")[: 1 + retrained]]
+        line = [some["method"], some["locality"], _percent(some["density"]), _percent(some["effective_density"]), _percent(some["neurons"])]
+        line += [_percent(own[regime]["accuracy"]) if regime in own else "" for regime in (local, "retrained")[: 1 + retrained]]
         rows.append([*line, _seconds(own), " ".join(f"[{notes.index(n) + 1}]" for n in said)])
     split = run.about["evaluated_on"]
-    head = ["method", "locality", "density %", "effective %", f"frozen: {split} accuracy %"]
+    head = ["method", "locality", "density %", "effective %", "hidden neurons %", f"{' or '.join(untrained)}: {split} accuracy %"]
     head += [f"retrained: {split} accuracy %"] * retrained + ["seconds", "note"]
     if not notes:
         head, rows = head[:-1], [row[:-1] for row in rows]
@@ -67,7 +69,8 @@ def _seconds(own: Mapping[str, Mapping[str, Any]]) -> str:
         return ""
     if len(spent) == 1:
         return f"{next(iter(spent.values())):.0f}"
-    return f"{spent['frozen']:.0f} + {spent['retrained'] - spent['frozen']:.0f}"
+    search = next(seconds for regime, seconds in spent.items() if regime != "retrained")
+    return f"{search:.0f} + {spent['retrained'] - search:.0f}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -118,6 +121,16 @@ def _rule(rule: dict[str, Any]) -> str:
     return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
 
 
+def _others(about: dict[str, Any]) -> str:
+    """Return what else takes part in development: plasticity and growth."""
+    parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
+    if "growth" in about and about["growth"]["rule"] is not None:
+        growth = about["growth"]
+        share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
+        parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
+    return "".join(f"<h2>{title}</h2>{_rule(rule)}" for title, rule in parts)
+
+
 def _heading(run: Run) -> str:
     about, scenario = run.about, run.about["scenario"]
     first, last = about["seeds"][0], about["seeds"][-1]
@@ -139,7 +152,8 @@ def _body(run: Run, drawings: Mapping[str, str]) -> str:
 <h2>Methods</h2>{_table(head, rows)}
 <p class=quiet>{"<br>".join(html.escape(note) for note in notes)}</p>
 <p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
-birth weights. Density counts synapses left, effective density those on a path
+birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
+Density counts synapses left, effective density those on a path
 from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
 then: {percent(results["final_cut"])} % of births.</p>
 <h2>Checks</h2>{_checks(results["checks"])}
@@ -147,7 +161,7 @@ then: {percent(results["final_cut"])} % of births.</p>
 <h2>The same circuit?</h2>{_overlap(results["comparisons"])}
 <p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
 Overlap of edges alone says little: two searches by the same method differ as much.</p>
-<h2>The rule</h2>{_rule(run.about["rule"])}
+<h2>The rule</h2>{_rule(run.about["rule"])}{_others(run.about)}
 <p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
 
 

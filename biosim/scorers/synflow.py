@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.errors import InputError
+from biosim.errors import InputError, UndefinedError
 from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope, keep
 from biosim.synapses import Network
@@ -50,7 +50,15 @@ class Scorer:
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
-        """Return the last round's scores, scaled to a largest one of 1; below zero where a round before it pruned."""
+        """Return the last round's scores, scaled to a largest one of 1; below zero where a round before it pruned.
+
+        Raises
+        ------
+        UndefinedError
+            On a network that settles over several steps.
+        """
+        if network.settles:
+            raise UndefinedError("synaptic flow is defined for feedforward networks; this one settles over several steps", ("name",))
         masks = {n: p.born for n, p in network.projections.items()}
         strength = {n: p.weight.abs().double() for n, p in network.projections.items()}
         scores: dict[str, Tensor] = {}

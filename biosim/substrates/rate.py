@@ -4,38 +4,28 @@ For population j with gain g_j and activation phi,
 
     y_j = phi(g_j * sum_i w_ij a_ij y_i),      a_ij = 1 for an active synapse, else 0
 
-with no bias, so that everything a circuit knows lies in which synapses are left.
+with no bias, so that everything a circuit knows lies in which synapses are left. A network with loops or
+leaky neurons settles instead: :mod:`biosim.substrates.recurrent`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul
-from biosim.synapses import Activation, Network
+from biosim.substrates.activation import Transmission, activate, deliver
+from biosim.substrates.recurrent import guard, settle
+from biosim.synapses import Network, Projection
 
 
-def activate(values: Tensor, activation: Activation) -> Tensor:
-    """Apply an activation function."""
-    if activation == "relu":
-        return torch.relu(values)
-    return torch.tanh(values) if activation == "tanh" else values
-
-
-def slope(activity: Tensor, activation: Activation) -> Tensor | None:
-    """Return the slope of the activation where the neuron now is, or None where it is 1.
-
-    A neuron knows it from its own activity: 1 where a ReLU is active, ``1 - y**2`` for tanh.
-    """
-    if activation == "relu":
-        return activity > 0
-    return 1 - activity**2 if activation == "tanh" else None
-
-
-def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+def propagate(
+    network: Network,
+    effective: Mapping[str, Transmission],
+    gains: Mapping[str, Tensor],
+    inputs: Tensor,
+    push: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """Return the activity of every population, (R, S, size) each.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on (scorers do;
@@ -46,12 +36,24 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
     network : Network
         Only its wiring diagram is read.
     effective : mapping
-        (R, n_pre, n_post) weights that transmit, by projection.
+        (R, n_pre, n_post) weights that transmit, by projection; or a function that gives what arrives,
+        (R, S, n_pre) -> (R, S, n_post).
     gains : mapping
         (R, size) by population; a missing one is 1.
     inputs : Tensor
         (R, S, n_input), or (1, S, n_input) shared by all replicates.
+    push : mapping, optional
+        (R, S, size) by population, added to the summed input: a neuron's own noise.
+
+    Raises
+    ------
+    NumericalError
+        When a network that settles runs away, naming the population.
     """
+    if network.settles:
+        settled, _ = settle(network, effective, gains, inputs, push)
+        guard(network, settled)
+        return settled
     first = next(iter(network.populations))
     activity = {first: inputs.expand(network.replicates, -1, -1)}
     for name, population in network.populations.items():
@@ -59,12 +61,14 @@ def propagate(network: Network, effective: Mapping[str, Tensor], gains: Mapping[
             continue
         total: Tensor | None = None
         for projection in network.incoming(name):
-            arriving = matmul(activity[projection.pre.name], effective[projection.name])
+            arriving = deliver(activity[projection.pre.name], effective[projection.name])
             total = arriving if total is None else total + arriving
         if total is None:
             raise ValueError(f"population '{name}' has no incoming projection")
         if name in gains:
             total = total * gains[name].unsqueeze(1)
+        if push is not None and name in push:
+            total = total + push[name]
         activity[name] = activate(total, population.activation)
     return activity
 
@@ -82,8 +86,12 @@ class RateSubstrate:
     def __init__(self, network: Network) -> None:
         self.network = network
 
-    def respond(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Return the activity of every population for (R, S, n_input) inputs."""
-        effective = {name: p.effective for name, p in self.network.projections.items()}
+    def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return the activity of every population for (R, S, n_input) inputs; ``push`` as in :func:`propagate`."""
+        effective = {name: p.transmit for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
-        return propagate(self.network, effective, gains, inputs)
+        return propagate(self.network, effective, gains, inputs, push)
+
+    def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
+        """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre)."""
+        return activity[projection.pre.name]

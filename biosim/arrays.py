@@ -1,0 +1,158 @@
+"""The arrays of a projection: one value a birth edge, or packed once few synapses live."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from biosim import structure
+from biosim.equations.products import matmul
+from biosim.packed import Packed, worth_packing
+from biosim.select import compete
+from biosim.streams import edge_uniform
+
+
+class SynapseArrays:
+    """What is stored of every birth edge, whichever way it is stored; see :class:`~biosim.synapses.Projection`.
+
+    Parameters
+    ----------
+    name : str
+    weight, born : Tensor
+        (R, n_pre, n_post) float32 and bool; ``weight`` is kept, not copied.
+    """
+
+    def __init__(self, name: str, weight: Tensor, born: Tensor) -> None:
+        self.name, self._weight, self.born = name, weight, born
+        self.alive, self._active = born.clone(), born.clone()
+        self.death_step = torch.full(weight.shape, -1, dtype=torch.int32, device=weight.device).masked_fill_(~born, -2)
+        self._silent_since = torch.full_like(weight, math.inf)
+        self._effective = weight * born  # what transmits: the weight where active, zero elsewhere
+        self.in_degree = structure.count_columns(born)  # active synapses of each postsynaptic neuron
+        self.packed: dict[int, Packed] = {}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(replicates, n_pre, n_post)."""
+        return tuple(self._weight.shape)  # type: ignore[return-value]
+
+    @property
+    def weight(self) -> Tensor:
+        """(R, n_pre, n_post) float32."""
+        for own in self.packed.values():
+            own.write_back()
+        return self._weight
+
+    @property
+    def active(self) -> Tensor:
+        """(R, n_pre, n_post) bool."""
+        return self._spread(self._active, "active", torch.zeros)
+
+    @property
+    def silent_since(self) -> Tensor:
+        """(R, n_pre, n_post) float32."""
+        return self._spread(self._silent_since, "silent_since", lambda shape, dtype: torch.full(shape, math.inf, dtype=dtype))
+
+    @property
+    def effective(self) -> Tensor:
+        """(R, n_pre, n_post) float32."""
+        return self.weight * self.active if self.packed else self._effective
+
+    def _spread(self, whole: Tensor, name: str, fresh: Callable[..., Tensor]) -> Tensor:
+        """Return ``whole``, or with packed replicates a new tensor that holds theirs too."""
+        if not self.packed:
+            return whole
+        out = fresh(self.shape, dtype=whole.dtype)
+        for r in range(self.shape[0]):
+            if r in self.packed:
+                self.packed[r].spread(getattr(self.packed[r], name), out[r])
+            else:
+                out[r] = whole[r]
+        return out
+
+    # -- packing --------------------------------------------------------------------------------
+    def replicate(self, r: int) -> Self:
+        """Return replicate ``r`` alone, its tensors views of these."""
+        alone = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(alone, name, value[r : r + 1])
+        alone.packed = {}
+        return alone
+
+    def sparse(self) -> list[bool]:
+        """Return, for each replicate, whether so few synapses live that they are better packed."""
+        counts = structure.count_columns(self.alive).sum(1).tolist()
+        return [worth_packing(n, self.shape[1] * self.shape[2]) for n in counts]
+
+    def pack(self, r: int) -> Packed:
+        """Pack the live synapses of replicate ``r``, on the CPU; what dies must not regrow."""
+        whole = (self.alive, self.death_step, self.in_degree, self._weight, self._active, self._silent_since)
+        self.packed[r] = Packed(self.name, *(t[r] for t in whole))
+        if len(self.packed) == self.shape[0]:  # nobody needs these any more
+            for name in ("_active", "_silent_since", "_effective"):
+                setattr(self, name, getattr(self, name).new_empty(0))
+        return self.packed[r]
+
+    def parts(self) -> list[Self | Packed]:
+        """Return each replicate by itself, packed where it is."""
+        return [self.packed[r] if r in self.packed else self.replicate(r) for r in range(self.shape[0])]
+
+    # -- activity and counts --------------------------------------------------------------------
+    def transmit(self, values: Tensor) -> Tensor:
+        """Return what arrives at each postsynaptic neuron: (R, S, n_pre) -> (R, S, n_post)."""
+        if not self.packed:
+            return matmul(values, self._effective)
+        out = values.new_empty(*values.shape[:2], self.shape[2])
+        for r in range(self.shape[0]):
+            if r in self.packed:
+                out[r] = self.packed[r].transmit(values[r])
+            else:
+                torch.mm(values[r], self._effective[r], out=out[r])
+        return out
+
+    def count(self, mask: Tensor, within: str = "post") -> Tensor:
+        """Return the true entries of (R, n_pre, n_post) ``mask`` in each neuron, (R, n)."""
+        return structure.count_columns(mask) if within == "post" else mask.sum(2)
+
+    def degree(self, within: str = "post") -> Tensor:
+        """Return the active synapses of each neuron on this side, (R, n)."""
+        if within == "post":
+            return self.in_degree
+        if not self.packed:
+            return self._active.sum(2)
+        return torch.cat([p.count(p.active, "pre") for p in self.parts()])
+
+    def summed(self, within: str = "post") -> Tensor:
+        """Return the summed weight of each neuron's active synapses, (R, n)."""
+        if not self.packed:
+            return self._effective.sum(1 if within == "post" else 2)
+        return torch.cat([p.summed(within) for p in self.parts()])
+
+    def summed_magnitude(self) -> Tensor:
+        """Return the summed magnitude of each postsynaptic neuron's active weights, (R, n_post)."""
+        if not self.packed:
+            return self._effective.abs().sum(1)
+        return torch.cat([p.summed_magnitude() for p in self.parts()])
+
+    def pick(self, whole: Tensor) -> Tensor:
+        """Return (n_pre, n_post) ``whole`` as one replicate's values, (1, n_pre, n_post)."""
+        return whole.unsqueeze(0)
+
+    # -- what a decision asks -------------------------------------------------------------------
+    def uniform(self, streams: npt.NDArray[np.uint32], step: int) -> Tensor:
+        """Return one draw in [0, 1) for every birth edge, (R, n_pre, n_post)."""
+        return edge_uniform(streams, step, self.shape[1:], slice(None), self._weight.device)
+
+    def compete(
+        self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
+    ) -> Tensor:
+        """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.select.compete`)."""
+        return compete(scores, candidate, quota, streams, within, self.name, step)

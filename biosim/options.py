@@ -1,0 +1,171 @@
+"""The rules a scenario names: the one that decides which synapses are lost, and what takes part beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from biosim.equations import Level, Rule, check_rule, parse_time
+from biosim.equations.rule import SECTIONS
+from biosim.equations.vocabulary import TAUGHT
+from biosim.errors import InputError, Key
+from biosim.growth import Growth
+from biosim.neurons import NeuronDeath
+from biosim.rules import load_rule
+from biosim.spec import NeuronDeathSpec, ScenarioSpec
+from biosim.teaching import feedback_level
+
+
+@dataclass(frozen=True)
+class Options:
+    """What takes part in a development beside its pruning rule.
+
+    Attributes
+    ----------
+    feedback : str or None
+        What carries teaching signals, where a rule reads them.
+    level : Level
+        The highest among the rules.
+    plasticity : Rule or None
+    growth : Growth or None
+    mortality : NeuronDeathSpec or None
+    """
+
+    feedback: str | None
+    level: Level
+    plasticity: Rule | None = None
+    growth: Growth | None = None
+    mortality: NeuronDeathSpec | None = None
+
+    def rules(self, rule: Rule) -> list[Rule]:
+        """Return ``rule`` and all those beside it."""
+        return [r for r in (rule, self.plasticity, self.growth.rule if self.growth else None) if r is not None]
+
+    def neuron_death(self, duration: float) -> NeuronDeath | None:
+        """Return when neurons die in a development of ``duration`` seconds."""
+        if self.mortality is None:
+            return None
+        time = self.mortality.inactive_for
+        return NeuronDeath(self.mortality.without, None if time is None else parse_time(time).resolve(duration))
+
+    def plastic(self, rule: Rule) -> bool:
+        """Whether weights change under ``rule`` and these options."""
+        return self.plasticity is not None or rule.plastic
+
+    def data(self) -> dict[str, Any]:
+        """Return plasticity and growth, where there are any, as plain data."""
+        found: dict[str, Any] = {}
+        if self.plasticity is not None:
+            found["plasticity"] = rule_data(self.plasticity, self.feedback if TAUGHT & self.plasticity.names else None)
+        if self.growth is not None:
+            g = self.growth
+            rule = None if g.rule is None else rule_data(g.rule, None)
+            found["growth"] = {"rule": rule, "start": g.start, "until": g.until, "peak": g.peak}
+        return found
+
+
+def collect(errors: list[InputError], prefix: Key, make: Any) -> Any:
+    """Call ``make``; on an error file it under ``prefix`` and return None."""
+    try:
+        return make()
+    except InputError as error:
+        errors.append(error.under(*prefix))
+        return None
+
+
+def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, Options | None]:
+    """Read a scenario's rule, plasticity, growth and neuron death; file every error under its key."""
+    rule = _read(spec.rule, "pruning", ("rule",), spec.name, errors)
+    plasticity = _read(spec.plasticity, "plasticity", ("plasticity",), spec.name, errors) if spec.plasticity is not None else None
+    growth = _growth(spec, rule, errors)
+    _neuron_death(spec, errors)
+    if rule is None or (plasticity is None and spec.plasticity is not None):
+        return None, None
+    feedback = _feedback(spec, rule, plasticity, errors)
+    level = collect(errors, ("rule",), lambda: feedback_level(feedback))
+    if level is None:
+        return None, None
+    rules = Options(feedback, level, plasticity, growth).rules(rule)
+    return rule, Options(feedback, max(r.level(level) for r in rules), plasticity, growth, spec.neuron_death)
+
+
+def _read(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:
+    """Read a rule given by name, by name with parameters, or as equations."""
+    data = {"name": value} if isinstance(value, str) else dict(value)
+    if any(section in data for section in SECTIONS):
+        rule, found = check_rule({"role": role, **{k: v for k, v in data.items() if k != "name"}}, str(data.get("name", name)))
+        errors.extend(e.under(*key) for e in found)
+        return rule
+    if "name" not in data:
+        errors.append(InputError(f"needs a name, or equations in one of: {', '.join(SECTIONS)}", key))
+        return None
+    known = collect(errors, key, lambda: load_rule(str(data["name"]), role))
+    if known is None:
+        if isinstance(value, str):
+            errors[-1] = InputError(errors[-1].message, key)
+        return None
+    changes = {k: v for k, v in data.items() if k not in ("name", "feedback")}
+    rule = collect(errors, key, lambda: known.with_parameters(changes)) if changes else known
+    return rule if isinstance(rule, Rule) else None
+
+
+def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: list[InputError]) -> str | None:
+    """Return the one kind of feedback that the taught rules share; None when none is taught."""
+    kinds: dict[str, str] = {}
+    for key, own, value in (("rule", rule, spec.rule), ("plasticity", plasticity, spec.plasticity)):
+        if own is None:
+            continue
+        asked = value.get("feedback") if isinstance(value, Mapping) else None
+        kind = asked if asked is not None else own.feedback
+        if kind is not None and collect(errors, (key,), lambda kind=kind: feedback_level(kind)) is None:
+            continue
+        if not TAUGHT & own.names:
+            continue
+        if kind is None:
+            what = "the rule" if key == "rule" else "plasticity"
+            message = f"{what} reads a teaching signal: say which feedback carries it: random, direct or reciprocal"
+            errors.append(InputError(message, (key,)))
+        elif asked is not None or not kinds:
+            kinds[key] = kind
+    if len(set(kinds.values())) > 1:
+        errors.append(InputError(f"a neuron is taught by one feedback: the rule has {kinds['rule']}", ("plasticity", "feedback")))
+    return next(iter(kinds.values()), None)
+
+
+def _growth(spec: ScenarioSpec, rule: Rule | None, errors: list[InputError]) -> Growth | None:
+    if spec.growth is None:
+        return None
+    own = spec.growth.rule is None and rule is not None and rule.regrow is not None
+    if own and (idle := sorted(spec.growth.model_fields_set & {"until", "peak"})):
+        errors.append(InputError("the rule regrows, and growth is its own: name a growth rule to use this", ("growth", idle[0])))
+    grower = None if own else _read(spec.growth.rule or "random-growth", "growth", ("growth", "rule"), spec.name, errors)
+    if grower is not None and TAUGHT & grower.names:
+        message = "growth cannot read a teaching signal: synapses form before there is anything to teach"
+        errors.append(InputError(message, ("growth", "rule")))
+        return None
+    g = spec.growth
+    made = collect(errors, ("growth",), lambda: Growth(grower, g.start, g.until, g.peak))
+    return made if isinstance(made, Growth) else None
+
+
+def _neuron_death(spec: ScenarioSpec, errors: list[InputError]) -> None:
+    if spec.neuron_death is None:
+        return
+    text = spec.neuron_death.inactive_for
+    if text is not None:
+        quantity = collect(errors, ("neuron_death", "inactive_for"), lambda: parse_time(text))
+        if quantity is not None and quantity.value <= 0:
+            errors.append(InputError(f"must be longer than 0 s, not {text!r}", ("neuron_death", "inactive_for")))
+    elif spec.neuron_death.without == "nothing":
+        errors.append(InputError("no neuron can die of this: name what it needs, or inactive_for", ("neuron_death", "without")))
+
+
+def rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:
+    """Return a rule as plain data, equations as text."""
+    data: dict[str, Any] = {"name": rule.name, "feedback": feedback}
+    data["parameters"] = {n: q.text or repr(q.value) for n, q in rule.parameters.items()}
+    data["state"] = {n: str(e) for n, e in rule.state.items()}
+    for section in ("traces", "on_spike", "coincidences", "synapse", "on_pre", "on_post", "survivors"):
+        data[section] = [str(line) for line in getattr(rule, section)]
+    return data | {name: str(d) for name, d in rule.decisions.items()}

@@ -1,0 +1,73 @@
+"""Plastic development: weights change by local equations while synapses die.
+
+The equations read what those of a pruning rule may read, and assign ``weight``. They run on a copy of
+the weights, of which live synapses take theirs over: an eliminated synapse keeps the weight it died with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from biosim import structure
+from biosim.equations import Clock, CompiledRule, Rule, Sensed
+from biosim.equations.vocabulary import TAUGHT
+from biosim.errors import NumericalError
+from biosim.streams import edge_streams
+from biosim.synapses import Projection
+
+
+class PlasticSite:
+    """Plasticity bound to a projection.
+
+    Parameters
+    ----------
+    projection : Projection
+    rule : Rule
+        With the role ``plasticity``.
+    sensed : Sensed
+        What synapses sense at birth: only neurons and synapses are read.
+    clock : Clock
+    seeds : sequence of int
+        One a replicate.
+    ageless : bool
+        Whether every synapse is as old as the network.
+    """
+
+    def __init__(self, projection: Projection, rule: Rule, sensed: Sensed, clock: Clock, seeds: Sequence[int], ageless: bool) -> None:
+        self.projection = projection
+        streams = edge_streams(tuple(seeds), f"plasticity/{projection.name}")
+        device, dtype = projection.weight.device, projection.weight.dtype
+        self.compiled = CompiledRule(rule, projection.shape, clock, streams, device, dtype, ageless)
+        self.compiled.initialise(sensed.synapses, sensed.neurons)
+        self.fresh = torch.empty_like(projection.weight)
+
+    def advance(self, sensed: Sensed) -> None:
+        """Change the weights of live synapses by what they sensed in one step.
+
+        Raises
+        ------
+        NumericalError
+            When a weight runs away, naming the projection and the step.
+        """
+        self.fresh.copy_(self.projection.weight)
+        self.compiled.step(replace(sensed, synapses={**sensed.synapses, "weight": self.fresh}))
+        adopt(self.projection, self.fresh, self.compiled.rule, sensed.step)
+
+    def welcome(self, newborn: torch.Tensor, sensed: Sensed) -> None:
+        """Give the states of newborn synapses their initial values."""
+        self.compiled.reset(newborn, sensed.synapses, sensed.neurons, sensed.step)
+
+
+def adopt(projection: Projection, fresh: torch.Tensor, rule: Rule, step: int) -> None:
+    """Give the live synapses of a projection their ``fresh`` weights, or raise when one of those ran away."""
+    p = projection
+    if not structure.adopt(fresh, p.alive, p.active, p.weight, p.effective):
+        raise NumericalError(f"weights of '{p.name}' ran away at step {step} under '{rule.name}': lower its rate")
+
+
+def reads_teaching(*rules: Rule | None) -> frozenset[str]:
+    """Return which teaching signals any of the rules reads, the reward included."""
+    return frozenset().union(*(rule.names & {*TAUGHT, "reward"} for rule in rules if rule is not None))
