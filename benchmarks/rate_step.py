@@ -57,12 +57,13 @@ def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
     return step
 
 
-def development_step(rule_name: str, drive: ImageDrive) -> Callable[[], None]:
+def development_step(rule_name: str, drive: ImageDrive, plasticity: str | None = None) -> Callable[[], None]:
     """Return one whole step of development, as ``develop`` takes it."""
     network, seeds = Network.layered(SIZES, [0], weights="signed-constant"), (0,)
     feedback = Feedback(network, "random", seeds)
     with torch.inference_mode():
-        nursery = Nursery(network, drive, load_rule(rule_name), Schedule(), [InDegree()], feedback, seeds, Recorder())
+        plastic = load_rule(plasticity, "plasticity") if plasticity else None
+        nursery = Nursery(network, drive, load_rule(rule_name), Schedule(), [InDegree()], feedback, seeds, Recorder(), plastic)
     shown, numbers = next(iter(drive.presentations(seeds, network.device))), iter(range(drive.clock.steps))
 
     def step() -> None:
@@ -88,13 +89,15 @@ def main() -> None:
     sgd = sgd_step(shown.inputs[0], shown.labels[0])
     network, threads = "-".join(map(str, SIZES)), torch.get_num_threads()
     print(f"{network}, batch {BATCH}, {threads} threads, median of {ROUNDS} alternating blocks of {BLOCK} steps")
-    for name in rule_paths():
-        local = development_step(name, drive)
+    pairs_of_rules = [(name, None) for name in rule_paths()] + [("minimal-value", name) for name in rule_paths("plasticity")]
+    for name, plasticity in pairs_of_rules:
+        local = development_step(name, drive, plasticity)
         seconds(sgd), seconds(local)
         pairs = [(seconds(sgd), seconds(local)) for _ in range(ROUNDS)]
         ratio = statistics.median(b / a for a, b in pairs)
         a, b = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"{name:<22} development step {b:.2f} ms, SGD step {a:.2f} ms, ratio {ratio:.2f}")
+        label = name if plasticity is None else f"{name} + {plasticity}"
+        print(f"{label:<34} development step {b:.2f} ms, SGD step {a:.2f} ms, ratio {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":

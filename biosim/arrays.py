@@ -34,7 +34,7 @@ class SynapseArrays:
         self.alive, self._active = born.clone(), born.clone()
         self.death_step = torch.full(weight.shape, -1, dtype=torch.int32, device=weight.device).masked_fill_(~born, -2)
         self._silent_since = torch.full_like(weight, math.inf)
-        self._effective = weight * born  # what transmits: the weight where active, zero elsewhere
+        self._effective = torch.where(born, weight, weight.new_zeros(()))  # what transmits: the weight where active, zero elsewhere
         self.in_degree = structure.count_columns(born)  # active synapses of each postsynaptic neuron
         self.packed: dict[int, Packed] = {}
 
@@ -120,14 +120,14 @@ class SynapseArrays:
 
     def count(self, mask: Tensor, within: str = "post") -> Tensor:
         """Return the true entries of (R, n_pre, n_post) ``mask`` in each neuron, (R, n)."""
-        return structure.count_columns(mask) if within == "post" else mask.sum(2)
+        return structure.count_columns(mask) if within == "post" else structure.count_rows(mask)
 
     def degree(self, within: str = "post") -> Tensor:
         """Return the active synapses of each neuron on this side, (R, n)."""
         if within == "post":
             return self.in_degree
         if not self.packed:
-            return self._active.sum(2)
+            return structure.count_rows(self._active)
         return torch.cat([p.count(p.active, "pre") for p in self.parts()])
 
     def summed(self, within: str = "post") -> Tensor:

@@ -7,8 +7,8 @@ Every distribution has zero mean and, unless ``scale`` says otherwise, variance 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,27 +17,38 @@ from biosim.errors import InputError
 from biosim.streams import generator
 
 WeightKind = Literal["kaiming-normal", "signed-constant", "uniform", "log-normal"]
-_Draw = Callable[[np.random.Generator, tuple[int, int], float], npt.NDArray[np.float64]]
+CHUNK = 1 << 20  # weights drawn at a time: float64 draws of a whole projection would be twice its size
+_Draw = Callable[[np.random.Generator, npt.NDArray[np.float32], float], None]
 
 
-def _kaiming_normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
-    return random.standard_normal(shape) * deviation
+def _blocks(weight: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Yield (n_pre, n_post) values a few rows at a time, in the order its values are drawn."""
+    rows = max(1, CHUNK // weight.shape[1])
+    return (weight[i : i + rows] for i in range(0, len(weight), rows))
 
 
-def _signed_constant(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
-    return np.where(random.random(shape) < 0.5, -deviation, deviation)
+def _kaiming_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
+    for block in _blocks(weight):
+        block[:] = random.standard_normal(block.shape) * deviation
 
 
-def _uniform(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+def _signed_constant(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
+    for block in _blocks(weight):
+        block[:] = np.where(random.random(block.shape) < 0.5, -deviation, deviation)
+
+
+def _uniform(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
     bound = math.sqrt(3) * deviation
-    return random.uniform(-bound, bound, shape)
+    for block in _blocks(weight):
+        block[:] = random.uniform(-bound, bound, block.shape)
 
 
-def _log_normal(random: np.random.Generator, shape: tuple[int, int], deviation: float) -> npt.NDArray[np.float64]:
+def _log_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
     """Magnitudes log-normal with sigma 1 (Song et al. 2005 report .94 for cortex), signs even."""
-    magnitude = np.exp(random.standard_normal(shape) - 1.0) * deviation  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
-    signs = np.where(random.random(shape) < 0.5, -1.0, 1.0)
-    return np.asarray(magnitude * signs)
+    for block in _blocks(weight):
+        block[:] = np.exp(random.standard_normal(block.shape) - 1.0) * deviation  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
+    for block in _blocks(weight):  # all magnitudes are drawn before the first sign
+        block[random.random(block.shape) < 0.5] *= -1
 
 
 DISTRIBUTIONS: dict[str, _Draw] = {
@@ -94,12 +105,14 @@ def draw_weights(
     born = np.ones((len(seeds), n_pre, n_post), np.bool_)
     for r, seed in enumerate(seeds):
         random = generator(seed, f"births/{component}")
-        values = DISTRIBUTIONS[kind](random, (n_pre, n_post), deviation)
+        DISTRIBUTIONS[kind](random, weight[r], deviation)
         if dale is not None:
             excitatory = generator(seed, f"dale/{component}").random(n_pre) < dale
-            values = np.abs(values) * np.where(excitatory, 1.0, -1.0)[:, None]
+            np.abs(weight[r], out=weight[r])
+            weight[r] *= np.where(excitatory, np.float32(1), np.float32(-1))[:, None]
         if probability < 1:
-            born[r] = generator(seed, f"edges/{component}").random((n_pre, n_post)) < probability
-            values = values * born[r]
-        weight[r] = values
+            random = generator(seed, f"edges/{component}")
+            for values, edges in zip(_blocks(weight[r]), _blocks(born[r]), strict=True):
+                edges[:] = random.random(edges.shape) < probability
+                values *= edges
     return weight, born

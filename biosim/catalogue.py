@@ -77,11 +77,11 @@ def rule_text(rule: Rule) -> str:
     """Return equations, locality, parameters and source of a rule, ready to read."""
     lines = [f"{rule.name}: {' '.join(rule.about.split())}", "", f"locality: {_level(rule)}"]
     if rule.role != "pruning":
-        lines.append(f"role: {rule.role}")
+        lines.append(f"role: {rule.role}" + (f", learns during {rule.during}" if rule.during else ""))
     elif rule.plastic:
         lines.append("weights: changed by this rule")
     if rule.feedback:
-        lines.append(f"feedback: {rule.feedback} (random and direct: broadcast; reciprocal: transport)")
+        lines.append(f"feedback: {rule.feedback} (random, direct and feedback rules: broadcast; reciprocal: transport)")
     lines += ["parameters:"] + [f"  {n} = {q.text}" for n, q in rule.parameters.items()]
     lines += ["equations:"] + [f"  {n} starts at {e}" for n, e in rule.state.items()]
     lines += [f"  {line}" for line in rule.lines]

@@ -216,10 +216,11 @@ class Site:
         if bool((p.count(victims) <= allowed).all()):
             return victims
         if isinstance(self.rule.silence, Competition):
-            order = -self._scores("silence", sensed.neurons, sensed.step)
-        else:
-            order = p.uniform(self.ties, sensed.step)
-        return p.compete(order, victims, allowed, self.ties, "post", sensed.step)
+            scores = self._scores("silence", sensed.neurons, sensed.step)
+            lowest = p.compete(scores.neg_(), victims, allowed, self.ties, "post", sensed.step)
+            scores.neg_()  # turned back, to the bit, where they lie: a copy would be the size of all the weights
+            return lowest
+        return p.compete(p.uniform(self.ties, sensed.step), victims, allowed, self.ties, "post", sensed.step)
 
     def _survivors(self, sensed: Sensed) -> None:
         """Run the survivors' lines for every synapse that lived through the decision, whether or not others died."""

@@ -20,17 +20,19 @@ from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import TAUGHT, Level
 from biosim.errors import InputError, LocalityError, NumericalError
+from biosim.exploration import Exploration
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
 from biosim.neurons import Mortality, NeuronDeath
-from biosim.plasticity import PlasticSite, reads_teaching
+from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
+from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
 from biosim.substrates.rate import RateSubstrate
 from biosim.substrates.recurrent import RecurrentSubstrate, guard
 from biosim.synapses import Network
-from biosim.teaching import Feedback, readout_error, reward
+from biosim.teaching import Feedback
 
 MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -46,7 +48,7 @@ class Development:
         The frozen survivor.
     history : Recorder
     level : Level
-        Locality of the rule with the feedback it was given.
+        The highest locality among the rules, with the feedback they were given.
     final_cut : ndarray
         (R,) share of birth synapses that were alive but silent at the end and were eliminated then.
     network : Network
@@ -74,6 +76,8 @@ def develop(
     plasticity: Rule | None = None,
     growth: Growth | None = None,
     neuron_death: NeuronDeath | None = None,
+    readout: Rule | None = None,
+    exploration: Exploration | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
 
@@ -100,6 +104,11 @@ def develop(
         Births are candidates and form early in development; all exist from the start when left out.
     neuron_death : NeuronDeath, optional
         Hidden neurons die too; none does when left out.
+    readout : Rule, optional
+        Decides on the synapses that end in the readout, in place of ``rule``. Readout neurons are taught their
+        own error; no feedback is needed to carry it.
+    exploration : Exploration, optional
+        How neurons explore under rules that read ``noise_post`` or ``advantage``.
 
     Returns
     -------
@@ -118,7 +127,7 @@ def develop(
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)
     recorder = recorder or Recorder()
     with torch.inference_mode():
-        others = (plasticity, growth, neuron_death)
+        others = (plasticity, growth, neuron_death, readout, exploration)
         nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
         for step, shown in enumerate(drive.presentations(seeds, network.device)):
             activity = nursery.step(step, shown)
@@ -128,6 +137,8 @@ def develop(
     provenance = {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)}
     if plasticity is not None:
         provenance["plasticity"] = plasticity.name
+    if readout is not None:
+        provenance["readout"] = readout.name
     circuit = Circuit.of(network, provenance)
     return Development(circuit, recorder, nursery.level, final_cut, network)
 
@@ -152,14 +163,19 @@ class Nursery:
         plasticity: Rule | None = None,
         growth: Growth | None = None,
         neuron_death: NeuronDeath | None = None,
+        readout: Rule | None = None,
+        exploration: Exploration | None = None,
     ) -> None:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.plasticity, self.growth, self.neuron_death = plasticity, growth, neuron_death
-        self.rules = [r for r in (rule, plasticity, growth.rule if growth else None) if r is not None]
+        self.readout, self.last = readout, next(reversed(network.populations))
+        named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
+        present = {place: r for place, r in named.items() if r is not None}
+        self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
         self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
-        self.signals = reads_teaching(*self.rules)
+        self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
         asked = reads or any(getattr(m, "needs_mean", False) for m in homeostasis)
@@ -168,8 +184,9 @@ class Nursery:
             growth.begin(network, seeds)
         ageless = growth is None and rule.regrow is None
         alone = growth is None and plasticity is None and neuron_death is None
+        own = {self.last: readout} if readout is not None else {}
         self.sites = [
-            Site(p, network, rule, schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
+            Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
             for p in network.projections.values()
         ]
         self.plastic, self.growing = self._others(ageless)
@@ -193,22 +210,20 @@ class Nursery:
         """Return the highest level among the rules, or say what does not fit together."""
         network, drive = self.network, self.drive
         levels = []
-        for rule in self.rules:
-            levels.append(rule.level(self.feedback.level if self.feedback else Level.broadcast))
+        for rule, place in zip(self.rules, self.places, strict=True):
+            carried = self.feedback.level if self.feedback else Level.broadcast
+            levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                raise InputError(
-                    f"rule '{rule.name}' has on_spike, on_pre or on_post: it needs a spiking substrate, rate neurons do not spike"
-                )
-            if TAUGHT & rule.names and self.feedback is None:
-                raise InputError(
-                    f"rule '{rule.name}' reads a teaching signal: it needs feedback (random, direct or reciprocal)", ("feedback",)
-                )
-        if self.plasticity is not None and self.plasticity.role != "plasticity":
-            raise InputError(f"'{self.plasticity.name}' is a rule for {self.plasticity.role}, not for plasticity", ("plasticity",))
-        if self.rule.role != "pruning":
-            raise InputError(f"'{self.rule.name}' is a rule for {self.rule.role}; it loses no synapses", ("rule",))
+                why = "it needs a spiking substrate, rate neurons do not spike"
+                raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
+            if TAUGHT & rule.names and self.feedback is None and place != "readout":
+                why = "it needs feedback, such as random or weight-mirror"
+                raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
+            wanted = "pruning" if place in ("rule", "readout") else place
+            if rule.role != wanted:
+                raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -221,7 +236,7 @@ class Nursery:
         activity = self.substrate.respond(shown.inputs)
         if self.network.settles:
             guard(self.network, activity, 1e12, f" at step {number}")
-        teach, earned = self._teach(activity, shown)
+        heard = self._hear(activity, shown, number)
         if self.statistics is not None:
             self.statistics.update(activity, self.drive.clock.dt)
         u = (number + 1) / self.drive.clock.steps
@@ -230,7 +245,9 @@ class Nursery:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
             arriving = self.substrate.arriving(site.projection, activity)
-            sensed = Sensed(arriving, activity[post], teach.get(post), teach.get(pre), earned, neurons, site.synapses, number)
+            taught = heard.teach.get(post), heard.teach.get(pre), heard.reward
+            explored = heard.noise.get(post), heard.advantage
+            sensed = Sensed(arriving, activity[post], *taught, neurons, site.synapses, number, *explored)
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:
@@ -252,19 +269,13 @@ class Nursery:
         grown = self.growth is None or self.growth.rule is None or u >= self.growth.until
         return grown and self.schedule.may_die(u) and self.mortality.strike(step)
 
-    def _teach(self, activity: Mapping[str, Tensor], shown: Presentation) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the teaching signal of each population and the reward, as far as the rule reads them."""
+    def _hear(self, activity: Mapping[str, Tensor], shown: Presentation, step: int) -> Heard:
+        """Return the signals of a step, having recorded how many samples the readout got right."""
         output = activity[next(reversed(self.network.populations))]
-        if shown.labels is None:
-            if self.signals:
-                names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.signals)
-                raise InputError(f"rule {names} reads {', '.join(sorted(self.signals))}, but the drive has no labels")
-            return {}, None
-        correct = (output.argmax(-1) == shown.labels).sum(1)
-        self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
-        taught = bool(self.signals & TAUGHT) and self.feedback is not None
-        teach = self.feedback.carry(readout_error(output, shown.labels), activity) if taught and self.feedback else {}
-        return teach, reward(output, shown.labels) if "reward" in self.signals else None
+        if shown.labels is not None:
+            correct = (output.argmax(-1) == shown.labels).sum(1)
+            self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
+        return self.signals.of(activity, output, shown, step)
 
     def _means(self) -> Mapping[str, Tensor]:
         return self.statistics.mean if self.statistics is not None else {}
@@ -272,13 +283,12 @@ class Nursery:
     def final_cut(self) -> npt.NDArray[np.float64]:
         """Eliminate what is alive but silent at the end; return its share of the births, (R,)."""
         cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
-        if self.rule.silence is not None:
-            for p in self.network.projections.values():
-                cut += p.eliminate(~p.active, self.drive.clock.steps).to(cut.device)
+        for site in self.sites:
+            if site.rule.silence is not None:
+                cut += site.projection.eliminate(~site.projection.active, self.drive.clock.steps).to(cut.device)
         if self.mortality is not None:
             self.mortality.strike(self.drive.clock.steps)
-        if self.rule.silence is not None or self.mortality is not None:
-            regulate(self.network, self.homeostasis, self._means(), 0.0)
+        regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError, Key
+from biosim.exploration import Exploration
 from biosim.growth import Growth
 from biosim.neurons import NeuronDeath
 from biosim.rules import load_rule
 from biosim.spec import NeuronDeathSpec, ScenarioSpec
-from biosim.teaching import feedback_level
+from biosim.teaching import feedback_level, feedback_rule
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Options:
     plasticity : Rule or None
     growth : Growth or None
     mortality : NeuronDeathSpec or None
+    readout : Rule or None
+        Decides on the synapses that end in the readout, in place of the scenario's rule.
+    exploration : Exploration or None
     """
 
     feedback: str | None
@@ -37,10 +41,12 @@ class Options:
     plasticity: Rule | None = None
     growth: Growth | None = None
     mortality: NeuronDeathSpec | None = None
+    readout: Rule | None = None
+    exploration: Exploration | None = None
 
     def rules(self, rule: Rule) -> list[Rule]:
         """Return ``rule`` and all those beside it."""
-        return [r for r in (rule, self.plasticity, self.growth.rule if self.growth else None) if r is not None]
+        return [r for r in (rule, self.plasticity, self.growth.rule if self.growth else None, self.readout) if r is not None]
 
     def neuron_death(self, duration: float) -> NeuronDeath | None:
         """Return when neurons die in a development of ``duration`` seconds."""
@@ -51,17 +57,22 @@ class Options:
 
     def plastic(self, rule: Rule) -> bool:
         """Whether weights change under ``rule`` and these options."""
-        return self.plasticity is not None or rule.plastic
+        return any(r.plastic for r in self.rules(rule))
 
     def data(self) -> dict[str, Any]:
         """Return plasticity and growth, where there are any, as plain data."""
         found: dict[str, Any] = {}
+        learns = None if self.feedback is None else feedback_rule(self.feedback)
+        if learns is not None:
+            found["feedback"] = rule_data(learns, None) | {"during": learns.during}
         if self.plasticity is not None:
             found["plasticity"] = rule_data(self.plasticity, self.feedback if TAUGHT & self.plasticity.names else None)
         if self.growth is not None:
             g = self.growth
             rule = None if g.rule is None else rule_data(g.rule, None)
             found["growth"] = {"rule": rule, "start": g.start, "until": g.until, "peak": g.peak}
+        if self.readout is not None:
+            found["readout"] = rule_data(self.readout, None)
         return found
 
 
@@ -78,6 +89,9 @@ def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | Non
     """Read a scenario's rule, plasticity, growth and neuron death; file every error under its key."""
     rule = _read(spec.rule, "pruning", ("rule",), spec.name, errors)
     plasticity = _read(spec.plasticity, "plasticity", ("plasticity",), spec.name, errors) if spec.plasticity is not None else None
+    readout = _read(spec.readout, "pruning", ("readout",), spec.name, errors) if spec.readout is not None else None
+    if isinstance(spec.readout, dict) and "feedback" in spec.readout:
+        errors.append(InputError("readout neurons are taught their own error; no feedback carries it", ("readout", "feedback")))
     growth = _growth(spec, rule, errors)
     _neuron_death(spec, errors)
     if rule is None or (plasticity is None and spec.plasticity is not None):
@@ -86,8 +100,10 @@ def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | Non
     level = collect(errors, ("rule",), lambda: feedback_level(feedback))
     if level is None:
         return None, None
-    rules = Options(feedback, level, plasticity, growth).rules(rule)
-    return rule, Options(feedback, max(r.level(level) for r in rules), plasticity, growth, spec.neuron_death)
+    options = Options(feedback, level, plasticity, growth, spec.neuron_death, readout)
+    options = replace(options, exploration=_exploration(spec, options.rules(rule), errors))
+    levels = [r.level(Level.neuron if r is readout else level) for r in options.rules(rule)]
+    return rule, replace(options, level=max(levels))
 
 
 def _read(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:
@@ -124,7 +140,7 @@ def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: l
             continue
         if kind is None:
             what = "the rule" if key == "rule" else "plasticity"
-            message = f"{what} reads a teaching signal: say which feedback carries it: random, direct or reciprocal"
+            message = f"{what} reads a teaching signal: say which feedback carries it: random, direct, reciprocal or weight-mirror"
             errors.append(InputError(message, (key,)))
         elif asked is not None or not kinds:
             kinds[key] = kind
@@ -159,6 +175,14 @@ def _neuron_death(spec: ScenarioSpec, errors: list[InputError]) -> None:
             errors.append(InputError(f"must be longer than 0 s, not {text!r}", ("neuron_death", "inactive_for")))
     elif spec.neuron_death.without == "nothing":
         errors.append(InputError("no neuron can die of this: name what it needs, or inactive_for", ("neuron_death", "without")))
+
+
+def _exploration(spec: ScenarioSpec, rules: list[Rule], errors: list[InputError]) -> Exploration | None:
+    if spec.exploration is None:
+        return None
+    if not any({"noise_post", "advantage"} & r.names for r in rules):
+        errors.append(InputError("no rule here explores: none reads noise_post or advantage", ("exploration",)))
+    return Exploration(spec.exploration.deviation, spec.exploration.readout_share)
 
 
 def rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import torch
 
 from biosim import structure
 from biosim.equations import Clock, CompiledRule, Rule, Sensed
-from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import NumericalError
 from biosim.streams import edge_streams
 from biosim.synapses import Projection
@@ -66,8 +65,3 @@ def adopt(projection: Projection, fresh: torch.Tensor, rule: Rule, step: int) ->
     p = projection
     if not structure.adopt(fresh, p.alive, p.active, p.weight, p.effective):
         raise NumericalError(f"weights of '{p.name}' ran away at step {step} under '{rule.name}': lower its rate")
-
-
-def reads_teaching(*rules: Rule | None) -> frozenset[str]:
-    """Return which teaching signals any of the rules reads, the reward included."""
-    return frozenset().union(*(rule.names & {*TAUGHT, "reward"} for rule in rules if rule is not None))

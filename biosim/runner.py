@@ -27,7 +27,7 @@ from biosim.schedule import Schedule
 from biosim.scorers import Training
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 from biosim.synapses import Network
-from biosim.teaching import Feedback
+from biosim.teaching import Feedback, feedback_rule
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
@@ -171,10 +171,18 @@ def _about(prepared: Prepared) -> dict[str, Any]:
 
 def _signals(scenario: Scenario) -> list[str]:
     """Say what drive and substrate compute that is not the rule's: reports list it."""
+    names = frozenset().union(*(r.names for r in scenario.options.rules(scenario.rule)))
     found = []
     if scenario.feedback is not None:
         found.append(f"softmax readout error, carried to hidden neurons by {scenario.feedback} feedback and gated by each one's slope")
-    if any("reward" in rule.names for rule in scenario.options.rules(scenario.rule)):
+        if (learns := feedback_rule(scenario.feedback)) is not None:
+            found.append(f"feedback wiring that follows the equations of {learns.name}, during {learns.during}")
+    readout = scenario.options.readout
+    if readout is not None:
+        found.append(f"synapses onto the readout follow the rule '{readout.name}', taught by each readout neuron's own softmax error")
+    if {"noise_post", "advantage"} & names:
+        found.append("advantage: how much likelier the readout found the right class under the neurons' own noise than under its opposite")
+    if "reward" in names:
         found.append("reward: 1 where the readout's class is right, else 0")
     return found
 
@@ -253,7 +261,7 @@ def _develop(
     network = prepared.births()
     feedback = None
     if scenario.feedback is not None:
-        feedback = Feedback(network, scenario.feedback, scenario.seeds)  # type: ignore[arg-type]
+        feedback = Feedback(network, scenario.feedback, scenario.seeds)
     report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
     return develop(
         network,
@@ -267,7 +275,9 @@ def _develop(
         progress=report,
         plasticity=scenario.options.plasticity,
         growth=scenario.options.growth,
+        readout=scenario.options.readout,
         neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
+        exploration=scenario.options.exploration,
     )
 
 

@@ -167,7 +167,7 @@ def _apply(document: Document, settings: Sequence[str]) -> dict[Key, str]:
 
 def _put(node: Any, parts: list[str | int], value: Any, text: str) -> None:
     for depth, part in enumerate(parts[:-1]):
-        if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in ("rule", "plasticity", "model"):
+        if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in ("rule", "plasticity", "readout", "model"):
             node[str(part)] = {"name": node[str(part)]}
         if isinstance(node, dict):
             node = node.setdefault(str(part), {})

@@ -17,14 +17,25 @@ from biosim.selection import compete_columns, compete_whole
 from biosim.streams import edge_uniform
 
 
-def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, lottery: Tensor) -> Tensor:
-    """Keep along dimension 1 by two stable sorts: the accelerator's form of the kernels above."""
-    by_lottery = lottery.argsort(dim=1, stable=True)
-    by_score = by_lottery.gather(1, scores.gather(1, by_lottery).argsort(dim=1, descending=True, stable=True))
-    order = by_score.gather(1, candidate.gather(1, by_score).to(torch.uint8).argsort(dim=1, descending=True, stable=True))
-    places = torch.arange(scores.shape[1], device=scores.device).view(1, -1, *[1] * (scores.dim() - 2))
-    rank = torch.empty_like(order).scatter_(1, order, places.expand_as(order))
-    return candidate & (rank < quota.unsqueeze(1))
+def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
+    """Keep along dimension 1 by the value that the last to stay has: the accelerator's form of the kernels.
+
+    Ties at that value, which are rare, take a second sort, of the seeded lottery.
+    """
+    values = torch.where(candidate, scores.to(torch.float32), -torch.inf)
+    quota = torch.minimum(quota, candidate.sum(1)).unsqueeze(1)
+    ranked = values.transpose(1, -1).contiguous().sort(dim=-1, descending=True).values.transpose(1, -1)
+    last = ranked.gather(1, (quota - 1).clamp(min=0))
+    above, level = candidate & (values > last), candidate & (values == last)
+    wanted = (quota - above.sum(1, keepdim=True)).clamp(min=0)
+    level &= quota > 0
+    if bool((level.sum(1, keepdim=True) > wanted).any()):
+        shape = (1, scores.shape[1]) if scores.dim() == 2 else (scores.shape[1], scores.shape[2])
+        lottery = edge_uniform(streams, 0, shape, slice(None), scores.device).view(scores.shape)
+        lottery = torch.where(level, lottery, torch.inf)
+        rank = lottery.argsort(dim=1, stable=True).argsort(dim=1)
+        level &= rank < wanted
+    return above | level
 
 
 def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:
@@ -75,8 +86,7 @@ def compete(
         bad = compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
     else:
         bad = int((scores.isnan() & candidate).any(1).sum())
-        lottery = edge_uniform(streams, 0, (scores.shape[1], scores.shape[2]), slice(None), scores.device)
-        keep = _sorted_keep(scores, candidate, quota, lottery)
+        keep = _sorted_keep(scores, candidate, quota, streams)
     if bad:
         raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
     return keep
@@ -90,8 +100,7 @@ def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.
         bad = compete_whole(values, _bytes(candidate), count.numpy(), streams, _bytes(keep))
     else:
         bad = int((scores.isnan() & candidate).sum())
-        lottery = edge_uniform(streams, 0, (1, scores.shape[1]), slice(None), scores.device)[:, 0]
-        keep = _sorted_keep(scores, candidate, count, lottery)
+        keep = _sorted_keep(scores, candidate, count, streams)
     if bad:
         raise NumericalError("a score is NaN")
     return keep

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from biosim.exploration import Exploration
 from biosim.growth import Growth
 from biosim.neurons import Without
 from biosim.schedule import Schedule, ScheduleKind
@@ -70,6 +71,13 @@ class NeuronDeathSpec(_Strict):
     inactive_for: TimeText | None = Field(None, description="dies once it has been inactive for this long, such as 10 % dev")
 
 
+class ExplorationSpec(_Strict):
+    """``exploration:`` how neurons explore, under rules that read ``noise_post`` or ``advantage``."""
+
+    deviation: float = Field(Exploration.deviation, gt=0, description="size of a neuron's noise, in units of its summed input")
+    readout_share: float = Field(Exploration.readout_share, ge=0, le=1, description="share of the samples in which the readout explores")
+
+
 class RivalSpec(BaseModel):
     """``rivals:`` a scorer with options."""
 
@@ -107,8 +115,10 @@ class ScenarioSpec(_Strict):
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
     rule: str | dict[str, Any]
     plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
+    readout: str | dict[str, Any] | None = Field(None, description="rule for the synapses that end in the readout; the rule without")
     growth: GrowthSpec | None = Field(None, description="synapses form before they are lost; all births exist from the start without")
     neuron_death: NeuronDeathSpec | None = Field(None, description="hidden neurons die too; none does without")
+    exploration: ExplorationSpec | None = Field(None, description="how neurons explore, for rules that do")
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
     homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
     rivals: list[str | RivalSpec] = Field(default_factory=list)

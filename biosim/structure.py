@@ -72,6 +72,13 @@ def count_columns(mask: Tensor) -> Tensor:
     return out
 
 
+def count_rows(mask: Tensor) -> Tensor:
+    """Return the true entries of each row: (R, n_pre, n_post) bool -> (R, n_pre) int64."""
+    if not backend.fused(mask.device):
+        return mask.sum(2)
+    return torch.from_numpy(np.asarray(_array(mask).sum(2, dtype=np.int64)))  # torch would copy it all to int64 first
+
+
 def _run(kernel: Callable[..., Any], tensors: tuple[Tensor, ...], *more: Any) -> None:
     kernel(*(_array(t) for t in tensors), *more)
 

@@ -95,7 +95,7 @@ class Projection(SynapseArrays):
         self.pre, self.post, self.recurrent = pre, post, False
         self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
         self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
-        self.fan_out = born.sum(2)
+        self.fan_out = structure.count_rows(born)
 
     @cached_property
     def birth_magnitude(self) -> Tensor:
@@ -117,7 +117,7 @@ class Projection(SynapseArrays):
             for part in self.parts():
                 part.refresh()
             return
-        torch.mul(self._weight, self._active, out=self._effective)
+        torch.where(self._active, self._weight, self._weight.new_zeros(()), out=self._effective)
         self.in_degree.copy_(structure.count_columns(self._active))
 
     def silence(self, active: Tensor, step: int) -> None:

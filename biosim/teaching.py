@@ -9,7 +9,9 @@ projections, each neuron gating what arrives by its own slope:
 What fills B decides the locality level, and only that: ``random`` draws it independently of the
 forward weights (Lillicrap et al. 2016, https://doi.org/10.1038/ncomms13276), ``direct`` does so from
 the readout straight to every hidden population (Nokland 2016, https://arxiv.org/abs/1609.01596),
-``reciprocal`` copies the forward weights at birth.
+``reciprocal`` copies the forward weights at birth. Any other kind names a rule with the role ``feedback``
+(``weight-mirror``, ``kolen-pollack``, or a file of your own): the wiring is drawn as for ``random`` and then
+follows those equations (:mod:`biosim.feedback_learning`).
 
 Recurrent projections have no feedback of their own: a recurrent population is taught by what comes back
 along its forward projections (or straight from the readout), and nothing is carried back through the
@@ -19,19 +21,19 @@ steps in which it settled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from biosim.births import draw_weights
 from biosim.equations.products import matmul
-from biosim.equations.vocabulary import Level
-from biosim.errors import InputError
+from biosim.equations.rule import Rule
+from biosim.equations.vocabulary import BUILT_IN, TAUGHT, Level
+from biosim.errors import InputError, did_you_mean
+from biosim.rules import load_rule, rule_paths
 from biosim.substrates.activation import slope
 from biosim.synapses import Network
 
-FeedbackKind = Literal["random", "direct", "reciprocal"]
 LEVELS: dict[str, Level] = {"random": Level.broadcast, "direct": Level.broadcast, "reciprocal": Level.transport}
 
 
@@ -39,26 +41,40 @@ def feedback_level(kind: str | None) -> Level:
     """Return the locality level of a teaching signal carried by this wiring."""
     if kind is None:
         return Level.broadcast
-    if kind not in LEVELS:
-        raise InputError(f"unknown feedback '{kind}'; there are: {', '.join(LEVELS)}", ("feedback",))
-    return LEVELS[kind]
+    rule = feedback_rule(kind)
+    return LEVELS[kind] if rule is None else max(Level.broadcast, rule.level())
+
+
+def feedback_rule(kind: str) -> Rule | None:
+    """Return the equations that a kind of feedback follows, or None when it is fixed."""
+    if kind in LEVELS:
+        return None
+    if kind in rule_paths("feedback") or kind.endswith((".yaml", ".yml")):
+        rule = load_rule(kind, "feedback")
+        unread = (rule.names & set(BUILT_IN)) - {"pre", "post", "weight", "random", "dt", "age", *TAUGHT}
+        if unread:
+            raise InputError(f"feedback rule '{kind}' reads {', '.join(sorted(unread))}, which a feedback synapse cannot", ("feedback",))
+        return rule
+    known = [*LEVELS, *rule_paths("feedback")]
+    raise InputError(f"unknown feedback '{kind}'{did_you_mean(kind, known)}; there are: {', '.join(known)}", ("feedback",))
 
 
 class Feedback:
-    """Feedback projections of one network, fixed from birth.
+    """Feedback projections of one network.
 
     Parameters
     ----------
     network : Network
         Only its diagram is read, and its birth weights when ``kind`` is ``reciprocal``.
-    kind : {"random", "direct", "reciprocal"}
+    kind : str
+        ``random``, ``direct``, ``reciprocal``, or the name or path of a rule with the role ``feedback``.
     seeds : tuple of int
         One a replicate; the wiring draws from streams of its own.
     """
 
-    def __init__(self, network: Network, kind: FeedbackKind, seeds: tuple[int, ...]) -> None:
+    def __init__(self, network: Network, kind: str, seeds: tuple[int, ...]) -> None:
         self.level = feedback_level(kind)
-        self.kind, self.network = kind, network
+        self.kind, self.network, self.rule = kind, network, feedback_rule(kind)
         names = list(network.populations)
         self.hidden, self.readout = names[1:-1], names[-1]
         self.wiring = self._wire(seeds)

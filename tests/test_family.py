@@ -336,3 +336,38 @@ def test_every_shipped_rule_has_what_a_reader_needs() -> None:
             assert rule.bibtex.count("{") == rule.bibtex.count("}"), name
             assert set(rule.parameters) <= rule.names, name
     assert elsewhere <= set(rule_paths())
+
+
+@pytest.mark.parametrize("name", sorted(rule_paths("plasticity")))
+@pytest.mark.parametrize("edge", [(0, 0), (3, 2), (6, 4)])
+def test_plasticity_changes_a_weight_by_what_its_synapse_can_sense(name: str, edge: tuple[int, int]) -> None:
+    """With what neurons i and j did as recorded, all else may differ, weights included: the weight of (i, j) does not."""
+    rule, weights = load_rule(name, "plasticity"), []
+    for other in (False, True):
+        network = tiny()
+        p = network.projections["input-output"]
+        steps = [mixed(own, noise, *edge) if other else own for own, noise in zip(recorded(1), recorded(2), strict=True)]
+        if other:
+            drawn = torch.randn(p.shape, generator=torch.Generator().manual_seed(3))
+            drawn[0, edge[0], edge[1]] = p.weight[0, edge[0], edge[1]]
+            p.weight.copy_(drawn)
+            p.refresh()
+        host = Site(p, network, load_rule("minimal-value"), Schedule(), CLOCK, (0,), names=rule.names)
+        with torch.inference_mode():
+            site = PlasticSite(p, rule, sensed(steps[0], host, -1), CLOCK, (0,), True)
+            for k, a in enumerate(steps):
+                site.advance(sensed(a, host, k))
+        weights.append(p.weight[0].clone())
+    assert float(weights[0][edge]) == float(weights[1][edge]) != float(BIRTHS[edge])
+    assert not torch.equal(*weights)
+
+
+def mixed(own: Arrays, noise: Arrays, i: int, j: int) -> Arrays:
+    """Return ``noise`` with all that belongs to neurons i and j, and the global reward, as in ``own``."""
+    found = {n: v.copy() for n, v in noise.items()}
+    for name in own:
+        if name == "reward":
+            found[name] = own[name]
+        else:
+            found[name][..., i if name.endswith("pre") else j] = own[name][..., i if name.endswith("pre") else j]
+    return found

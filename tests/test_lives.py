@@ -88,6 +88,31 @@ def test_runaway_weights_name_projection_and_step(births: Births, drive: ImageDr
         develop(births((0,)), drive, load_rule("covariance"), plasticity=wild, seeds=(0,), recorder=Recorder(moments=1))
 
 
+# -- a readout with a rule of its own --------------------------------------------------------------
+def test_a_readout_may_follow_a_rule_of_its_own(births: Births, drive: ImageDrive) -> None:
+    """No feedback is needed, the hidden layers develop as without it, and only the readout is taught."""
+    network, alone, silenced = births(SEEDS), births(SEEDS), births(SEEDS)
+    made = develop(network, drive, load_rule("covariance"), readout=load_rule("three-factor"), seeds=SEEDS)
+    plain = develop(alone, drive, load_rule("covariance"), seeds=SEEDS)
+    assert made.level == Level.neuron and made.circuit.provenance["readout"] == "three-factor"
+    assert (made.circuit.density() == plain.circuit.density()).all()
+    for name in ("input-hidden1", "hidden1-hidden2"):
+        assert np.array_equal(made.circuit.mask[name], plain.circuit.mask[name])
+    assert not np.array_equal(made.circuit.mask["hidden2-output"], plain.circuit.mask["hidden2-output"])
+    same = load_rule("three-factor")
+    with pytest.raises(InputError, match="feedback"):
+        develop(silenced, drive, same, readout=same, seeds=SEEDS)
+
+
+def test_a_taught_readout_beats_an_untaught_one(births: Births, images: Any) -> None:
+    drive = ImageDrive(images, batch=16, epochs=25)
+    scores = []
+    for readout in (None, load_rule("three-factor")):
+        made = develop(births(SEEDS, hidden=(60, 50)), drive, load_rule("covariance"), readout=readout, seeds=SEEDS)
+        scores.append(accuracy(made.circuit.predict(images.test), images.test_labels).mean())
+    assert scores[1] > scores[0] + 0.2
+
+
 # -- neuron death ---------------------------------------------------------------------------------
 def lonely(network: Network, alive: dict[str, np.ndarray], r: int, without: str) -> dict[str, set[int]]:
     """Return the hidden neurons that must be dead, by brute force: repeat until nobody else dies."""
@@ -227,7 +252,7 @@ def test_a_scenario_says_all_of_it(tmp_path: Path, cli: Callable[..., Any]) -> N
 
     text = (
         "plasticity: {name: three-factor-delta, rate: 10}\ngrowth: {start: 0.4, until: 0.1}\n"
-        "neuron_death: {inactive_for: 20 % dev}\nchecks:\n  - {name: some die, value: circuit.neurons, needs: '<= 1'}\n"
+        "neuron_death: {inactive_for: 20 % dev}\nreadout: three-factor\nchecks:\n  - {name: some die, value: circuit.neurons, needs: '<= 1'}\n"
     )
     out = tmp_path / "run"
     result = cli("run", str(written(tmp_path, text)), "--out", str(out))
@@ -237,6 +262,7 @@ def test_a_scenario_says_all_of_it(tmp_path: Path, cli: Callable[..., Any]) -> N
     assert run.about["growth"]["rule"]["name"] == "random-growth"
     assert [row["regime"] for row in run.table] == ["plastic", "frozen", "frozen"]
     assert "Plasticity: three-factor-delta" in (out / "report.html").read_text()
+    assert run.about["readout"]["name"] == "three-factor" and "three-factor" in str(run.about["signals"])
     assert "Growth: random-growth, from 40 to 100 % of births" in (out / "report.html").read_text()
     assert (out / "metrics.jsonl").read_text().count("neurons.hidden1") == len((out / "metrics.jsonl").read_text().splitlines())
 
@@ -253,6 +279,8 @@ def test_a_scenario_says_all_of_it(tmp_path: Path, cli: Callable[..., Any]) -> N
         ("growth: {rule: covariance}\n", r"growth.rule.*'covariance' is a rule for pruning, not for growth"),
         ("neuron_death: {inactive_for: '3'}\n", r"neuron_death.inactive_for: .*needs a unit of time"),
         ("neuron_death: {without: nothing}\n", r"neuron_death.without: no neuron can die of this"),
+        ("readout: {name: three-factor, feedback: random}\n", r"readout.feedback: .*own error"),
+        ("readout: {name: three-factor, rat: 3}\n", r"readout.rat: .*did you mean 'rate'"),
         ("neuron_death: {without: love}\n", r"neuron_death.without"),
     ],
 )
@@ -272,7 +300,7 @@ def test_roles_are_kept_apart(births: Births, drive: ImageDrive) -> None:
             parse_rule(data)
     with pytest.raises(InputError, match="not for plasticity"):
         develop(births((0,)), drive, load_rule("covariance"), plasticity=load_rule("oja"), seeds=(0,))
-    with pytest.raises(InputError, match="loses no synapses"):
+    with pytest.raises(InputError, match="a rule for plasticity, not for pruning"):
         develop(births((0,)), drive, load_rule("oja-weights", "plasticity"), seeds=(0,))
     with pytest.raises(InputError, match="feedback"):
         develop(births((0,)), drive, load_rule("covariance"), plasticity=load_rule("three-factor-delta", "plasticity"), seeds=(0,))

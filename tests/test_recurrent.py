@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import networkx as nx
@@ -15,6 +17,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from biosim.births import draw_weights
 from biosim.circuit import Circuit
@@ -30,7 +33,8 @@ from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer, prune, scorer_names
-from biosim.store import circuit_bytes, read_circuit
+from biosim.scorers.edge_popup import _initial_scores
+from biosim.store import circuit_bytes, open_run, read_circuit
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
 from biosim.teaching import Feedback
@@ -165,33 +169,44 @@ def test_rules_carve_recurrent_births_and_replicates_stand_alone(name: str, driv
 
 
 @pytest.mark.parametrize("name", scorer_names())
-def test_scorers_prune_recurrent_births(name: str, drive: ImageDrive) -> None:
+def test_scorers_prune_recurrent_births_or_say_that_they_cannot(name: str, drive: ImageDrive) -> None:
     network = recurrent((0, 1))
-    circuit = prune(name, load_scorer(name), network, drive, 0.25, (0, 1))
+    try:
+        circuit = prune(name, load_scorer(name), network, drive, 0.25, (0, 1))
+    except InputError as error:
+        assert "feedforward" in error.message and name not in ("edge-popup", "random")
+        return
     alone = prune(name, load_scorer(name), recurrent((1,)), drive, 0.25, (1,))
     assert all(np.array_equal(circuit.mask[n][1], alone.mask[n][0]) for n in circuit.mask)
     assert circuit.density() == pytest.approx([0.25] * 2, abs=0.01)
 
 
-def test_a_gradient_through_settling_is_the_slope_of_the_loss() -> None:
-    """Autograd as scorers use it, against finite differences of the plain loop."""
-    network = tangle((0,), steps=3)
-    x = np.random.default_rng(2).standard_normal((2, 7)).astype(np.float32)
-    effective = {n: p.effective.clone().requires_grad_() for n, p in network.projections.items()}
-    gains = {n: p.gain for n, p in network.populations.items()}
-    propagate(network, effective, gains, torch.from_numpy(x)[None])["output"].pow(2).sum().backward()
-    for name, place in (("a-a", (2, 3)), ("b-a", (4, 1)), ("output-output", (0, 2)), ("input-b", (1, 1))):
-        p, slopes = network.projections[name], []
-        p.active[0][place] = True
-        value = float(p.weight[0][place])
-        for change in (1e-3, -1e-3):
-            p.weight[0][place] = value + change
-            slopes.append((plain_loop(network, x, 0)[0]["output"] ** 2).sum())
-        p.weight[0][place] = value
-        gradient = effective[name].grad
-        assert gradient is not None
-        if bool(p.born[0][place]):
-            assert float(gradient[0][place]) == pytest.approx((slopes[0] - slopes[1]) / 2e-3, rel=1e-2, abs=1e-4)
+def test_edge_popup_takes_its_gradient_through_the_settling_steps(drive: ImageDrive) -> None:
+    """The published formulation, written plainly, on the unrolled network."""
+    density, network = 0.3, recurrent((5,), steps=3, leak=0.6)
+    scorer = load_scorer("edge-popup")
+    ours = scorer.score(network, drive, density, (5,))
+    weights = {n: p.weight[0] for n, p in network.projections.items()}
+    born = {n: p.born[0] for n, p in network.projections.items()}
+    scores = {n: nn.Parameter(_initial_scores(network, n, (5,))[0].clone()) for n in weights}
+    optimiser = torch.optim.SGD(scores.values(), 0.1, momentum=0.9, weight_decay=1e-4)
+    for step, shown in enumerate(drive.presentations((5,), torch.device("cpu"))):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * step / drive.clock.steps))
+        kept = {}
+        for n, s in scores.items():
+            bar = s.detach().abs()[born[n]].sort(descending=True).values[math.floor(density * int(born[n].sum()) + 0.5) - 1]
+            mask = ((s.detach().abs() >= bar) & born[n]).float()
+            kept[n] = weights[n] * (mask + s.abs() - s.abs().detach()) / math.sqrt(density)  # straight through
+        v = torch.zeros(shown.inputs.shape[1], 20)
+        for _ in range(3):
+            v = 0.4 * v + 0.6 * (shown.inputs[0] @ kept["input-hidden"] + v.relu() @ kept["hidden-hidden"])
+        assert shown.labels is not None
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(v.relu() @ kept["hidden-output"], shown.labels[0]).backward()
+        optimiser.step()
+    for n, score in ours.items():
+        torch.testing.assert_close(score[0][born[n]], scores[n].detach().abs()[born[n]], rtol=2e-3, atol=2e-5)
 
 
 # -- circuits -------------------------------------------------------------------------------------
@@ -320,3 +335,27 @@ def test_it_learns(images: Any) -> None:
         network, drive, load_rule("three-factor"), schedule=Schedule(density=0.3), feedback=Feedback(network, "random", seeds), seeds=seeds
     )
     assert accuracy(made.circuit.predict(images.test), images.test_labels).mean() > 0.9
+
+
+def test_the_scenario_runs_and_the_analysis_cuts_the_loops(cli: Any, tiny: Path, tmp_path: Path) -> None:
+    tiny.write_text(
+        tiny.read_text().replace("{name: mlp, hidden: [24, 16]}", "{name: recurrent, hidden: 24, steps: 3}").replace("edge-popup, ", "")
+    )
+    run = tmp_path / "run"
+    code, _, err = cli("run", str(tiny), "--out", str(run))
+    assert code == 0, err
+    code, _, err = cli("analyse", "recurrence", str(run))
+    assert code == 0, err
+    circuit = read_circuit(run / "circuit.safetensors")
+    assert (circuit.steps, circuit.leak) == (3, {"hidden": 0.5})
+    with (run / "analysis" / "recurrence" / "recurrence.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 5 * 2  # methods, whole and cut, 2 to 6 steps, replicates
+    images = open_run(run).images()
+    lone = replace(circuit, mask={n: m & (n != "hidden-hidden") for n, m in circuit.mask.items()})
+    for version, label in ((circuit, "whole"), (lone, "recurrent synapses cut")):
+        found = [float(r["accuracy"]) for r in rows if (r["method"], r["circuit"], r["steps"]) == ("three-factor", label, "3")]
+        assert found == pytest.approx((version.predict(images.test) == images.test_labels).mean(1))
+    flat = SimpleNamespace(folder=run, table=[{"method": "none"}], circuit=Circuit.of(Network.layered([4, 3], [0]), {}), rivals={})
+    with pytest.raises(BiosimError, match="no recurrent projections"):
+        load_module(find("analysis", "recurrence")).analyse(flat)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biosim import births
 from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.errors import InputError
 from biosim.synapses import Network, Population
@@ -121,3 +122,13 @@ def test_only_birth_edges_regrow(projection) -> None:  # type: ignore[no-untyped
     assert p.regrow(torch.ones_like(p.alive), 9) == int(p.born.sum())
     assert torch.equal(p.alive, p.born) and torch.equal(p.active, p.born)
     assert (p.birth_step[p.born] == 9).all()
+
+
+@pytest.mark.parametrize("kind", sorted(DISTRIBUTIONS))
+def test_births_do_not_depend_on_how_many_are_drawn_at_a_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    for chunk in (1 << 20, 70):
+        monkeypatch.setattr(births, "CHUNK", chunk)
+        drawn.append(draw_weights((4, 5), "p", 40, 30, kind, probability=0.6, dale=0.7))  # type: ignore[arg-type]
+    for one, other in zip(*drawn, strict=True):
+        assert one.tobytes() == other.tobytes()

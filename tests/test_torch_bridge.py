@@ -33,6 +33,7 @@ from biosim import (
 )
 from biosim.develop import develop
 from biosim.errors import InputError
+from biosim.library import find, load_module
 from biosim.store import circuit_bytes, read_circuit
 
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
@@ -177,6 +178,13 @@ def test_one_module_a_replicate() -> None:
     circuit = Circuit.of(network_from_torch(modules, 6), {})
     for r, module in enumerate(modules):
         assert_same(circuit, module, (6,), r)
+
+
+def test_a_lone_layer_will_do() -> None:
+    for module, shape in ((nn.Linear(6, 3, bias=False), (6,)), (nn.Conv2d(1, 2, 2, bias=False), (1, 3, 4))):
+        circuit = pruned_circuit(network_from_torch(module, shape))
+        assert circuit.projections == (("input-output", "input", "output"),)
+        assert_same(circuit, to_torch(circuit, module, shape), shape)
 
 
 def test_a_softmax_at_the_end_is_left_to_the_reader() -> None:
@@ -407,3 +415,13 @@ def test_a_model_that_cannot_be_born_is_reported_where_it_is_named(cli: Any, tin
     tiny.write_text(tiny.read_text().replace("{name: mlp, hidden: [24, 16]}", f"{{name: {tmp_path / 'bad.py'}}}"))
     code, _, err = cli("run", str(tiny), "--out", str(tmp_path / "run"))
     assert code == 2 and "has a bias" in err and "tiny.yaml:2" in err
+
+
+def test_the_example_asks_for_the_shape_of_images_that_are_not_square() -> None:
+    build = load_module(find("models", "local-cnn")).build
+    with pytest.raises(InputError, match="channels, height and width"):
+        build(48, 4, [0])
+    with pytest.raises(InputError, match="must be positive"):
+        build(36, 4, [0], channels=[])
+    network = build(48, 4, [0, 1], image=[3, 4, 4], channels=[2], stride=1)
+    assert [p.size for p in network.populations.values()] == [48, 2 * 4 * 4, 4] and network.replicates == 2

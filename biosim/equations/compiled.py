@@ -17,9 +17,10 @@ from biosim.equations.clock import Clock, Clockwork
 from biosim.equations.evaluate import evaluate, evaluate_constant
 from biosim.equations.expression import Expression, names_in
 from biosim.equations.linear import decay, sample_weights, split_linear
+from biosim.equations.packable import Packable
 from biosim.equations.plan import Plan, Sum
 from biosim.equations.products import chunked_sum, outer_sum, packed_sum, sample_sum, side_values, weighted
-from biosim.equations.program import ARRAYS, Compiler, Program, run_program
+from biosim.equations.program import Compiler, Program, run_program
 from biosim.equations.rule import Rule
 from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from biosim.packed import Packed
 
 
-class CompiledRule:
+class CompiledRule(Packable):
     """A rule on a projection of shape (R, n_pre, n_post).
 
     Parameters
@@ -128,40 +129,12 @@ class CompiledRule:
         self.arrays[name] = torch.zeros(self.shape, device=self.device, dtype=self.dtype)
         self.axes[name] = SYNAPSE
 
-    # -- packing --------------------------------------------------------------------------------
-    @property
-    def packable(self) -> bool:
-        """Whether the rule may keep the state of live synapses only: without regrowth, and on the CPU."""
-        sides = len([n for n in {*self.rule.names, *self.vectors, *self.axes} if self.axes.get(n, SYNAPSE) - {"sample"} in (PRE, POST)])
-        return self.rule.regrow is None and backend.fused(self.device) and sides <= ARRAYS
-
-    def replicate(self, r: int) -> CompiledRule:
-        """Return the rule of replicate ``r`` alone, its arrays views of these."""
-        alone = copy.copy(self)
-        alone.shape, alone.streams, alone._truth = (1, *self.shape[1:]), self.streams[r : r + 1], None
-        alone.arrays, alone.vectors, alone.traces = (
-            {n: v[r : r + 1] for n, v in values.items()} for values in (self.arrays, self.vectors, self.traces)
-        )
-        return alone
-
-    def pack(self, layout: Packed) -> None:
-        """Keep only the state of the synapses in ``layout``, as (1, 1, N) arrays; of one replicate."""
-        self.layout, self._truth = layout, None
-        for name in self.arrays:
-            self.arrays[name] = layout.pick(self.arrays[name][0])
-
-    def take(self, stay: Tensor) -> None:
-        """Keep only the packed synapses at the places ``stay``."""
-        self._truth = None
-        for name in self.arrays:
-            self.arrays[name] = self.arrays[name][..., stay]
-
     # -- running --------------------------------------------------------------------------------
     def initialise(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]) -> None:
         """Give every state its initial value."""
         for name, initial in self.rule.state.items():
             self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
-            for rows in self._row_chunks():  # a whole projection's draws at once would be many times its own size
+            for rows in self._row_chunks(1 << 19):  # a whole projection's draws at once would be many times its own size
                 values = self._broadcast(synapses, neurons, rows, -1)
                 self.arrays[name][:, rows] = evaluate(initial.node, values)
 
@@ -187,8 +160,9 @@ class CompiledRule:
             values["teach_post"] = sensed.teach_post
         silence = sensed.pre.new_zeros(()).expand_as(sensed.pre)
         values["teach_pre"] = sensed.teach_pre if sensed.teach_pre is not None else silence
-        if sensed.reward is not None:
-            values["reward"] = sensed.reward.unsqueeze(-1)
+        values |= {n: v.unsqueeze(-1) for n, v in (("reward", sensed.reward), ("advantage", sensed.advantage)) if v is not None}
+        if sensed.noise_post is not None:
+            values["noise_post"] = sensed.noise_post
         values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
         return values | self._constants
 
@@ -314,8 +288,8 @@ class CompiledRule:
         vectors |= {n: layout.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
         run_program(program.packed, arrays, vectors, *given, layout.edges, layout.n_post)
 
-    def _row_chunks(self) -> list[slice]:
-        rows = max(1, (1 << 22) // (self.shape[0] * self.shape[2]))
+    def _row_chunks(self, elements: int = 1 << 22) -> list[slice]:
+        rows = max(1, elements // (self.shape[0] * self.shape[2]))
         return [slice(i, min(self.shape[1], i + rows)) for i in range(0, self.shape[1], rows)]
 
     def _broadcast(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], rows: slice, step: int) -> dict[str, Tensor]:

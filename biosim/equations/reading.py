@@ -17,7 +17,7 @@ from biosim.errors import EquationError, InputError, Key, did_you_mean
 _ASSIGN = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)(.*)", re.DOTALL)
 _DERIVATIVE = re.compile(r"d([A-Za-z_]\w*)\s*/\s*dt\s*=(?!=)(.*)", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z]\w*")
-_TEXTS = ("name", "role", "about", "source", "bibtex", "feedback")
+_TEXTS = ("name", "role", "during", "about", "source", "bibtex", "feedback")
 _CONDITION_NAMES = frozenset(BUILT_IN) - SAMPLED
 
 

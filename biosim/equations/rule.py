@@ -44,7 +44,8 @@ class Competition:
 
 
 Decision = Expression | Competition
-ROLES = ("pruning", "plasticity", "growth")
+ROLES = ("pruning", "plasticity", "growth", "feedback")
+DURING = ("noise", "activity")
 
 
 def role_fault(fields: Mapping[str, Any]) -> tuple[Key, str] | None:
@@ -56,10 +57,12 @@ def role_fault(fields: Mapping[str, Any]) -> tuple[Key, str] | None:
         return ("role",), f"unknown role '{role}'{did_you_mean(role, list(ROLES))}; roles: {', '.join(ROLES)}"
     if role == "pruning" and not {"silence", "eliminate"} & set(decided):
         return (), "a rule needs an 'eliminate' or 'silence' section: it decides which synapses are lost"
-    if role == "plasticity" and (decided or fields["survivors"]):
-        return ((*decided, "survivors")[0],), "plasticity changes weights; which synapses are lost is the rule's to say"
-    if role == "plasticity" and not changes:
-        return (), "plasticity needs a line that assigns weight: weight = ... or dweight/dt = ..."
+    if role in ("plasticity", "feedback") and (decided or fields["survivors"]):
+        return ((*decided, "survivors")[0],), f"{role} changes weights; which synapses are lost is the rule's to say"
+    if role in ("plasticity", "feedback") and not changes:
+        return (), f"{role} needs a line that assigns weight: weight = ... or dweight/dt = ..."
+    if ("during" in fields) != (role == "feedback") or fields.get("during", "noise") not in DURING:
+        return ("during",), f"a feedback rule, and only that, says during what it learns: {' or '.join(DURING)}"
     if role == "growth" and (decided != ["regrow"] or fields["survivors"] or changes):
         return (), "growth needs a 'regrow' section, which says where synapses form; it neither loses synapses nor changes weights"
     return None
@@ -70,11 +73,13 @@ class Rule:
     """A checked rule. Build one with :func:`parse_rule`; the fields mirror the YAML sections.
 
     ``role`` says what its equations are for: ``pruning`` decides which synapses are lost, ``plasticity``
-    changes the weights of those that live, ``growth`` decides where synapses form in the first place.
+    changes the weights of those that live, ``growth`` decides where synapses form in the first place,
+    ``feedback`` changes the wiring that carries teaching signals, ``during`` noise or activity.
     """
 
     name: str
     role: str = "pruning"
+    during: str | None = None
     about: str = ""
     source: str = ""
     bibtex: str = ""

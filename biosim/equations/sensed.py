@@ -26,6 +26,10 @@ class Sensed:
         ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
         regrows, ``_born`` (step of birth); (R, n_pre, n_post).
     step : int
+    noise_post : Tensor or None
+        Each postsynaptic neuron's own noise, (R, S, n_post), for rules that explore.
+    advantage : Tensor or None
+        One scalar a sample, (R, S), for rules that explore.
     """
 
     pre: Tensor
@@ -36,6 +40,8 @@ class Sensed:
     neurons: Mapping[str, Tensor]
     synapses: Mapping[str, Tensor]
     step: int
+    noise_post: Tensor | None = None
+    advantage: Tensor | None = None
 
     def replicate(self, r: int, synapses: Mapping[str, Tensor]) -> Sensed:
         """Return what the synapses of replicate ``r`` alone sense; their own values are given."""
@@ -45,4 +51,5 @@ class Sensed:
 
         sides = self.pre[r : r + 1], self.post[r : r + 1]
         neurons = {name: value[r : r + 1] for name, value in self.neurons.items()}
-        return Sensed(*sides, own(self.teach_post), own(self.teach_pre), own(self.reward), neurons, synapses, self.step)
+        taught = own(self.teach_post), own(self.teach_pre), own(self.reward)
+        return Sensed(*sides, *taught, neurons, synapses, self.step, own(self.noise_post), own(self.advantage))

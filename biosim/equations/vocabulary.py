@@ -63,10 +63,13 @@ BUILT_IN: dict[str, Name] = {
     **_sides("degree", Level.neuron, "active synapses of the {side} neuron on this side"),
     **_sides("weight_sum", Level.neuron, "summed weight of those synapses"),
     "reward": Name(SAMPLE, Level.modulated, "one global scalar a sample"),
+    "advantage": Name(SAMPLE, Level.modulated, "one global scalar a sample: how much better the neurons' noise did than its opposite"),
+    "noise_post": Name(SAMPLE | POST, Level.synapse, "the postsynaptic neuron's own noise: +-1, or 0 while it does not explore"),
     "teach_post": Name(SAMPLE | POST, Level.broadcast, "teaching signal that reaches the postsynaptic neuron"),
     "teach_pre": Name(SAMPLE | PRE, Level.broadcast, "teaching signal that reaches the presynaptic neuron, 0 for inputs"),
 }
 TAUGHT = frozenset({"teach_pre", "teach_post"})
+GIVEN = TAUGHT | {"reward", "advantage", "noise_post"}  # what only a drive with labels fills
 SAMPLED = frozenset(name for name, entry in BUILT_IN.items() if "sample" in entry.axes)
 
 _FORBIDDEN: dict[str, Level] = {

@@ -122,8 +122,10 @@ def _rule(rule: dict[str, Any]) -> str:
 
 
 def _others(about: dict[str, Any]) -> str:
-    """Return what else takes part in development: plasticity and growth."""
+    """Return what else takes part in development: plasticity, growth, a rule of the readout's own."""
     parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
+    if "readout" in about:
+        parts.append((f"Readout: {html.escape(about['readout']['name'])}", about["readout"]))
     if "growth" in about and about["growth"]["rule"] is not None:
         growth = about["growth"]
         share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"

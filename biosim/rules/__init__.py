@@ -1,7 +1,7 @@
 """Local rules: one file of equations each, found by name, by path or through a plugin.
 
 The folder itself holds the rules that decide which synapses are lost. Rules with another role have a
-folder each: ``plasticity/`` changes weights, ``growth/`` forms synapses.
+folder each: ``plasticity/`` changes weights, ``growth/`` forms synapses, ``feedback/`` changes feedback wiring.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def find_rule(name: str, role: str = "pruning") -> Path:
 
 
 def load_rule(name: str, role: str = "pruning") -> Rule:
-    """Read a rule of a role (``pruning``, ``plasticity``, ``growth``) by name or path."""
+    """Read a rule of a role (``pruning``, ``plasticity``, ``growth``, ``feedback``) by name or path."""
     path = find_rule(name, role)
     document = read_yaml(path)
     try:
