@@ -20,6 +20,7 @@ from biosim.equations.expression import parse_expression
 from biosim.errors import InputError, did_you_mean
 
 SHARE = 0.8
+LISTED = 30  # names an error lists
 METRICS = ("accuracy", "density", "effective_density", "neurons", "final_cut")
 _NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
@@ -37,7 +38,19 @@ class Check:
         """Evaluate the check on (R,) metrics by dotted name."""
         match = _NEEDS.fullmatch(self.needs)
         assert match is not None
-        value, bound = _evaluate(self.value, metrics), _evaluate(match[2], metrics)
+        try:
+            value, bound = _evaluate(self.value, metrics), _evaluate(match[2], metrics)
+        except InputError as error:
+            needs = f"{self.value} {self.needs}"
+            return {
+                "name": self.name,
+                "passed": False,
+                "value": None,
+                "bound": None,
+                "needs": needs,
+                "holds_in": 0.0,
+                "note": error.message,
+            }
         compare = {">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less}[match[1]]
         holds = compare(*np.broadcast_arrays(value, bound))
         share = float(np.mean(holds))
@@ -51,10 +64,27 @@ class Check:
         }
 
 
-def known_metrics(rivals: Sequence[str]) -> list[str]:
-    """Return the dotted names that checks may use."""
-    sources = ["circuit", *(f"rivals.{name}" for name in rivals)]
-    return [f"{s}.{m}" for s in sources for m in METRICS if m != "final_cut" or s == "circuit"]
+def metric_prefix(source: str, regime: str = "frozen", density: float | None = None) -> str:
+    """Return what stands before a metric's name: ``rivals.snip.at5.retrained`` is SNIP at 5 %, retrained.
+
+    Without ``at`` it is the density the local circuit was left at; 0.5 % is written ``at0_5``.
+    """
+    percent = "" if density is None else f"{100 * density:g}".replace(".", "_")
+    place = f".at{percent}" if percent else ""
+    return source + place + (".retrained" if regime == "retrained" else "")
+
+
+def known_metrics(rivals: Mapping[str, Sequence[str]], densities: Sequence[float] = (), retrain: bool = False) -> list[str]:
+    """Return the dotted names that checks may use, given each rival's regimes."""
+    sources = {"circuit": ("frozen", "retrained"), **{f"rivals.{name}": tuple(regimes) for name, regimes in rivals.items()}}
+    prefixes = [
+        metric_prefix(source, regime, density)
+        for source, own in sources.items()
+        for density in (None, *densities)
+        for regime in own
+        if regime == "frozen" or retrain or own == ("retrained",)
+    ]
+    return ["circuit.final_cut", *(f"{prefix}.{m}" for prefix in prefixes for m in METRICS if m != "final_cut")]
 
 
 def parse_check(name: str, value: str, needs: str, known: Sequence[str]) -> Check:
@@ -78,7 +108,7 @@ def _names(text: str, known: Sequence[str]) -> tuple[Any, dict[str, str]]:
         while path not in known and "-" in path:  # 'accuracy-0.02': give the tail back to the arithmetic
             path = path[: path.rindex("-")]
         if path not in known:
-            listing = ", ".join(known)
+            listing = ", ".join(known[:LISTED]) + (" and more" if len(known) > LISTED else "")
             raise InputError(f"'{match[0]}' is not measured{did_you_mean(match[0], list(known))}; there are: {listing}")
         holder = f"metric{len(holders)}"
         holders[holder] = path
@@ -86,7 +116,7 @@ def _names(text: str, known: Sequence[str]) -> tuple[Any, dict[str, str]]:
 
     expression = parse_expression(_PATH.sub(place, text))
     if unknown := sorted(expression.names - holders.keys()):
-        raise InputError(f"'{unknown[0]}' is not measured; there are: {', '.join(known)}")
+        raise InputError(f"'{unknown[0]}' is not measured; metrics have names such as {', '.join(known[:LISTED])}")
     return expression, holders
 
 

@@ -73,6 +73,7 @@ def run(
     """Run a scenario. Exit status 3 when one of its checks fails, 2 on bad input."""
     read = _read(scenario, settings, seed, replicates)
     from biosim import runner
+    from biosim.report.page import verdict
 
     with _Progress(read.spec.name) as progress:
         finished, fresh = runner.run(read, out, device=device, force=force, progress=progress)
@@ -80,7 +81,7 @@ def run(
     _print_table(finished)
     for check in result["checks"]:
         word = "passed" if check["passed"] else "FAILED"
-        _say(f"{word}  {check['name']}: {check['needs']} ({check['value']:.4g} against {check['bound']:.4g})")
+        _say(f"{word}  {check['name']}: {check['needs']} ({verdict(check)})")
     _say(f"report: {finished.folder / 'report.html'}" + ("" if fresh else "  (this run was finished before; --force runs it again)"))
     if as_json:
         print(json.dumps(result))
@@ -186,18 +187,21 @@ def _say(text: str) -> None:
 
 def _print_table(run: Any) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from biosim.report.page import table_rows
 
-    head, rows = table_rows(run)
+    head, rows, notes = table_rows(run)
     table = Table(*head, title=f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape(cell) for cell in row))
     console = Console(stderr="--json" in sys.argv)
     if not console.is_terminal:
-        console.width = 120
+        console.width = 150
     console.print(table)
+    for note in notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Progress:

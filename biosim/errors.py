@@ -37,6 +37,14 @@ class InputError(BiosimError):
         return type(self)(self.message, (*prefix, *self.key))
 
 
+class UndefinedError(InputError):
+    """A method that has no answer for what it is asked; a table says n/a and gives this message as the reason."""
+
+
+class DisconnectedWarning(UserWarning):
+    """A mask that leaves no path from the input to the readout, with the layer where it breaks."""
+
+
 class EquationError(InputError):
     """A rule whose equations cannot be read, checked or compiled."""
 

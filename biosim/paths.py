@@ -77,3 +77,19 @@ def effective_density(network: Network, masks: Mapping[str, Tensor]) -> npt.NDAr
     """Return effective synapses over synapses born, one number a replicate."""
     kept = torch.stack([count_columns(m).sum(1) for m in on_path(network, masks).values()]).sum(0)
     return np.asarray((kept.double() / network.born.double()).cpu())
+
+
+def breaks(network: Network, masks: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    """Return where masks cut the input off from the readout: replicates by the projection at which activity stops.
+
+    That is the first projection, in the order activity travels, into a population that no path from the
+    input reaches in a replicate whose readout is unreached altogether. Empty when nothing is cut off.
+    """
+    names = list(network.populations)
+    fewest = _fewest_recurrent(network, masks, names, backwards=False)
+    reached = {n: f < network.steps for n, f in fewest.items()}
+    found: dict[str, list[int]] = {}
+    for r in torch.nonzero(~reached[names[-1]].any(1)).flatten().tolist():
+        dark = next(n for n in names if not reached[n][r].any())
+        found.setdefault(network.incoming(dark)[0].name, []).append(r)
+    return found

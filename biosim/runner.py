@@ -6,16 +6,16 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from biosim.circuit import Circuit
-from biosim.compare import accuracy, agreement, overlap
+from biosim.compare import agreement, overlap
+from biosim.contest import Contest
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import parse_time
@@ -24,7 +24,7 @@ from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, Synaptic
 from biosim.recorder import Recorder
 from biosim.scenario import Scenario
 from biosim.schedule import Schedule
-from biosim.scorers import Scorer, load_scorer, prune
+from biosim.scorers import Training
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
@@ -206,40 +206,73 @@ def _homeostasis(prepared: Prepared) -> list[Homeostasis]:
 
 
 def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
-    scenario, images = prepared.scenario, prepared.images
+    scenario = prepared.scenario
     began = time.perf_counter()
-    development = _develop(prepared, writer, progress)
-    rows = [_row(scenario.rule.name, development.circuit, images, time.perf_counter() - began)]
-    rows[0]["regime"] = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
+    development = _develop(prepared, scenario.spec.schedule.density, writer.record, progress)
+    contest = _contest(prepared, development.circuit, progress)
+    regime = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
+    contest.develop(development.circuit, contest.primary, time.perf_counter() - began, regime)
     writer.circuit(development.circuit)
-    circuits: dict[str, Circuit] = {}
-    for name, (source, options) in scenario.rivals.items():
-        began = time.perf_counter()
-        circuits[name] = _rival(prepared, name, load_scorer(source, options), development.circuit, progress)
-        rows.append(_row(name, circuits[name], images, time.perf_counter() - began))
-        writer.circuit(circuits[name], name)
+    if scenario.spec.local_densities:
+        for density in contest.densities:
+            began = time.perf_counter()
+            other = _develop(prepared, density, None, progress, f"developing {100 * density:g} %")
+            contest.develop(other.circuit, density, time.perf_counter() - began, regime)
+    for label, rival in scenario.rivals.items():
+        contest.rival(label, rival)
+        if label in contest.circuits:
+            writer.circuit(contest.circuits[label], label)
     deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
-    writer.results(development.history.records, deaths, rows)
-    return _results(scenario, development, circuits, rows, images)
+    writer.results(development.history.records, deaths, contest.rows)
+    metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
+    return {
+        "table": contest.rows,
+        "final_cut": development.final_cut.tolist(),
+        "comparisons": _comparisons(development.circuit, contest.circuits, prepared.images),
+        "checks": [check.result(metrics) for check in scenario.checks],
+    }
 
 
-def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -> Development:
+def _contest(prepared: Prepared, circuit: Circuit, progress: Progress | None) -> Contest:
+    """Rivals prune the same births to the density the local rule reached (the mean over its replicates)."""
+    scenario, spec = prepared.scenario, prepared.scenario.spec
+    density = float(np.mean(circuit.density()))
+    if abs(density - spec.schedule.density) < 1e-6:  # an exact count, up to the rounding of a quotient
+        density = spec.schedule.density
+    return Contest(
+        prepared.births,
+        prepared.drive,
+        scenario.seeds,
+        None if spec.retrain is None else Training(**spec.retrain.model_dump()),
+        scenario.rule.name,
+        density,
+        tuple(d for d in sorted(spec.densities, reverse=True) if d != density),
+        progress,
+    )
+
+
+def _develop(
+    prepared: Prepared,
+    density: float,
+    sink: Callable[[dict[str, Any]], None] | None,
+    progress: Progress | None,
+    stage: str = "developing",
+) -> Development:
     scenario = prepared.scenario
     network = prepared.births()
     feedback = None
     if scenario.feedback is not None:
         feedback = Feedback(network, scenario.feedback, scenario.seeds)
-    recorder = Recorder(scenario.spec.moments, writer.record)
-    report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
+    report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
     return develop(
         network,
         prepared.drive,
         scenario.rule,
-        schedule=Schedule(**scenario.spec.schedule.model_dump()),
+        schedule=replace(Schedule(**scenario.spec.schedule.model_dump()), density=density),
         homeostasis=_homeostasis(prepared),
         feedback=feedback,
         seeds=scenario.seeds,
-        recorder=recorder,
+        recorder=Recorder(scenario.spec.moments, sink),
         progress=report,
         plasticity=scenario.options.plasticity,
         growth=scenario.options.growth,
@@ -247,47 +280,6 @@ def _develop(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
         exploration=scenario.options.exploration,
     )
-
-
-def _rival(prepared: Prepared, name: str, scorer: Scorer, local: Circuit, progress: Progress | None) -> Circuit:
-    """Prune the same births to the density the local rule reached (the mean over its replicates)."""
-    density = float(np.mean(local.density()))
-    target = prepared.scenario.spec.schedule.density
-    if abs(density - target) < 1e-6:  # an exact count, up to the rounding of a quotient
-        density = target
-    report = None if progress is None else (lambda step, steps, numbers: progress(name, step, steps, numbers))
-    return prune(name, scorer, prepared.births(), prepared.drive, density, prepared.scenario.seeds, report)
-
-
-def _row(method: str, circuit: Circuit, images: Images, seconds: float) -> dict[str, Any]:
-    density = circuit.density()
-    return {
-        "method": method,
-        "locality": circuit.provenance["locality"],
-        "regime": "frozen",
-        "target_density": float(np.mean(density)),
-        "density": density.tolist(),
-        "synapses": [int(x) for x in np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0)],
-        "effective_density": circuit.effective_density().tolist(),
-        "neurons": circuit.neurons().tolist(),
-        "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
-        "seconds": seconds,
-    }
-
-
-def _results(
-    scenario: Scenario, development: Development, rivals: Mapping[str, Circuit], rows: list[dict[str, Any]], images: Images
-) -> dict[str, Any]:
-    metrics: dict[str, npt.NDArray[np.float64]] = {"circuit.final_cut": development.final_cut}
-    for source, row in zip(["circuit", *(f"rivals.{n}" for n in rivals)], rows, strict=True):
-        for metric in ("accuracy", "density", "effective_density", "neurons"):
-            metrics[f"{source}.{metric}"] = np.array(row[metric])
-    return {
-        "table": [r | {"target_density": scenario.spec.schedule.density} if i == 0 else r for i, r in enumerate(rows)],
-        "final_cut": development.final_cut.tolist(),
-        "comparisons": _comparisons(development.circuit, rivals, images),
-        "checks": [check.result(metrics) for check in scenario.checks],
-    }
 
 
 def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) -> dict[str, Any]:
@@ -308,7 +300,8 @@ def summary(run: Run) -> dict[str, Any]:
 
     def entry(row: dict[str, Any]) -> dict[str, Any]:
         metrics = {"accuracy": row["accuracy"]}
-        return {"density": row["density"], "effective_density": row["effective_density"], "metrics": metrics}
+        kept = {"density": row["density"], "effective_density": row["effective_density"]}
+        return {"regime": row["regime"], **kept, "metrics": metrics}
 
     return {
         "run": str(run.folder),
@@ -316,7 +309,7 @@ def summary(run: Run) -> dict[str, Any]:
         "locality": run.about["locality"],
         "seconds": results["seconds"],
         "circuit": entry(table[0]) | {"final_cut": results["final_cut"]},
-        "rivals": {row["method"]: entry(row) for row in table[1:]},
+        "rivals": {row["method"]: entry(row) for row in run.headline[1:]},
         "table": table,
         "comparisons": results["comparisons"],
         "checks": results["checks"],

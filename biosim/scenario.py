@@ -20,9 +20,9 @@ from biosim.checks import Check, known_metrics, parse_check
 from biosim.equations import Level, Rule, parse_time
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
 from biosim.options import Options, collect, read_rules, rule_data
+from biosim.roster import Rival, roster
 from biosim.schedule import Schedule
-from biosim.scorers import check_scorers, find_source
-from biosim.spec import CheckSpec, DriveSpec, GrowthSpec, HomeostasisSpec, NeuronDeathSpec, RivalSpec, ScenarioSpec, ScheduleSpec
+from biosim.spec import CheckSpec, DriveSpec, GrowthSpec, HomeostasisSpec, NeuronDeathSpec, RetrainSpec, ScenarioSpec, ScheduleSpec
 from biosim.yamlfile import Document, plain, read_yaml
 
 
@@ -37,6 +37,8 @@ class Scenario:
         With the scenario's parameters.
     options : Options
         Feedback, plasticity, growth and neuron death.
+    rivals : dict of Rival
+        By the label that tables and checks use.
     checks : tuple of Check
     build : callable
         The model's ``build``.
@@ -51,6 +53,7 @@ class Scenario:
     spec: ScenarioSpec
     rule: Rule
     options: Options
+    rivals: Mapping[str, Rival]
     checks: tuple[Check, ...]
     build: Any
     model_arguments: dict[str, Any]
@@ -78,12 +81,6 @@ class Scenario:
         """Births seed of each replicate."""
         first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
         return tuple(first + k for k in range(self.spec.replicates))
-
-    @property
-    def rivals(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Name or path of each rival's scorer, and its options, by the name that tables and checks use."""
-        specs = [RivalSpec(name=r) if isinstance(r, str) else r for r in self.spec.rivals]
-        return {find_source(s.name).name: (s.name, dict(s.model_extra or {})) for s in specs}
 
     @property
     def id(self) -> str:
@@ -118,21 +115,20 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
     build, arguments, source = _model(spec, errors)
-    wanted = [(r, {}) if isinstance(r, str) else (r.name, dict(r.model_extra or {})) for r in spec.rivals]
-    sources, wrong = check_scorers(wanted)
-    errors.extend(InputError(e.message, ("rivals", i, *(e.key if isinstance(spec.rivals[i], RivalSpec) else ()))) for i, e in wrong)
-    rival_names = [s.name for s in sources]
+    rivals = roster(spec, errors)
+    if len(set(spec.densities)) < len(spec.densities):
+        errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
+    known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None)
     checks = []
     for index, c in enumerate(spec.checks):
-        known = known_metrics(rival_names)
-        checks.append(collect(errors, ("checks", index), lambda c=c, known=known: parse_check(c.name, c.value, c.needs, known)))
+        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
     if errors or rule is None or options is None:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
     resolved = {"scenario": spec.model_dump(), "rule": rule_data(rule, options.feedback), "model_source": source, "version": _version()}
     resolved |= options.data()
-    if users := {s.name: s.sha256 for s in sources if not s.own}:
+    if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
-    return Scenario(spec, rule, options, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
+    return Scenario(spec, rule, options, rivals, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
 
 
 def _version() -> str:
@@ -225,7 +221,7 @@ def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
 def _known_keys(key: Key) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "drive": DriveSpec, "schedule": ScheduleSpec, "homeostasis": HomeostasisSpec, "checks": CheckSpec,
-        "growth": GrowthSpec, "neuron_death": NeuronDeathSpec,
+        "growth": GrowthSpec, "retrain": RetrainSpec, "neuron_death": NeuronDeathSpec,
     }  # fmt: skip
     return list((sections.get(str(key[0]), ScenarioSpec) if key else ScenarioSpec).model_fields)
 

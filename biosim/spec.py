@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -82,7 +82,18 @@ class RivalSpec(BaseModel):
     """``rivals:`` a scorer with options."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    name: str
+    name: str = Field(description="a scorer, or all")
+    label: str | None = Field(None, pattern=r"^[A-Za-z][\w-]*$", description="what tables and checks call it; the name when left out")
+
+
+class RetrainSpec(_Strict):
+    """``retrain:`` how survivors are trained for the retrained regime."""
+
+    epochs: int | None = Field(None, ge=1, description="passes over the training images; as the drive when left out")
+    rate: float = Field(0.1, gt=0, description="learning rate, falling to zero along a half cosine")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    decay: float = Field(0.0, ge=0, description="weight decay")
+    clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
 
 
 class CheckSpec(_Strict):
@@ -111,6 +122,11 @@ class ScenarioSpec(_Strict):
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
     homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
     rivals: list[str | RivalSpec] = Field(default_factory=list)
+    densities: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=list, description="densities of rivals beside the local one"
+    )
+    local_densities: bool = Field(False, description="develop the local rule anew at each of the densities too")
+    retrain: RetrainSpec | None = Field(None, description="also train every circuit's survivors from their birth weights")
     replicates: int = Field(5, ge=1, le=10_000)
     seed: int = Field(0, ge=0, le=2**32 - 1, description="search seed of replicate 0; replicate k uses seed + k")
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")

@@ -166,8 +166,12 @@ def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.
         about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born"}
         data[f"death_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), steps, about)
     coordinates["row_method"] = ("row", [r["method"] for r in table])
+    coordinates["row_regime"] = ("row", [r["regime"] for r in table])
+    coordinates["row_target_density"] = ("row", np.array([r["target_density"] for r in table], np.float64))
     for column in ("density", "effective_density", "accuracy"):
-        data[f"table.{column}"] = (("row", "replicate"), np.array([r[column] for r in table], np.float64))
+        missing = [float("nan")] * len(table[0][column])  # a cell that is not defined
+        values = np.array([missing if r[column] is None else r[column] for r in table], np.float64)
+        data[f"table.{column}"] = (("row", "replicate"), values)
     return xarray.Dataset(data, coordinates)
 
 
@@ -202,6 +206,15 @@ class Run:
             raise BiosimError(f"the run in {self.folder} has not finished: its status is '{self.about.get('status')}'")
         rows: list[dict[str, Any]] = self.about["results"]["table"]
         return rows
+
+    @property
+    def headline(self) -> list[dict[str, Any]]:
+        """One row a method that has a circuit at the local one's density (or its own): frozen, else retrained."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.table:
+            if row.get("primary", True) and row["accuracy"] is not None:
+                found.setdefault(row.get("source", row["method"]), row)
+        return list(found.values())
 
     @property
     def circuit(self) -> Circuit:

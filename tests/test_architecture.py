@@ -45,8 +45,8 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ],
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
-    ["checks", "spec", "options", "scenario"],
-    ["store", "analysis", "report", "runner", "catalogue"],
+    ["checks", "spec", "options", "roster", "scenario"],
+    ["store", "analysis", "report", "contest", "runner", "catalogue"],
     ["cli", "__main__"],
 ]
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -174,11 +174,14 @@ def test_scorers_prune_recurrent_births_or_say_that_they_cannot(name: str, drive
     try:
         circuit = prune(name, load_scorer(name), network, drive, 0.25, (0, 1))
     except InputError as error:
-        assert "feedforward" in error.message and name not in ("edge-popup", "random")
+        assert (
+            name == "magnitude" if "same size" in error.message else "feedforward" in error.message and name not in ("edge-popup", "random")
+        )
         return
     alone = prune(name, load_scorer(name), recurrent((1,)), drive, 0.25, (1,))
     assert all(np.array_equal(circuit.mask[n][1], alone.mask[n][0]) for n in circuit.mask)
-    assert circuit.density() == pytest.approx([0.25] * 2, abs=0.01)
+    if name != "supermask":  # whose density emerges
+        assert circuit.density() == pytest.approx([1.0 if name == "dense" else 0.25] * 2, abs=0.01)
 
 
 def test_edge_popup_takes_its_gradient_through_the_settling_steps(drive: ImageDrive) -> None:

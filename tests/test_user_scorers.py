@@ -46,6 +46,20 @@ class Scorer:
         return found
 '''
 
+MAKER = '''
+"""All births, whatever density is asked for."""
+from biosim.scorers import Made
+
+
+class Scorer:
+    level = "none"
+
+    def make(self, task):
+        yield Made(None, ({n: p.born.clone() for n, p in task.network.projections.items()},))
+        for density in task.densities:
+            yield Made(density, undefined="all or nothing")
+'''
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -126,6 +140,51 @@ def test_a_scorer_file_that_is_none_is_explained(here: Path, cli: Cli, text: str
     code, _, err = cli("run", "mine.yaml", "--out", "run")
     assert code == 2 and says in err and "mine.yaml:" in err and "rivals[1]" in err
     assert not (here / "run").exists()
+
+
+def test_all_takes_in_what_users_wrote_and_the_id_follows_it(here: Path) -> None:
+    (here / "mine.yaml").write_text(TINY.replace("[edge-popup, random]", "[all, {name: random, scope: neuron}]"))
+    without = read_scenario(here / "mine.yaml")
+    assert "my-scorer" not in without.rivals and "scorer_sources" not in without.resolved
+    assert without.rivals["random"].options == {"scope": "neuron"}
+    (here / "scorers").mkdir()
+    variants = 'variants = {"bright": {}, "dark": {"sign": -1.0}}\n    scope: str'
+    (here / "scorers" / "bright_first.py").write_text(FILE.replace("scope: str", variants))
+    scenario = read_scenario(here / "mine.yaml")
+    assert set(scenario.rivals) - set(without.rivals) == {"bright", "dark"} and scenario.id != without.id
+    sha = sources()["bright-first"].sha256
+    assert scenario.resolved["scorer_sources"] == {"bright": sha, "dark": sha}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ('variants = ["a"]', "variants of scorer 'bright-first' must map labels to options"),
+        ('variants = {"random": {}}', "two rivals are called 'random': variants of bright-first and of random"),
+        ('regimes = "frozen"', "must be a tuple of frozen and retrained"),
+        ("k: int", "cannot be built: missing a required argument: 'k'"),
+    ],
+)
+def test_a_file_that_all_cannot_use_is_explained(here: Path, cli: Cli, change: str, says: str) -> None:
+    (here / "scorers").mkdir()
+    (here / "scorers" / "bright_first.py").write_text(FILE.replace("scope: str", f"{change}\n    scope: str"))
+    (here / "mine.yaml").write_text(TINY.replace("[edge-popup, random]", "[all]"))
+    code, _, err = cli("validate", "mine.yaml")
+    assert code == 2 and says in err and "rivals[0]" in err
+
+
+def test_a_file_may_make_circuits_itself(here: Path, cli: Cli) -> None:
+    (here / "my_scorer.py").write_text(MAKER)
+    text = TINY.replace("[edge-popup, random]", "[./my_scorer.py]\ndensities: [0.5]\nretrain: {epochs: 1}")
+    (here / "mine.yaml").write_text(text)
+    code, out, err = cli("run", "mine.yaml", "--out", "run", "--json")
+    assert code == 0, err
+    rows = [r for r in json.loads(out.splitlines()[-1])["table"] if r["method"] == "my-scorer"]
+    assert [(r["regime"], r["target_density"], r["accuracy"] is None) for r in rows] == [
+        ("frozen", None, False), ("retrained", None, False), ("frozen", 0.5, True), ("retrained", 0.5, True),
+        ("frozen", 0.3, True), ("retrained", 0.3, True),
+    ]  # fmt: skip
+    assert open_run(here / "run").rivals["my-scorer"].provenance["scorer"] == "my-scorer"
 
 
 def test_two_files_of_one_name_are_refused(here: Path, cli: Cli) -> None:

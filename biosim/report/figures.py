@@ -15,6 +15,8 @@ from biosim.circuit import Circuit
 from biosim.store import Run
 
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
+_FEW = 7  # methods that a legend within the axes has room for
+_BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
 matplotlib.rcParams.update(
     {"svg.fonttype": "none", "svg.hashsalt": "biosim", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 )
@@ -33,7 +35,8 @@ def development(run: Run) -> Figure:
     x = np.array([r["time"] for r in records])
     unit, scale = ("s", 1.0) if x[-1] < 600 else ("min", 60.0) if x[-1] < 36000 else ("h", 3600.0)
     x = x / scale
-    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    methods = len(run.headline)
+    figure = _figure(2.9, methods)
     left, right = figure.subplots(1, 2)
     for key, colour, label in (
         ("density", LOCAL, "alive"),
@@ -48,30 +51,47 @@ def development(run: Run) -> Figure:
         values = 100 * np.array([r["accuracy"] for r in shown])
         _band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
     split = run.about["evaluated_on"]
-    for row, colour in zip(run.table, [LOCAL, *RIVALS], strict=False):
-        right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls="--", lw=1, label=f"{row['method']}, {split}")
+    for index, row in enumerate(run.headline):
+        trained = ", trained" if row["regime"] == "retrained" else ""
+        colour = [LOCAL, *RIVALS][index % 7]
+        line = ("--", ":", "-.")[index // 7 % 3]
+        right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls=line, lw=1, label=f"{row['method']}{trained}, {split}")
     n = run.circuit.replicates
     right.set(xlabel=f"developmental time ({unit})", ylabel="accuracy (%)", title=f"Accuracy (n = {n} replicates, band: range)")
-    right.legend(frameon=False, fontsize=7)
+    right.legend(frameon=False, fontsize=7, **(_BESIDE if methods > _FEW else {}))
     return figure
+
+
+def _figure(height: float, methods: int) -> Figure:
+    """Return a figure in which a legend of this many methods finds room."""
+    return Figure(figsize=(7.2 + 2.2 * (methods > _FEW), max(height, 0.7 + 0.17 * methods)), layout="constrained")
 
 
 def survivors(run: Run) -> Figure:
     """Survivors by layer, for every method."""
     circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
     names = [p[0] for p in run.circuit.projections]
-    figure = Figure(figsize=(7.2, 2.7), layout="constrained")
+    figure = _figure(2.7, len(circuits))
     axes = figure.subplots()
     width = 0.8 / len(circuits)
     for m, (method, circuit) in enumerate(circuits.items()):
         share = np.array([circuit.mask[n].sum((1, 2)) / circuit.born[n].sum((1, 2)) for n in names])
         spread = np.abs(np.stack([share.min(1), share.max(1)]) - share.mean(1))
         place = np.arange(len(names)) + (m - (len(circuits) - 1) / 2) * width
-        axes.bar(place, share.mean(1), width * 0.92, yerr=spread, color=[LOCAL, *RIVALS][m % 7], label=method, error_kw={"lw": 0.8})
+        axes.bar(
+            place,
+            share.mean(1),
+            width * 0.92,
+            yerr=spread,
+            color=[LOCAL, *RIVALS][m % 7],
+            hatch=("", "///", "...")[m // 7 % 3],
+            label=method,
+            error_kw={"lw": 0.8},
+        )
     births = [int(run.circuit.born[n][0].sum()) for n in names]
     axes.set_xticks(range(len(names)), [f"{n}\n{b:,} born" for n, b in zip(names, births, strict=True)])
     axes.set(ylabel="survivors / born", title=f"Survivors by projection (n = {run.circuit.replicates}, bars: range)")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.legend(frameon=False, fontsize=7 if len(circuits) > _FEW else None, **_BESIDE)
     return figure
 
 

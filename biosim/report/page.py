@@ -27,24 +27,50 @@ def percent(values: list[float]) -> str:
     return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {deviation:.1f}"
 
 
-def table_rows(run: Run) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows of the run's table, as text."""
-    accuracy = f"{run.about['evaluated_on']} accuracy %"
-    head = ["method", "locality", "regime", "density %", "effective %", "hidden neurons %", accuracy, "seconds"]
-    rows = [
-        [
-            r["method"],
-            r["locality"],
-            r["regime"],
-            percent(r["density"]),
-            percent(r["effective_density"]),
-            percent(r["neurons"]),
-            percent(r["accuracy"]),
-            f"{r['seconds']:.0f}",
-        ]
-        for r in run.table
-    ]
-    return head, rows
+def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heading, rows and numbered notes of the run's table, as text: a row a method and density."""
+    retrained = any(r["regime"] == "retrained" for r in run.table)
+    untrained = list(dict.fromkeys(r["regime"] for r in run.table if r["regime"] != "retrained"))
+    cells: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for row in run.table:
+        nothing = row["accuracy"] is None and not any(r["accuracy"] is not None and _place(r) == _place(row) for r in run.table)
+        key = (_place(row)[0], row.get("note")) if nothing else _place(row)  # one line for all the cells of a method that mean nothing
+        cells.setdefault(key, {}).setdefault(row["regime"], row)
+    notes: list[str] = []
+    rows = []
+    for own in cells.values():
+        local = "plastic" if "plastic" in own else "frozen"
+        some = next((r for r in own.values() if r["accuracy"] is not None), next(iter(own.values())))
+        said = list(dict.fromkeys(r["note"] for r in own.values() if r.get("note")))
+        notes += [n for n in said if n not in notes]
+        line = [some["method"], some["locality"], _percent(some["density"]), _percent(some["effective_density"]), _percent(some["neurons"])]
+        line += [_percent(own[regime]["accuracy"]) if regime in own else "" for regime in (local, "retrained")[: 1 + retrained]]
+        rows.append([*line, _seconds(own), " ".join(f"[{notes.index(n) + 1}]" for n in said)])
+    split = run.about["evaluated_on"]
+    head = ["method", "locality", "density %", "effective %", "hidden neurons %", f"{' or '.join(untrained)}: {split} accuracy %"]
+    head += [f"retrained: {split} accuracy %"] * retrained + ["seconds", "note"]
+    if not notes:
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    return head, rows, [f"[{k}] {note}" for k, note in enumerate(notes, 1)]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row.get("source", row["method"]), row["target_density"]
+
+
+def _percent(values: list[float] | None) -> str:
+    return "n/a" if values is None else percent(values)
+
+
+def _seconds(own: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the seconds of a search and, after a plus, of the training that followed."""
+    spent = {regime: row["seconds"] for regime, row in own.items() if row["seconds"] is not None}
+    if not spent:
+        return ""
+    if len(spent) == 1:
+        return f"{next(iter(spent.values())):.0f}"
+    search = next(seconds for regime, seconds in spent.items() if regime != "retrained")
+    return f"{search:.0f} + {spent['retrained'] - search:.0f}"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -52,6 +78,13 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
         return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
 
     return f"<table><tr>{cells('th', head)}</tr>" + "".join(f"<tr>{cells('td', r)}</tr>" for r in rows) + "</table>"
+
+
+def verdict(check: Mapping[str, Any]) -> str:
+    """Return a check's two numbers, or why it has none."""
+    if check["value"] is None:
+        return f"n/a: {check['note']}"
+    return f"{check['value']:.4g} against {check['bound']:.4g}"
 
 
 def _checks(checks: list[dict[str, Any]]) -> str:
@@ -62,7 +95,7 @@ def _checks(checks: list[dict[str, Any]]) -> str:
         word = "pass" if c["passed"] else "fail"
         rows += (
             f"<tr><td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
-            f"<td>{c['value']:.4g} against {c['bound']:.4g}</td><td>{100 * c['holds_in']:.0f} % of replicates</td></tr>"
+            f"<td>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} % of replicates</td></tr>"
         )
     return f"<table>{rows}</table>"
 
@@ -114,12 +147,15 @@ def _heading(run: Run) -> str:
 
 def _body(run: Run, drawings: Mapping[str, str]) -> str:
     results = run.about["results"]
+    head, rows, notes = table_rows(run)
     inline = "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
     signals = html.escape("; ".join(run.about["signals"]) or "none")
     return f"""{_heading(run)}
-<h2>Methods</h2>{_table(*table_rows(run))}
-<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Plastic: weights changed by local equations while
-synapses died. Hidden neurons: those with inputs and outputs left. Density counts synapses left, effective density those on a path
+<h2>Methods</h2>{_table(head, rows)}
+<p class=quiet>{"<br>".join(html.escape(note) for note in notes)}</p>
+<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
+birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
+Density counts synapses left, effective density those on a path
 from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
 then: {percent(results["final_cut"])} % of births.</p>
 <h2>Checks</h2>{_checks(results["checks"])}

@@ -5,8 +5,12 @@ imports this one: what a comparison shows is a difference between the two, not a
 A scorer never thresholds; :func:`keep` does, and never scores.
 """
 
-from biosim.scorers.base import Scorer, check_scorers, load_scorer, prune, scorer_names
-from biosim.scorers.keep import SCOPES, Scope, keep
+from biosim.scorers.base import Made, Maker, Scorer, Task, load_scorer, make, prune, regimes, scorer_names, variants
+from biosim.scorers.keep import SCOPES, Scope, keep, keep_counts
 from biosim.scorers.sources import Source, find_source, sources
+from biosim.scorers.training import Training, retrain
 
-__all__ = ["SCOPES", "Scope", "Scorer", "Source", "check_scorers", "find_source", "keep", "load_scorer", "prune", "scorer_names", "sources"]
+__all__ = [
+    "SCOPES", "Made", "Maker", "Scope", "Scorer", "Source", "Task", "Training", "find_source", "keep", "keep_counts", "load_scorer", "make",
+    "prune", "regimes", "retrain", "scorer_names", "sources", "variants",
+]  # fmt: skip

@@ -3,28 +3,100 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
-from biosim.errors import InputError, did_you_mean
+from biosim.errors import InputError, UndefinedError, did_you_mean
 from biosim.scorers.keep import Scope, gains_after, keep
-from biosim.scorers.sources import Source, find_source, sources
+from biosim.scorers.sources import find_source, sources
+from biosim.scorers.training import Training
 from biosim.synapses import Network
 
 Progress = Callable[[int, int, dict[str, float]], None]
+Masks = Mapping[str, Tensor]
+REGIMES = ("frozen", "retrained")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked for.
+
+    Attributes
+    ----------
+    network : Network
+        The births; to be left untouched.
+    drive : Drive
+    densities : tuple of float
+        One circuit is wanted at each.
+    seeds : tuple of int
+        One a replicate.
+    training : Training
+        How weights are trained, for methods that train them.
+    like : callable, optional
+        ``like(method, density)`` returns the masks another method of the run left, or None.
+    progress : callable, optional
+    """
+
+    network: Network
+    drive: Drive
+    densities: tuple[float, ...]
+    seeds: tuple[int, ...]
+    training: Training = field(default_factory=Training)
+    like: Callable[[str, float], Masks | None] | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A circuit that a method made, or the reason why it has none.
+
+    Attributes
+    ----------
+    target : float or None
+        The density asked for; None where density cannot be asked for.
+    masks : tuple of mapping
+        (R, n_pre, n_post) bool by projection. A method that draws its masks at random gives several draws.
+    gains : mapping, optional
+        (R, size) by population; ``1/sqrt(target)`` when left out.
+    start : mapping, optional
+        (R, n_pre, n_post) weights, where they are not those at birth.
+    seconds : float
+        What it took to make this circuit alone.
+    note : str
+        Said in the table, of the frozen circuit.
+    undefined : str
+        Why there is no such circuit; the other fields are then empty.
+    """
+
+    target: float | None
+    masks: tuple[Masks, ...] = ()
+    gains: Mapping[str, Tensor] | None = None
+    start: Mapping[str, Tensor] | None = None
+    seconds: float = 0.0
+    note: str = ""
+    undefined: str = ""
+
+    def circuits(self, name: str, level: str, network: Network, seeds: tuple[int, ...]) -> list[Circuit]:
+        """Return each draw as a frozen circuit."""
+        about = {"scorer": name, "locality": level, "seeds": list(seeds), "regime": "frozen"}
+        gains = gains_after(network, self.target or 1.0, "layer") if self.gains is None else self.gains
+        return [Circuit.of(network, about, masks, gains, self.start) for masks in self.masks]
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Scores every birth edge.
+    """Scores every birth edge; :func:`keep` turns scores into masks.
 
     A scorer is a dataclass named ``Scorer`` in a module of its own; its fields are the options a
-    scenario may set, and the module's docstring says what it is and where it comes from.
+    scenario may set, and the module's docstring says what it is and where it comes from. Class attributes
+    it may add: ``variants`` (label -> options, what ``rivals: [all]`` runs), ``frozen_note`` (said of its
+    frozen circuits in tables), ``regimes`` (``("retrained",)`` for a method that trains weights).
     """
 
     scope: Scope
@@ -39,12 +111,24 @@ class Scorer(Protocol):
         """Return (R, n_pre, n_post) scores by projection; must leave ``network`` untouched."""
 
 
+@runtime_checkable
+class Maker(Protocol):
+    """Makes circuits itself, where a method is no ranking of edges at one density."""
+
+    @property
+    def level(self) -> str:
+        """What it reads, as for a :class:`Scorer`."""
+
+    def make(self, task: Task) -> Iterator[Made]:
+        """Yield circuits, work they share done once; must leave ``task.network`` untouched."""
+
+
 def scorer_names() -> list[str]:
     """Return the names of all scorers, as scenarios write them."""
     return list(sources())
 
 
-def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
+def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer | Maker:
     """Build a scorer by name, or by the path of its file.
 
     Raises
@@ -52,59 +136,97 @@ def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer:
     InputError
         On an unknown name or option, or a file that holds no scorer.
     """
-    source = find_source(name)
-    made = source.load().Scorer
-    allowed = list(inspect.signature(made).parameters)
-    for key in options or {}:
+    source, given = find_source(name), dict(options or {})
+    build = source.load().Scorer
+    signature = inspect.signature(build)
+    allowed = list(signature.parameters)
+    for key in given:
         if key not in allowed:
-            raise InputError(
-                f"rival '{source.name}' has no option '{key}'{did_you_mean(key, allowed)}; it has: {', '.join(allowed) or 'none'}", (key,)
-            )
+            listing = f"it has: {', '.join(allowed)}" if allowed else "it has none"
+            raise InputError(f"rival '{source.name}' has no option '{key}'{did_you_mean(key, allowed)}; {listing}", (key,))
     try:
-        scorer = made(**(options or {}))
+        signature.bind(**given)
     except TypeError as error:
         raise InputError(f"rival '{source.name}' cannot be built: {error}", ("name",)) from None
-    missing = [part for part in ("scope", "level", "score") if not hasattr(scorer, part)]
-    if missing:
+    try:
+        scorer: Scorer | Maker = build(**given)
+    except TypeError as error:  # an option met a comparison it cannot take part in
+        raise InputError(f"rival '{source.name}' cannot be built: an option has the wrong type: {error}", ("name",)) from None
+    parts = ("level", "make") if hasattr(scorer, "make") else ("scope", "level", "score")
+    if missing := [part for part in parts if not hasattr(scorer, part)]:
         raise InputError(f"the Scorer of {source.path} lacks {', '.join(missing)}", ("name",))
-    found: Scorer = scorer
-    return found
+    if not regimes(scorer) or not set(regimes(scorer)) <= set(REGIMES):
+        raise InputError(f"the regimes of {source.path} must be a tuple of {' and '.join(REGIMES)}", ("name",))
+    return scorer
 
 
-def check_scorers(wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[Source], list[tuple[int, InputError]]]:
-    """Build every scorer of a list once; return where they come from, and the errors with their places in the list."""
-    found: list[Source] = []
-    errors = []
-    for index, (name, options) in enumerate(wanted):
+def variants(name: str) -> dict[str, dict[str, Any]]:
+    """Return what ``rivals: [all]`` runs of one scorer: options by label."""
+    own = getattr(load_scorer(name), "variants", {name: {}})
+    if not isinstance(own, Mapping) or not all(isinstance(options, Mapping) for options in own.values()):
+        raise InputError(f"the variants of scorer '{name}' must map labels to options", ("name",))
+    return {str(label): dict(options) for label, options in own.items()}
+
+
+def regimes(scorer: Scorer | Maker) -> tuple[str, ...]:
+    """Return the regimes a method has an answer in: a method that trains weights has no frozen circuit."""
+    own = getattr(scorer, "regimes", REGIMES)
+    return own if isinstance(own, tuple) else ()
+
+
+def make(scorer: Scorer | Maker, task: Task) -> Iterator[Made]:
+    """Yield the circuits a method makes, each with what it would have taken alone.
+
+    Of a :class:`Maker`, whose circuits share their work, that is the time since it began.
+    """
+    if isinstance(scorer, Maker):
+        yield from _timed(scorer, task)
+        return
+    note = str(getattr(scorer, "frozen_note", ""))
+    for density in task.densities:
+        began = time.perf_counter()
         try:
-            load_scorer(name, options)
-            source = find_source(name)
-            if any(s.name == source.name and s.path != source.path for s in found):
-                raise InputError(f"two rivals are called '{source.name}'; give one of the files another name", ("name",))
-            found.append(source)
-        except InputError as error:
-            errors.append((index, error))
-    return found, errors
+            scores = scorer.score(task.network, task.drive, density, task.seeds, task.progress)
+            masks = keep(scores, task.network, density, scorer.scope, task.seeds)
+        except UndefinedError as error:
+            yield Made(density, undefined=error.message)
+            continue
+        gains = gains_after(task.network, density, scorer.scope)
+        yield Made(density, (masks,), gains, seconds=time.perf_counter() - began, note=note)
 
 
-def for_epochs(drive: Drive, epochs: int | None) -> Drive:
-    """Return a drive shown for another number of epochs, or as it is for None."""
-    if epochs is None:
-        return drive
-    if not hasattr(drive, "epochs"):
-        raise InputError("this drive has no epochs to set", ("epochs",))
-    return replace(drive, epochs=epochs)  # type: ignore[type-var]
+def _timed(maker: Maker, task: Task) -> Iterator[Made]:
+    spent, made = 0.0, maker.make(task)
+    while True:
+        began = time.perf_counter()
+        try:
+            one = next(made)
+        except StopIteration:
+            return
+        spent += time.perf_counter() - began
+        yield Made(one.target, one.masks, one.gains, one.start, spent, one.note, one.undefined)
 
 
 def prune(
-    name: str, scorer: Scorer, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
+    name: str,
+    scorer: Scorer | Maker,
+    network: Network,
+    drive: Drive,
+    density: float,
+    seeds: tuple[int, ...],
+    progress: Progress | None = None,
 ) -> Circuit:
-    """Score the births, keep the best, and return the circuit that is left (frozen regime).
+    """Return the circuit a method leaves of the births at a density (frozen regime).
 
-    Every population's summed input is scaled by ``1/sqrt(density)``, so that its size does not depend
-    on how many synapses were kept (Ramanujan et al. 2020, section 5).
+    Summed inputs are scaled so that their size does not depend on how many synapses were kept (Ramanujan et al. 2020, section 5).
+
+    Raises
+    ------
+    UndefinedError
+        When the method has none.
     """
-    scores = scorer.score(network, drive, density, seeds, progress)
-    masks = keep(scores, network, density, scorer.scope, seeds)
-    gains = gains_after(network, density, scorer.scope)
-    return Circuit.of(network, {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}, masks, gains)
+    for made in make(scorer, Task(network, drive, (density,), seeds, progress=progress)):
+        if not made.undefined:
+            return made.circuits(name, scorer.level, network, seeds)[0]
+        reason = made.undefined
+    raise UndefinedError(f"{name}: {reason}")

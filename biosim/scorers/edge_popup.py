@@ -11,8 +11,9 @@ SGD on the scores: lr .1, momentum .9, weight decay 1e-4, cosine, cross-entropy 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +24,11 @@ from biosim import backend
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.backprop import Backprop
-from biosim.scorers.base import Progress, for_epochs
+from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
+from biosim.scorers.training import for_epochs
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 
@@ -50,6 +52,11 @@ class Scorer:
     rate: float = 0.1
     momentum: float = 0.9
     decay: float = 1e-4
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "edge-popup": {},
+        "edge-popup-neuron": {"scope": "neuron"},
+        "edge-popup-network": {"scope": "network"},
+    }
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.equations.products import matmul
-from biosim.errors import InputError
+from biosim.errors import InputError, UndefinedError
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
 
@@ -79,7 +79,7 @@ class FixedBatch:
 
     def __init__(self, network: Network, gains: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> None:
         if network.settles:
-            raise InputError("this search runs feedforward networks only, and this one has loops or leaky neurons")
+            raise UndefinedError("this search runs feedforward networks only, and this one has loops or leaky neurons")
         self.network, self.gains, self.labels = network, gains, labels
         self.order = list(network.populations)
         self.activity: dict[str, Tensor] = {self.order[0]: inputs.expand(network.replicates, -1, -1)}

@@ -50,16 +50,40 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
         return keep_neurons({n: s.detach() for n, s in scores.items()}, network, density, seeds)
     if scope not in SCOPES:
         raise InputError(f"unknown scope '{scope}'; there are: {', '.join(SCOPES)}", ("scope",))
-    streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
     if scope == "neuron":
+        streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
         return {
             n: compete(s.detach(), network.projections[n].born, network.projections[n].quota(density), streams[n], "post", n)
             for n, s in scores.items()
         }
     if scope == "layer":
-        return {n: _largest([s], [network.projections[n].born], density, streams[n])[0] for n, s in scores.items()}
-    masks = _largest(list(scores.values()), [network.projections[n].born for n in scores], density, edge_streams(seeds, "keep"))
+        return keep_counts(scores, network, {n: _share([network.projections[n].born], density) for n in scores}, seeds)
+    born = [network.projections[n].born for n in scores]
+    masks = _largest(list(scores.values()), born, _share(born, density), edge_streams(seeds, "keep"))
     return dict(zip(scores, masks, strict=True))
+
+
+def keep_counts(scores: Mapping[str, Tensor], network: Network, counts: Mapping[str, Tensor], seeds: tuple[int, ...]) -> dict[str, Tensor]:
+    """Keep, in each projection, exactly as many birth edges as told, those with the largest scores.
+
+    Parameters
+    ----------
+    scores : mapping
+        (R, n_pre, n_post) by projection.
+    network : Network
+        The births.
+    counts : mapping
+        (R,) int64 by projection.
+    seeds : tuple of int
+        One a replicate; break ties.
+
+    Returns
+    -------
+    dict
+        (R, n_pre, n_post) bool by projection.
+    """
+    streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
+    return {n: _largest([s], [network.projections[n].born], counts[n], streams[n])[0] for n, s in scores.items()}
 
 
 def gains_after(network: Network, density: float, scope: Scope) -> dict[str, Tensor]:
@@ -74,10 +98,14 @@ def gains_after(network: Network, density: float, scope: Scope) -> dict[str, Ten
     return gains
 
 
-def _largest(scores: list[Tensor], born: list[Tensor], density: float, streams: npt.NDArray[np.uint32]) -> list[Tensor]:
+def _share(born: list[Tensor], density: float) -> Tensor:
+    total = torch.stack([b.flatten(1).sum(1) for b in born]).sum(0)
+    return torch.floor(total.to(torch.float64) * density + 0.5).to(torch.int64)
+
+
+def _largest(scores: list[Tensor], born: list[Tensor], count: Tensor, streams: npt.NDArray[np.uint32]) -> list[Tensor]:
     flat = torch.cat([s.detach().flatten(1) for s in scores], 1)
     candidate = torch.cat([b.flatten(1) for b in born], 1)
-    count = torch.floor(candidate.sum(1).to(torch.float64) * density + 0.5).to(torch.int64)
     kept = keep_largest(flat, candidate, count, streams)
     parts = torch.split(kept, [s[0].numel() for s in scores], 1)
     return [part.view(s.shape) for part, s in zip(parts, scores, strict=True)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from biosim.errors import InputError
+from biosim.errors import UndefinedError
 from biosim.select import keep_largest
 from biosim.streams import edge_streams
 from biosim.synapses import Network
@@ -30,7 +30,8 @@ class NeuronBudget:
     counts : mapping
         Neurons kept, by hidden population.
     target, actual : float
-        Synapses asked for and synapses these neurons have (mean over replicates; exact where every edge was born).
+        Synapses asked for and synapses these neurons have, were every edge born; where births are sparse, counts
+        follow from these, lest they depend on who else is in the batch.
     """
 
     counts: Mapping[str, int]
@@ -39,16 +40,16 @@ class NeuronBudget:
 
     @classmethod
     def of(cls, network: Network, density: float) -> NeuronBudget:
-        """Return the counts whose synapses come nearest to ``density`` of those born, about one share for all populations."""
+        """Return the counts whose synapses come nearest to ``density`` of all, about one share for all populations."""
         hidden = {n: network.populations[n].size for n in hidden_populations(network)}
-        born = {name: float(p.born.sum()) / network.replicates for name, p in network.projections.items()}
-        target = density * sum(born.values())
+        pairs = {name: p.weight[0].numel() for name, p in network.projections.items()}
+        target = density * sum(pairs.values())
 
         def synapses(counts: Mapping[str, int]) -> float:
             total = 0.0
             for name, p in network.projections.items():
                 shares = [counts[q.name] / q.size for q in (p.pre, p.post) if q.name in counts]
-                total += born[name] * math.prod(shares)
+                total += pairs[name] * math.prod(shares)
             return total
 
         def scaled(share: float) -> dict[str, int]:
@@ -77,12 +78,12 @@ def hidden_populations(network: Network) -> list[str]:
 
     Raises
     ------
-    InputError
+    UndefinedError
         When there are none to select from.
     """
     names = list(network.populations)[1:-1]
     if not names:
-        raise InputError("neuron selection needs a model with a hidden population")
+        raise UndefinedError("neuron selection needs a model with a hidden population")
     return names
 
 

@@ -140,8 +140,8 @@ class MaskSearch:
             n: [Ledger(m[r].cpu().numpy(), network.projections[n].born[r].cpu().numpy(), scope == "neuron") for r in range(len(seeds))]
             for n, m in self.masks.items()
         }
-        born = np.array([float(p.born.sum()) for p in network.projections.values()])
-        self.names, self.share = list(network.projections), np.cumsum(born) / born.sum()
+        pairs = np.array([p.weight[0].numel() for p in network.projections.values()])  # births would depend on who else is in the batch
+        self.names, self.share = list(network.projections), np.cumsum(pairs) / pairs.sum()
 
     def draw(self, candidates: int) -> Swaps:
         """Draw swaps within one projection, or between any two under network scope."""

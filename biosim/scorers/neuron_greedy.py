@@ -9,6 +9,7 @@ as many neurons are kept as it pays for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ class Scorer:
 
     candidates: int = 64
     samples: int = 512
+    frozen_note: ClassVar[str] = "whole neurons: the density is as near to the one asked for as they allow"
 
     def __post_init__(self) -> None:
         check_search("neuron-greedy", 1, self.samples)

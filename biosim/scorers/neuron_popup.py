@@ -15,16 +15,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.equations.products import matmul
-from biosim.errors import InputError
-from biosim.scorers.base import Progress, for_epochs
+from biosim.errors import InputError, UndefinedError
+from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
+from biosim.scorers.training import for_epochs
 from biosim.select import keep_largest
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
@@ -47,6 +49,7 @@ class Scorer:
     rate: float = 0.01
     momentum: float = 0.9
     decay: float = 1e-4
+    frozen_note: ClassVar[str] = "whole neurons: the density is as near to the one asked for as they allow"
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
@@ -67,7 +70,7 @@ class Scorer:
     ) -> dict[str, Tensor]:
         """Return abs(S) of each synapse's postsynaptic neuron after training."""
         if network.settles:
-            raise InputError("neuron-popup runs feedforward networks only, and this one has loops or leaky neurons")
+            raise UndefinedError("neuron-popup runs feedforward networks only, and this one has loops or leaky neurons")
         drive = for_epochs(drive, self.epochs)
         budget = NeuronBudget.of(network, density)
         scores = {n: _initial_scores(network, n, seeds) for n in budget.counts}

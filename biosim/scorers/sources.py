@@ -17,7 +17,9 @@ from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
-_PRIVATE = {"backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "sources"}
+_PRIVATE = {
+    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "sources", "training",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Source:
         except ImportError as error:
             raise InputError(f"scorer '{self.name}' of {self.path} cannot be imported: {error}", ("name",)) from error
         if not isinstance(getattr(module, "Scorer", None), type):
-            raise InputError(f"{self.path} has no class Scorer with scope, level and score()", ("name",))
+            raise InputError(f"{self.path} has no class Scorer with scope, level and score(), or level and make()", ("name",))
         return module
 
 

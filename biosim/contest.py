@@ -1,0 +1,182 @@
+"""The local circuit and its rivals on the same births: one row a method, density and regime.
+
+*Frozen*: every weight as born. *Retrained*: the survivors trained from their birth weights. A cell that has no
+meaning is there all the same, without numbers and with a note that says why.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from biosim.checks import METRICS, metric_prefix
+from biosim.circuit import Circuit
+from biosim.compare import accuracy
+from biosim.drives import ImageDrive
+from biosim.errors import DisconnectedWarning
+from biosim.paths import breaks
+from biosim.roster import Rival
+from biosim.scorers import Made, Task, Training, find_source, load_scorer, make, retrain
+from biosim.synapses import Network
+
+Row = dict[str, Any]
+TRAINED = "its mask or its weights come from training weights: there is no frozen circuit"
+MEASURED = ("density", "synapses", "effective_density", "neurons", "accuracy")
+
+
+@dataclass
+class Contest:
+    """Runs methods and collects the rows of the table.
+
+    Attributes
+    ----------
+    births : callable
+        Builds the network as born.
+    drive : ImageDrive
+    seeds : tuple of int
+    training : Training or None
+        Of the retrained regime; None leaves it out, except for methods that are a trained reference.
+    local : str
+        The name of the local rule.
+    primary : float
+        The density the local circuit was left at.
+    densities : tuple of float
+        Further densities.
+    progress : callable, optional
+        Called with (stage, step, steps, numbers).
+    rows : list
+        As they are made.
+    circuits : dict
+        The rivals' circuits that are compared with the local one, by label.
+    """
+
+    births: Callable[[], Network]
+    drive: ImageDrive
+    seeds: tuple[int, ...]
+    training: Training | None
+    local: str
+    primary: float
+    densities: tuple[float, ...] = ()
+    progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    rows: list[Row] = field(default_factory=list)
+    circuits: dict[str, Circuit] = field(default_factory=dict)
+    _masks: dict[tuple[str, float], dict[str, torch.Tensor]] = field(default_factory=dict, repr=False)
+
+    def develop(self, circuit: Circuit, target: float, seconds: float, regime: str = "frozen") -> None:
+        """Take in a circuit that the local rule left, at the density it was to reach; ``plastic`` where its weights moved."""
+        self._frozen("circuit", self.local, [circuit], target, seconds, "")
+        self.rows[-1]["regime"] = regime
+        masks = {n: torch.from_numpy(m.copy()) for n, m in circuit.mask.items()}
+        self._masks["circuit", target] = masks
+        if self.training is not None:
+            network = self.births()
+            masks = {n: m.to(network.device) for n, m in masks.items()}
+            self._retrained("circuit", self.local, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
+
+    def rival(self, label: str, rival: Rival) -> None:
+        """Run one rival at every density."""
+        scorer, network = load_scorer(rival.name, rival.options), self.births()
+        name = find_source(rival.name).name
+        report = self._report(label)
+        wanted = tuple(sorted({self.primary, *self.densities}, reverse=True))
+        task = Task(network, self.drive, wanted, self.seeds, self.training or Training(), self._like, report)
+        for made in make(scorer, task):
+            about = {"scorer": name, "locality": scorer.level, "seeds": list(self.seeds)}
+            regimes = [r for r in rival.regimes if r == "frozen" or self.training is not None or rival.regimes == ("retrained",)]
+            if made.undefined:
+                if self.densities or not self._has(label):
+                    self.rows += [self._missing(label, scorer.level, regime, made.target, made.undefined) for regime in regimes]
+                continue
+            if "frozen" in regimes:
+                circuits = made.circuits(name, scorer.level, network, self.seeds)
+                self._frozen(label, label, circuits, made.target, made.seconds, made.note)
+                if self._is_primary(made.target):
+                    self.circuits[label] = circuits[0]
+            elif made.target is not None:
+                self.rows.append(self._missing(label, scorer.level, "frozen", made.target, TRAINED))
+            if made.target is not None:
+                self._masks[label, made.target] = {n: m.cpu() for n, m in made.masks[0].items()}
+            if "retrained" in regimes:
+                circuit = self._retrained(label, label, about, network, made)
+                if "frozen" not in regimes and self._is_primary(made.target):
+                    self.circuits[label] = circuit
+
+    def metrics(self) -> dict[str, Any]:
+        """Return (R,) metrics by the dotted names that checks use."""
+        found: dict[str, Any] = {}
+        for row in self.rows:
+            if row["accuracy"] is None:
+                continue
+            source = "circuit" if row["source"] == "circuit" else f"rivals.{row['source']}"
+            places = [None] * row["primary"] + [row["target_density"]] * (row["target_density"] is not None)
+            for place in places:
+                prefix = metric_prefix(source, row["regime"], place)
+                found |= {f"{prefix}.{m}": np.array(row[m]) for m in METRICS if m in row}
+        return found
+
+    def _report(self, stage: str) -> Callable[[int, int, dict[str, float]], None] | None:
+        tell = self.progress
+        return None if tell is None else (lambda step, steps, numbers: tell(stage, step, steps, numbers))
+
+    def _like(self, method: str, density: float) -> dict[str, torch.Tensor] | None:
+        return self._masks.get((method, density))
+
+    def _has(self, label: str) -> bool:
+        return any(row["source"] == label for row in self.rows)
+
+    def _is_primary(self, target: float | None) -> bool:
+        return target is None or target == self.primary
+
+    def _frozen(self, source: str, label: str, circuits: Sequence[Circuit], target: float | None, seconds: float, note: str) -> None:
+        notes = [note, self._cut(label, circuits[0], target)]
+        measured = [self._measure(c) for c in circuits]
+        values = measured[0] if len(measured) == 1 else {key: np.mean([m[key] for m in measured], 0).tolist() for key in MEASURED}
+        locality = circuits[0].provenance["locality"]
+        self.rows.append(self._row(source, label, locality, "frozen", target, values, seconds, "; ".join(n for n in notes if n)))
+
+    def _retrained(self, source: str, label: str, about: dict[str, Any], network: Network, made: Made) -> Circuit:
+        began = time.perf_counter()
+        training = self.training or Training()
+        report = self._report(f"{label}, retrained")
+        circuit = retrain(network, made.masks[0], self.drive, self.seeds, training, start=made.start, provenance=about, progress=report)
+        seconds = made.seconds + time.perf_counter() - began
+        values = self._measure(circuit)
+        self.rows.append(self._row(source, label, about["locality"], "retrained", made.target, values, seconds, ""))
+        return circuit
+
+    def _measure(self, circuit: Circuit) -> dict[str, list[Any]]:
+        images = self.drive.images
+        return {
+            "density": circuit.density().tolist(),
+            "synapses": np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0).tolist(),
+            "effective_density": circuit.effective_density().tolist(),
+            "neurons": circuit.neurons().tolist(),
+            "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
+        }
+
+    def _row(
+        self, source: str, label: str, locality: str, regime: str, target: float | None, values: dict[str, Any], seconds: float, note: str
+    ) -> Row:
+        row = {"method": label, "source": source, "locality": locality, "regime": regime, "target_density": target}
+        return row | values | {"seconds": seconds, "note": note, "primary": self._is_primary(target)}
+
+    def _missing(self, label: str, locality: str, regime: str, target: float | None, note: str) -> Row:
+        values: dict[str, Any] = dict.fromkeys(MEASURED)
+        return self._row(label, label, locality, regime, target, values, 0.0, note) | {"seconds": None, "primary": self._is_primary(target)}
+
+    def _cut(self, label: str, circuit: Circuit, target: float | None) -> str:
+        """Warn of a mask that cuts the input off from the readout; return the note."""
+        found = breaks(circuit.network, {n: torch.from_numpy(m) for n, m in circuit.mask.items()})
+        if not found:
+            return ""
+        where = ", ".join(f"at {name} in replicate {', '.join(map(str, rows))}" for name, rows in found.items())
+        text = f"disconnected: no path leads from the input to the readout; it breaks {where}"
+        density = "its own density" if target is None else f"density {target:g}"
+        warnings.warn(f"{label} at {density} is {text}", DisconnectedWarning, stacklevel=2)
+        return text
