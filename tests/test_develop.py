@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,8 +201,7 @@ def site_after(network: Network, rule: Rule, drive: ImageDrive, name: str, sense
     with torch.inference_mode():
         site = Site(network.projections[name], network, rule, Schedule(density=0.3, opens=0.0, closes=0.9), drive.clock, (0,))
         for s in sensed:
-            now = Sensed(s.pre, s.post, s.teach_post, s.teach_pre, s.reward, s.neurons, site.synapses, s.step)
-            site.advance(now, (s.step + 1) / drive.clock.steps)
+            site.advance(replace(s, synapses=site.synapses), (s.step + 1) / drive.clock.steps)
         return site
 
 
@@ -221,13 +221,15 @@ def recorded(network: Network, name: str, steps: int, seed: int) -> list[Sensed]
             neurons(),
             {},
             k,
+            draw(p.post.size),
+            draw(1)[..., 0],
         )
         for k in range(steps)
     ]
 
 
 def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed:
-    """Return ``noise`` with everything that belongs to these neurons, and the global reward, as in ``own``."""
+    """Return ``noise`` with everything that belongs to these neurons, and the global scalars, as in ``own``."""
 
     def blend(a: torch.Tensor, b: torch.Tensor, which: list[int]) -> torch.Tensor:
         out = b.clone()
@@ -236,9 +238,20 @@ def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed
 
     assert own.teach_post is not None and noise.teach_post is not None
     assert own.teach_pre is not None and noise.teach_pre is not None
+    assert own.noise_post is not None and noise.noise_post is not None
     neurons = {n: blend(own.neurons[n], noise.neurons[n], pre if n.endswith("pre") else post) for n in own.neurons}
     teach = blend(own.teach_post, noise.teach_post, post), blend(own.teach_pre, noise.teach_pre, pre)
-    return Sensed(blend(own.pre, noise.pre, pre), blend(own.post, noise.post, post), *teach, own.reward, neurons, {}, own.step)
+    return Sensed(
+        blend(own.pre, noise.pre, pre),
+        blend(own.post, noise.post, post),
+        *teach,
+        own.reward,
+        neurons,
+        {},
+        own.step,
+        blend(own.noise_post, noise.noise_post, post),
+        own.advantage,
+    )
 
 
 def looped(seeds: tuple[int, ...]) -> Network:

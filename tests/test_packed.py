@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -80,13 +81,13 @@ def grow(births: Births, drive: ImageDrive, rule: Rule, seeds: tuple[int, ...] =
 
 def made_up(network: Network, steps: int, seed: int = 0) -> list[Sensed]:
     """Return activity, teaching signals and what neurons know of themselves, for the one projection of a network."""
-    (p,), g = network.projections.values(), torch.Generator().manual_seed(seed)
-    draw = lambda n: torch.randn(p.shape[0], 8, n, generator=g)  # noqa: E731
+    (p,), g, h = network.projections.values(), torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1000)
+    draw = lambda n, g=g: torch.randn(p.shape[0], 8, n, generator=g)  # noqa: E731
     side = lambda n: p.pre.size if n.endswith("pre") else p.post.size  # noqa: E731
     return [
         Sensed(
             draw(p.pre.size).relu(), draw(p.post.size).relu(), draw(p.post.size), draw(p.pre.size), (draw(1)[..., 0] > 0).float(),
-            {n: draw(side(n))[:, 0].abs() + 0.5 for n in NEURON_NAMES}, {}, k,
+            {n: draw(side(n))[:, 0].abs() + 0.5 for n in NEURON_NAMES}, {}, k, draw(p.post.size, h), draw(1, h)[..., 0],
         )
         for k in range(steps)
     ]  # fmt: skip
@@ -99,8 +100,7 @@ def run_site(rule: Rule, drive: ImageDrive, steps: int = 24) -> tuple[Site, Proj
     with torch.inference_mode():
         site = Site(p, network, rule, Schedule(density=0.2, opens=0.0, closes=0.2), drive.clock, (0, 1))
         for s in made_up(network, steps):
-            sensed = Sensed(s.pre, s.post, s.teach_post, s.teach_pre, s.reward, s.neurons, site.synapses, s.step)
-            site.advance(sensed, (s.step + 1) / drive.clock.steps)
+            site.advance(replace(s, synapses=site.synapses), (s.step + 1) / drive.clock.steps)
     return site, p
 
 
