@@ -230,7 +230,7 @@ def recorded(network: Network, name: str, steps: int, seed: int) -> list[Sensed]
 
 
 def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed:
-    """Return ``noise`` with everything that belongs to these neurons, and the global reward, as in ``own``."""
+    """Return ``noise`` with everything that belongs to these neurons, and the global scalars, as in ``own``."""
 
     def blend(a: torch.Tensor, b: torch.Tensor, which: list[int]) -> torch.Tensor:
         out = b.clone()
@@ -239,6 +239,7 @@ def mixed(own: Sensed, noise: Sensed, pre: list[int], post: list[int]) -> Sensed
 
     assert own.teach_post is not None and noise.teach_post is not None
     assert own.teach_pre is not None and noise.teach_pre is not None
+    assert own.noise_post is not None and noise.noise_post is not None
     neurons = {n: blend(own.neurons[n], noise.neurons[n], pre if n.endswith("pre") else post) for n in own.neurons}
     teach = blend(own.teach_post, noise.teach_post, post), blend(own.teach_pre, noise.teach_pre, pre)
     assert own.noise_post is not None and noise.noise_post is not None
