@@ -74,9 +74,12 @@ def metric_prefix(source: str, regime: str = "frozen", density: float | None = N
     return source + place + (".retrained" if regime == "retrained" else "")
 
 
-def known_metrics(rivals: Mapping[str, Sequence[str]], densities: Sequence[float] = (), retrain: bool = False) -> list[str]:
-    """Return the dotted names that checks may use, given each rival's regimes."""
-    sources = {"circuit": ("frozen", "retrained"), **{f"rivals.{name}": tuple(regimes) for name, regimes in rivals.items()}}
+def known_metrics(
+    rivals: Mapping[str, Sequence[str]], densities: Sequence[float] = (), retrain: bool = False, rules: Sequence[str] = ()
+) -> list[str]:
+    """Return the dotted names that checks may use, given each rival's regimes and the labels of further rules."""
+    local = dict.fromkeys(("circuit", *(f"rules.{label}" for label in rules)), ("frozen", "retrained"))
+    sources = local | {f"rivals.{name}": tuple(regimes) for name, regimes in rivals.items()}
     prefixes = [
         metric_prefix(source, regime, density)
         for source, own in sources.items()

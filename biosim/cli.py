@@ -93,7 +93,7 @@ def run(
 def validate(scenario: ScenarioName, settings: Set = None) -> None:
     """Check a scenario file, its rule, its model and its data, and run nothing."""
     read = _read(scenario, settings)
-    from biosim.runner import prepare
+    from biosim.prepare import prepare
 
     prepared = prepare(read)
     print(

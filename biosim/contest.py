@@ -68,16 +68,20 @@ class Contest:
     circuits: dict[str, Circuit] = field(default_factory=dict)
     _masks: dict[tuple[str, float], dict[str, torch.Tensor]] = field(default_factory=dict, repr=False)
 
-    def develop(self, circuit: Circuit, target: float, seconds: float, regime: str = "frozen") -> None:
-        """Take in a circuit that the local rule left, at the density it was to reach; ``plastic`` where its weights moved."""
-        self._frozen("circuit", self.local, [circuit], target, seconds, "")
+    def develop(self, circuit: Circuit, target: float, seconds: float, regime: str = "frozen", label: str | None = None) -> None:
+        """Take in a circuit that a local rule left, at the density it was to reach; ``plastic`` where its weights moved.
+
+        ``label`` is that of a further rule of the scenario, None that of its own.
+        """
+        source, label = ("circuit", self.local) if label is None else (f"rules.{label}", label)
+        self._frozen(source, label, [circuit], target, seconds, "")
         self.rows[-1]["regime"] = regime
         masks = {n: torch.from_numpy(m.copy()) for n, m in circuit.mask.items()}
-        self._masks["circuit", target] = masks
+        self._masks["circuit" if source == "circuit" else label, target] = masks
         if self.training is not None:
             network = self.births()
             masks = {n: m.to(network.device) for n, m in masks.items()}
-            self._retrained("circuit", self.local, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
+            self._retrained(source, label, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
 
     def rival(self, label: str, rival: Rival) -> None:
         """Run one rival at every density."""
@@ -113,7 +117,7 @@ class Contest:
         for row in self.rows:
             if row["accuracy"] is None:
                 continue
-            source = "circuit" if row["source"] == "circuit" else f"rivals.{row['source']}"
+            source = row["source"] if row["source"] == "circuit" or row["source"].startswith("rules.") else f"rivals.{row['source']}"
             places = [None] * row["primary"] + [row["target_density"]] * (row["target_density"] is not None)
             for place in places:
                 prefix = metric_prefix(source, row["regime"], place)

@@ -13,8 +13,8 @@ from biosim.errors import InputError, Key
 from biosim.exploration import Exploration
 from biosim.growth import Growth
 from biosim.neurons import NeuronDeath
-from biosim.rules import load_rule
-from biosim.spec import NeuronDeathSpec, ScenarioSpec
+from biosim.rules import load_rule, rule_paths
+from biosim.spec import LocalSpec, NeuronDeathSpec, ScenarioSpec
 from biosim.teaching import feedback_level, feedback_rule
 
 
@@ -104,6 +104,30 @@ def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | Non
     options = replace(options, exploration=_exploration(spec, options.rules(rule), errors))
     levels = [r.level(Level.neuron if r is readout else level) for r in options.rules(rule)]
     return rule, replace(options, level=max(levels))
+
+
+def further_rules(spec: ScenarioSpec, errors: list[InputError]) -> dict[str, tuple[Rule, Options]]:
+    """Return the further rules of a scenario by label; ``all`` stands for every pruning rule not written out."""
+    found: dict[str, tuple[Rule, Options]] = {}
+    given = [(index, LocalSpec(rule=one, label=None) if isinstance(one, str) else one) for index, one in enumerate(spec.rules)]
+    taken = {name for _, one in given if isinstance(name := one.rule if isinstance(one.rule, str) else one.rule.get("name"), str)}
+    own = spec.rule if isinstance(spec.rule, str) else spec.rule.get("name")
+    everyone = [(index, one) for index, one in given if one.rule == "all"]
+    listed = [(index, one) for index, one in given if one.rule != "all"]
+    for index, _ in everyone[:1]:
+        listed += [(index, LocalSpec(rule=name, label=None)) for name in rule_paths() if name not in {*taken, own}]
+    for index, one in listed:
+        other = spec.model_copy(update={f: getattr(one, f) for f in ("rule", "plasticity", "readout", "exploration")})
+        faults: list[InputError] = []
+        rule, options = read_rules(other, faults)
+        errors += [InputError(e.message, ("rules", index, *(e.key if not isinstance(spec.rules[index], str) else ()))) for e in faults]
+        if rule is None or options is None:
+            continue
+        label = one.label or rule.name
+        if label in found:
+            errors.append(InputError(f"two rules are called '{label}'; give one a label", ("rules", index)))
+        found[label] = (rule, options)
+    return found
 
 
 def _read(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +15,15 @@ import torch
 from biosim.circuit import Circuit
 from biosim.compare import agreement, overlap
 from biosim.contest import Contest
-from biosim.develop import Development, develop
-from biosim.drives import ImageDrive, Images, load_images
-from biosim.equations import parse_time
-from biosim.errors import BiosimError, InputError, Interrupted
-from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
-from biosim.recorder import Recorder
+from biosim.drives import Images
+from biosim.equations import Rule
+from biosim.errors import BiosimError, Interrupted
+from biosim.options import Options
+from biosim.prepare import Prepared, Progress, develop_under, prepare
 from biosim.scenario import Scenario
-from biosim.schedule import Schedule
 from biosim.scorers import Training
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
-from biosim.synapses import Network
-from biosim.teaching import Feedback, feedback_rule
-
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A scenario with its data loaded and its network shape checked; nothing has been written yet."""
-
-    scenario: Scenario
-    images: Images
-    drive: ImageDrive
-    device: torch.device
-
-    def births(self) -> Network:
-        """Build the network as born; the same births every time."""
-        s = self.scenario
-        network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
-        return network.to(self.device)
-
-
-def prepare(scenario: Scenario, device: str = "cpu") -> Prepared:
-    """Load a scenario's data and try its model.
-
-    Raises
-    ------
-    BiosimError
-        Naming the file, line and key of what is wrong.
-    """
-    if device not in ("cpu", "cuda"):
-        raise BiosimError(f"--device {device}: there are cpu and cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
-    spec = scenario.spec.drive
-    try:
-        images = load_images(spec.dataset, train_size=spec.train_size, validation=spec.validation)
-    except InputError as error:
-        raise scenario.error(error.under("drive") if error.key else InputError(error.message, ("drive", "dataset"))) from None
-    try:
-        drive = ImageDrive(images, spec.batch, spec.epochs, parse_time(spec.presentation).value)
-    except InputError as error:
-        raise scenario.error(error.under("drive")) from None
-    prepared = Prepared(scenario, images, drive, torch.device(device))
-    try:
-        one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
-    except InputError as error:
-        raise scenario.error(error.under("model")) from None
-    if not isinstance(one, Network):
-        raise scenario.error(InputError(f"build() returned {type(one).__name__}, not a Network", ("model", "name")))
-    return prepared
+from biosim.teaching import feedback_rule
 
 
 def run(
@@ -188,36 +135,15 @@ def _signals(scenario: Scenario) -> list[str]:
     return found
 
 
-def _homeostasis(prepared: Prepared) -> list[Homeostasis]:
-    duration = prepared.drive.clock.duration
-    made: list[Homeostasis] = []
-    for index, spec in enumerate(prepared.scenario.spec.homeostasis):
-        if spec.kind == "in-degree":
-            made.append(InDegree())
-        elif spec.kind == "incoming-resource":
-            made.append(IncomingResource())
-        else:
-            try:
-                tau = parse_time(spec.tau).resolve(duration)
-            except InputError as error:
-                raise prepared.scenario.error(InputError(error.message, ("homeostasis", index, "tau"))) from None
-            made.append(SynapticScaling(spec.target, tau))
-    return made
-
-
 def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
     scenario = prepared.scenario
+    rule, options, primary = scenario.rule, scenario.options, scenario.spec.schedule.density
     began = time.perf_counter()
-    development = _develop(prepared, scenario.spec.schedule.density, writer.record, progress)
+    development = develop_under(prepared, rule, options, primary, progress, "developing", writer.record)
     contest = _contest(prepared, development.circuit, progress)
-    regime = "plastic" if scenario.options.plastic(scenario.rule) else "frozen"
-    contest.develop(development.circuit, contest.primary, time.perf_counter() - began, regime)
+    contest.develop(development.circuit, contest.primary, time.perf_counter() - began, _regime(rule, options))
     writer.circuit(development.circuit)
-    if scenario.spec.local_densities:
-        for density in contest.densities:
-            began = time.perf_counter()
-            other = _develop(prepared, density, None, progress, f"developing {100 * density:g} %")
-            contest.develop(other.circuit, density, time.perf_counter() - began, regime)
+    _further(prepared, contest, progress)
     for label, rival in scenario.rivals.items():
         contest.rival(label, rival)
         if label in contest.circuits:
@@ -231,6 +157,24 @@ def _execute(prepared: Prepared, writer: RunWriter, progress: Progress | None) -
         "comparisons": _comparisons(development.circuit, contest.circuits, prepared.images),
         "checks": [check.result(metrics) for check in scenario.checks],
     }
+
+
+def _regime(rule: Rule, options: Options) -> str:
+    return "plastic" if options.plastic(rule) else "frozen"
+
+
+def _further(prepared: Prepared, contest: Contest, progress: Progress | None) -> None:
+    """Develop the scenario's rule at its further densities, and its further rules at all of them."""
+    scenario = prepared.scenario
+    local = contest.densities if scenario.spec.local_densities else ()
+    cells: list[tuple[str | None, Rule, Options, float]] = [(None, scenario.rule, scenario.options, d) for d in local]
+    primary = scenario.spec.schedule.density
+    cells += [(label, rule, options, d) for label, (rule, options) in scenario.rules.items() for d in (primary, *local)]
+    for label, rule, options, density in cells:
+        began = time.perf_counter()
+        made = develop_under(prepared, rule, options, density, progress, f"{label or 'developing'} {100 * density:g} %")
+        target = contest.primary if density == primary else density
+        contest.develop(made.circuit, target, time.perf_counter() - began, _regime(rule, options), label)
 
 
 def _contest(prepared: Prepared, circuit: Circuit, progress: Progress | None) -> Contest:
@@ -251,37 +195,6 @@ def _contest(prepared: Prepared, circuit: Circuit, progress: Progress | None) ->
     )
 
 
-def _develop(
-    prepared: Prepared,
-    density: float,
-    sink: Callable[[dict[str, Any]], None] | None,
-    progress: Progress | None,
-    stage: str = "developing",
-) -> Development:
-    scenario = prepared.scenario
-    network = prepared.births()
-    feedback = None
-    if scenario.feedback is not None:
-        feedback = Feedback(network, scenario.feedback, scenario.seeds)
-    report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
-    return develop(
-        network,
-        prepared.drive,
-        scenario.rule,
-        schedule=replace(Schedule(**scenario.spec.schedule.model_dump()), density=density),
-        homeostasis=_homeostasis(prepared),
-        feedback=feedback,
-        seeds=scenario.seeds,
-        recorder=Recorder(scenario.spec.moments, sink),
-        progress=report,
-        plasticity=scenario.options.plasticity,
-        growth=scenario.options.growth,
-        readout=scenario.options.readout,
-        neuron_death=scenario.options.neuron_death(prepared.drive.clock.duration),
-        exploration=scenario.options.exploration,
-    )
-
-
 def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) -> dict[str, Any]:
     own = local.predict(images.test)
     found: dict[str, Any] = {}
@@ -296,7 +209,7 @@ def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) 
 
 def summary(run: Run) -> dict[str, Any]:
     """Return the object that ``biosim run --json`` prints."""
-    table, results = run.table, run.about["results"]
+    table, results, others = run.table, run.about["results"], run.headline[1:]
 
     def entry(row: dict[str, Any]) -> dict[str, Any]:
         metrics = {"accuracy": row["accuracy"]}
@@ -309,7 +222,8 @@ def summary(run: Run) -> dict[str, Any]:
         "locality": run.about["locality"],
         "seconds": results["seconds"],
         "circuit": entry(table[0]) | {"final_cut": results["final_cut"]},
-        "rivals": {row["method"]: entry(row) for row in run.headline[1:]},
+        "rules": {row["method"]: entry(row) for row in others if row["source"].startswith("rules.")},
+        "rivals": {row["method"]: entry(row) for row in others if not row["source"].startswith("rules.")},
         "table": table,
         "comparisons": results["comparisons"],
         "checks": results["checks"],

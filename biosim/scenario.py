@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from biosim.checks import Check, known_metrics, parse_check
 from biosim.equations import Level, Rule, parse_time
 from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
-from biosim.options import Options, collect, read_rules, rule_data
+from biosim.options import Options, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.schedule import Schedule
 from biosim.spec import CheckSpec, DriveSpec, GrowthSpec, HomeostasisSpec, NeuronDeathSpec, RetrainSpec, ScenarioSpec, ScheduleSpec
@@ -37,6 +37,8 @@ class Scenario:
         With the scenario's parameters.
     options : Options
         Feedback, plasticity, growth and neuron death.
+    rules : dict of (Rule, Options)
+        Further local rules by label.
     rivals : dict of Rival
         By the label that tables and checks use.
     checks : tuple of Check
@@ -53,6 +55,7 @@ class Scenario:
     spec: ScenarioSpec
     rule: Rule
     options: Options
+    rules: Mapping[str, tuple[Rule, Options]]
     rivals: Mapping[str, Rival]
     checks: tuple[Check, ...]
     build: Any
@@ -116,9 +119,12 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
     build, arguments, source = _model(spec, errors)
     rivals = roster(spec, errors)
+    rules = further_rules(spec, errors)
+    for label in sorted(set(rules) & {*rivals}):
+        errors.append(InputError(f"a rule and a rival are both called '{label}'; give one a label", ("rules",)))
     if len(set(spec.densities)) < len(spec.densities):
         errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
-    known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None)
+    known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None, list(rules))
     checks = []
     for index, c in enumerate(spec.checks):
         checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
@@ -126,9 +132,11 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
         raise BiosimError("\n".join(_locate(document, overrides, e) for e in errors))
     resolved = {"scenario": spec.model_dump(), "rule": rule_data(rule, options.feedback), "model_source": source, "version": _version()}
     resolved |= options.data()
+    if rules:
+        resolved["rules"] = {label: {"rule": rule_data(r, o.feedback), **o.data()} for label, (r, o) in rules.items()}
     if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
-    return Scenario(spec, rule, options, rivals, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
+    return Scenario(spec, rule, options, rules, rivals, tuple(c for c in checks if c), build, arguments, resolved, document, overrides)
 
 
 def _version() -> str:

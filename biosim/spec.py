@@ -78,6 +78,16 @@ class ExplorationSpec(_Strict):
     readout_share: float = Field(Exploration.readout_share, ge=0, le=1, description="share of the samples in which the readout explores")
 
 
+class LocalSpec(_Strict):
+    """``rules:`` a further local rule, developed on the same births, with what takes part beside it."""
+
+    rule: str | dict[str, Any] = Field(description="as the scenario's rule; or all, for every pruning rule not written out")
+    label: str | None = Field(None, pattern=r"^[A-Za-z][\w-]*$", description="what tables and checks call it; else the rule's name")
+    plasticity: str | dict[str, Any] | None = None
+    readout: str | dict[str, Any] | None = None
+    exploration: ExplorationSpec | None = None
+
+
 class RivalSpec(BaseModel):
     """``rivals:`` a scorer with options."""
 
@@ -121,6 +131,7 @@ class ScenarioSpec(_Strict):
     exploration: ExplorationSpec | None = Field(None, description="how neurons explore, for rules that do")
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
     homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
+    rules: list[str | LocalSpec] = Field(default_factory=list, description="further local rules to develop on the same births")
     rivals: list[str | RivalSpec] = Field(default_factory=list)
     densities: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=list, description="densities of rivals beside the local one"

@@ -46,7 +46,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["checks", "spec", "options", "roster", "scenario"],
-    ["store", "analysis", "report", "contest", "runner", "catalogue"],
+    ["store", "analysis", "report", "contest", "runner", "prepare", "catalogue"],
     ["cli", "__main__"],
 ]
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}

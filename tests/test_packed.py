@@ -81,7 +81,7 @@ def grow(births: Births, drive: ImageDrive, rule: Rule, seeds: tuple[int, ...] =
 
 def made_up(network: Network, steps: int, seed: int = 0) -> list[Sensed]:
     """Return activity, teaching signals and what neurons know of themselves, for the one projection of a network."""
-    (p,), g, h = network.projections.values(), torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1000)
+    (p,), g = network.projections.values(), torch.Generator().manual_seed(seed)
     draw = lambda n, g=g: torch.randn(p.shape[0], 8, n, generator=g)  # noqa: E731
     side = lambda n: p.pre.size if n.endswith("pre") else p.post.size  # noqa: E731
     return [
