@@ -142,3 +142,45 @@ def test_labels_tell_variants_apart(cli: Cli, tmp_path: Path) -> None:
     for n, mask in model.mask.items():
         assert np.array_equal(mask.sum((1, 2)), copy.mask[n].sum((1, 2)))
     assert not torch.equal(*(torch.from_numpy(c.mask["input-hidden1"]) for c in (model, copy)))
+
+
+def test_further_rules_develop_on_the_same_births(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        TINY.replace("rivals: [edge-popup, random]", "densities: [0.5]\nlocal_densities: true\nrivals: [random]")
+        + "rules:\n  - {label: mirrored, rule: {name: mirrored-three-factor, feedback: weight-mirror}}\n  - node-perturbation\n"
+        "  - {rule: covariance, readout: three-factor}\n"
+        "checks:\n  - {name: there, value: rules.mirrored.at50.accuracy, needs: '>= rules.covariance.accuracy - 2'}\n"
+    )
+    code, out, err = cli("run", str(path), "--json", "--out", str(tmp_path / "run"))
+    assert code == 0, err
+    result = json.loads(out.splitlines()[-1])
+    assert set(result["rules"]) == {"mirrored", "node-perturbation", "covariance"} and set(result["rivals"]) == {"random"}
+    rows = {(r["method"], r["target_density"]): r for r in result["table"]}
+    assert rows["node-perturbation", 0.5]["locality"] == "modulated" and rows["covariance", 0.5]["locality"] == "neuron"
+    assert len(rows) == len(result["table"]) == 2 * 5
+    assert all(r["density"] == pytest.approx([d] * 2, abs=2e-3) for (_, d), r in rows.items())
+    code, out, err = cli("analyse", "density-curves", str(tmp_path / "run"))
+    assert code == 0, err
+    alone = tmp_path / "alone.yaml"
+    alone.write_text(TINY.replace("rule: {name: three-factor, feedback: random}", "rule: node-perturbation"))
+    code, out, err = cli("run", str(alone), "--json", "--out", str(tmp_path / "one"))
+    assert code == 0, err
+    assert json.loads(out.splitlines()[-1])["circuit"]["metrics"] == result["rules"]["node-perturbation"]["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules: [hebian-trace]", "rules[0]: unknown rule 'hebian-trace' (did you mean 'hebbian-trace'?)"),
+        ("rules: [{rule: covariance}, covariance]", "two rules are called 'covariance'"),
+        ("rules: [{label: random, rule: covariance}]", "a rule and a rival are both called 'random'"),
+        ("rules: [{rule: {name: covariance, memry: 1}}]", "rules[0].rule.memry"),
+    ],
+)
+def test_mistakes_in_further_rules_are_located(text: str, message: str, cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(TINY + text + "\n")
+    code, _, err = cli("run", str(path), "--out", str(tmp_path / "run"))
+    assert code == 2 and message in err, err
+    assert not (tmp_path / "run").exists()
