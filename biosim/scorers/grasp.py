@@ -63,7 +63,7 @@ class Scorer:
         cool = {readout: network.populations[readout].gain.new_full((1, 1), 1 / self.temperature)}
         with torch.enable_grad():
             loss = losses(network, births, cool, inputs, labels).sum()
-            slopes = torch.autograd.grad(loss, list(births.values()), create_graph=True)
+            slopes = torch.autograd.grad(loss, list(births.values()), create_graph=True, materialize_grads=True)
             flow = torch.stack([(g * g.detach()).sum() for g in slopes]).sum()
-            curved = torch.autograd.grad(flow, list(births.values()))
+            curved = torch.autograd.grad(flow, list(births.values()), materialize_grads=True)
         return {n: hg.mul_(births[n].detach()) for n, hg in zip(births, curved, strict=True)}
