@@ -17,14 +17,13 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
-from biosim.scorers.keep import Scope
-from biosim.scorers.snip import samples_of_each_class
+from biosim.scorers.snip import SlopeScorer, samples_of_each_class
 from biosim.scorers.training import losses
 from biosim.synapses import Network
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(SlopeScorer):
     """Gradient-flow preservation.
 
     Attributes
@@ -37,21 +36,13 @@ class Scorer:
         Logits are divided by it.
     """
 
-    scope: Scope = "network"
-    samples: int = 10
     temperature: float = 200.0
     frozen_note: ClassVar[str] = "made to be retrained: it keeps the edges through which training would be fast"
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InputError("needs at least one sample a class", ("samples",))
+        super().__post_init__()
         if not self.temperature > 0:
             raise InputError("the temperature must be positive", ("temperature",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
