@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_args, get_type_hints, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
@@ -175,6 +175,9 @@ def _typed(source: Source, build: Callable[..., Any], given: Mapping[str, Any]) 
         try:
             found[key] = TypeAdapter(hints.get(key, Any)).validate_python(value, strict=True)
         except ValidationError as error:
+            if get_origin(hints[key]) is Literal:
+                known = ", ".join(map(str, get_args(hints[key])))
+                raise InputError(f"unknown {key} {value!r}; there are: {known}", (key,)) from None
             what = error.errors()[0]["msg"].removeprefix("Input should be ")
             raise InputError(f"of rival '{source.name}' should be {what}, not {value!r}", (key,)) from None
         except PydanticUserError:
