@@ -47,6 +47,8 @@ class Site:
         The synapses the rule works on: all those ever born, or the live ones of a replicate once they are few.
     parts : list of Site
         Once one of several replicates is packed, the site of each; this one then only hands on to them.
+    regrown : Tensor or None
+        (R, n_pre, n_post) bool, the synapses that the last step's decision brought back.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Site:
         alone: bool = True,
     ) -> None:
         self.projection, self.place, self.parts = projection, 0, list[Site]()
+        self.regrown: Tensor | None = None
         self.living: Projection | Packed = projection
         self.network, self.rule = network, rule
         self.schedule, self.clock = schedule, clock
@@ -131,7 +134,7 @@ class Site:
             self.fresh.copy_(self.projection.weight)
             self.compiled.step(replace(sensed, synapses={**sensed.synapses, "weight": self.fresh}))
             adopt(self.projection, self.fresh, self.rule, sensed.step)
-        changed = False
+        self.regrown, changed = None, False
         if self.rule.silence is not None and self._due(sensed.step, SILENCES):
             self._silence(u, sensed.step, sensed.neurons)
             changed = True
@@ -248,6 +251,7 @@ class Site:
         if not p.regrow(newborn, sensed.step):
             return False
         self.welcome(newborn, sensed.step)
+        self.regrown = newborn
         return True
 
     def welcome(self, newborn: Tensor, step: int) -> None:

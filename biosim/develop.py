@@ -189,11 +189,11 @@ class Nursery:
             Site(p, network, own.get(p.post.name, rule), schedule, drive.clock, seeds, names=names, ageless=ageless, alone=alone)
             for p in network.projections.values()
         ]
-        self.plastic, self.growing = self._others(ageless)
+        self.plastic, self.growing = self._others()
         self.mortality = Mortality(network, neuron_death) if neuron_death is not None else None
         regulate(network, homeostasis, {}, 0.0)
 
-    def _others(self, ageless: bool) -> tuple[list[PlasticSite], list[GrowthSite]]:
+    def _others(self) -> tuple[list[PlasticSite], list[GrowthSite]]:
         """Bind plasticity and growth, where there are any, to the projection of each site."""
         plastic, growing = [], []
         clock, grower = self.drive.clock, self.growth.rule if self.growth else None
@@ -201,7 +201,7 @@ class Nursery:
             p = site.projection
             at_birth = Sensed(p.weight, p.weight, None, None, None, site.neurons(None), site.synapses, -1)
             if self.plasticity is not None:
-                plastic.append(PlasticSite(p, self.plasticity, at_birth, clock, self.seeds, ageless))
+                plastic.append(PlasticSite(p, self.plasticity, at_birth, clock, self.seeds, site.ageless))
             if self.growth is not None and grower is not None:
                 growing.append(GrowthSite(p, self.growth, grower, at_birth, clock, self.seeds))
         return plastic, growing
@@ -255,6 +255,8 @@ class Nursery:
                 changed = True
             changed |= site.advance(sensed, u)
             if self.plastic:
+                if site.regrown is not None:
+                    self.plastic[k].welcome(site.regrown, sensed)
                 self.plastic[k].advance(sensed)
         changed |= self._neurons_die(activity, u, number)
         if changed or self.statistics is not None:

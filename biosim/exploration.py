@@ -74,7 +74,8 @@ class Explorer:
     def shares(self, samples: int) -> list[slice]:
         """Return the samples in which each population but the input explores."""
         hidden = len(self.explorers) - 1
-        readout = samples if hidden == 0 else min(max(round(samples * self.exploration.readout_share), 1), samples)
+        share = self.exploration.readout_share if hidden else 1.0
+        readout = min(max(round(samples * share), share > 0), samples)  # one sample at least, unless it never explores
         edges = [round((samples - readout) * k / max(hidden, 1)) for k in range(hidden + 1)] + [samples]
         return [slice(a, b) for a, b in itertools.pairwise(edges)][-len(self.explorers) :]
 

@@ -65,6 +65,24 @@ def test_a_dead_synapse_keeps_the_weight_it_died_with(births: Births, drive: Ima
         assert not early.any() or moved[early].mean() < moved[p.alive.numpy()].mean() / 3
 
 
+@pytest.mark.parametrize("place", ["rule", "readout"])
+@pytest.mark.parametrize("lived", ["n", "age/dt"])
+def test_plasticity_begins_anew_with_a_regrown_synapse(place: str, lived: str, births: Births, drive: ImageDrive) -> None:
+    chance = {"parameters": {"p": 0.2}, "eliminate": "random < p"}
+    plain, turnover = (parse_rule(chance | more, "turnover") for more in ({}, {"regrow": "random < p"}))
+    counting = {"role": "plasticity", "state": {"n": 0}, "synapse": ["n = n + 1", f"weight = 0.01*{lived}"]}
+    rules = {"rule": plain, "readout": plain} | {place: turnover}
+    network = births((0, 1))
+    develop(network, drive, **rules, plasticity=parse_rule(counting, "counting"), schedule=Schedule(density=0.5))
+    steps, found = drive.clock.steps, network.projections["hidden2-output"]
+    regrown = found.alive & (found.birth_step > 0)
+    if place == "rule":
+        regrown = (found := network.projections["hidden1-hidden2"]).alive & (found.birth_step > 0)
+    assert regrown.any()
+    lives = (100 * found.weight + found.birth_step)[regrown]  # it lives from the step it is born in to the last
+    assert torch.allclose(lives, torch.full_like(lives, steps - (lived != "n")), atol=0.01)
+
+
 def test_locality_is_the_highest_among_the_rules(births: Births, drive: ImageDrive) -> None:
     assert live(births, drive).level == Level.neuron
     assert live(births, drive, plasticity="oja-weights").level == Level.neuron

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from biosim.births import draw_weights
 from biosim.drives import ImageDrive
 from biosim.errors import InputError, UndefinedError
 from biosim.scorers import (
@@ -37,11 +38,49 @@ from biosim.scorers.snip import samples_of_each_class
 from biosim.scorers.supermask import mask_gradients
 from biosim.scorers.synflow import flow
 from biosim.scorers.training import train
-from biosim.synapses import Network
+from biosim.synapses import Network, Population, Projection
 
 Births = Callable[..., Network]
 CPU = torch.device("cpu")
 SHORT = Training(epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "key"),
+    [
+        ("snip", {"samples": 2.5}, "samples"),
+        ("snip", {"scope": "layers"}, "scope"),
+        ("annealing", {"scope": "whole-neurons"}, "scope"),
+        ("synflow", {"rounds": True}, "rounds"),
+        ("edge-popup", {"epochs": 1.5}, "epochs"),
+        ("edge-popup", {"rate": -1.0}, "rate"),
+        ("neuron-popup", {"decay": -1.0}, "decay"),
+        ("supermask", {"rescale": "no"}, "rescale"),
+        ("supermask", {"momentum": 1.5}, "momentum"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anything_runs(name: str, options: dict[str, object], key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_scorer(name, options)
+    assert caught.value.key == (key,)
+
+
+@pytest.mark.parametrize("name", ["snip", "grasp", "edge-popup", "neuron-popup", "supermask"])
+def test_neurons_that_lead_nowhere_have_no_gradient(name: str, drive: ImageDrive) -> None:
+    ends = [Population("input", 36, "linear"), Population("a", 9), Population("b", 7), Population("output", 4, "linear")]
+    pairs = [(ends[0], ends[1]), (ends[1], ends[3]), (ends[0], ends[2])]
+    drawn = [draw_weights((0,), f"{a.name}-{b.name}", a.size, b.size) for a, b in pairs]
+    projections = [
+        Projection(f"{a.name}-{b.name}", a, b, torch.from_numpy(w), torch.from_numpy(born))
+        for (a, b), (w, born) in zip(pairs, drawn, strict=True)
+    ]
+    network = Network(ends, projections)
+    made = next(make(load_scorer(name), Task(network, drive, (0.5,), (0,))))
+    assert not made.undefined and made.masks[0]["input-a"].any()
+    kept = {n: p.born for n, p in network.projections.items()}
+    trained = train(network, kept, drive, (0,), SHORT)
+    assert torch.equal(trained["input-b"], network.projections["input-b"].weight)
+    assert not torch.equal(trained["input-a"], network.projections["input-a"].weight)
 
 
 def plain_logits(weights: list[Tensor], x: Tensor) -> Tensor:

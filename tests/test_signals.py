@@ -118,6 +118,9 @@ def test_every_sample_is_one_populations_to_explore() -> None:
             taken = np.concatenate([np.arange(samples)[s] for s in explorer.shares(samples)])
             assert sorted(taken) == list(range(samples))
     assert len(explorer.shares(128)) == 4
+    for share, of_readout in ((0.0, 0), (0.01, 1), (1.0, 32)):
+        explorer = Explorer(Exploration(readout_share=share), network, RateSubstrate(network), [0])
+        assert [s.stop - s.start for s in explorer.shares(32)][-1] == of_readout
 
 
 def test_a_silent_neuron_does_not_explore() -> None:

@@ -14,21 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
-from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
-from biosim.scorers.mask_search import Losses, MaskSearch, Swaps, check_search
+from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell, check_search
 from biosim.synapses import Network
 
 _FIRST = 32  # swaps that set the unit of temperature
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(SearchScorer):
     """Simulated annealing.
 
     Attributes
@@ -54,15 +52,7 @@ class Scorer:
         if not self.hot >= self.cold > 0:
             raise InputError(f"annealing cools: hot >= cold > 0, not {self.hot} and {self.cold}", ("hot",))
 
-    @property
-    def level(self) -> str:
-        """What the score reads: the loss of the whole network."""
-        return "network"
-
-    @torch.inference_mode()
-    def score(
-        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
-    ) -> dict[str, Tensor]:
+    def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
         """Return 1 for the synapses of the best mask seen, else 0."""
         search = MaskSearch(network, drive, density, self.scope, seeds, self.samples, "annealing")
         unit = _unit(search)
@@ -78,8 +68,7 @@ class Scorer:
                 search.take(swaps, [[0] if yes else [] for yes in taken])
                 journal.note(swaps, taken, search.loss < best)
                 best = np.minimum(best, search.loss)
-            if progress is not None and (spent + 1) % max(1, self.evaluations // 50) == 0:
-                progress(spent + 1, self.evaluations, {"density": density, "loss": float(best.mean())})
+            tell(spent + 1, best)
         journal.back_to_best(search)
         return search.scores()
 

@@ -64,6 +64,6 @@ class Backprop:
             gains = {n: g.clone() for n, g in self.gains.items()}
             output = propagate(self.network, leaves, gains, inputs.clone())[next(reversed(self.network.populations))]
             losses = torch.nn.functional.cross_entropy(output.transpose(1, 2), labels.clone(), reduction="none")
-            found = torch.autograd.grad(losses.mean(1).sum(), list(leaves.values()))
+            found = torch.autograd.grad(losses.mean(1).sum(), list(leaves.values()), materialize_grads=True)
             output = output.detach()
         return dict(zip(leaves, found, strict=True)), (output.argmax(2) == labels).float().mean()

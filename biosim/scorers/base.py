@@ -6,15 +6,16 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, UndefinedError, did_you_mean
-from biosim.scorers.keep import Scope, gains_after, keep
-from biosim.scorers.sources import find_source, sources
+from biosim.scorers.keep import SCOPES, Scope, gains_after, keep
+from biosim.scorers.sources import Source, find_source, sources
 from biosim.scorers.training import Training
 from biosim.synapses import Network
 
@@ -144,6 +145,7 @@ def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer |
         if key not in allowed:
             listing = f"it has: {', '.join(allowed)}" if allowed else "it has none"
             raise InputError(f"rival '{source.name}' has no option '{key}'{did_you_mean(key, allowed)}; {listing}", (key,))
+    given = _typed(source, build, given)
     try:
         signature.bind(**given)
     except TypeError as error:
@@ -158,6 +160,29 @@ def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer |
     if not regimes(scorer) or not set(regimes(scorer)) <= set(REGIMES):
         raise InputError(f"the regimes of {source.path} must be a tuple of {' and '.join(REGIMES)}", ("name",))
     return scorer
+
+
+def _typed(source: Source, build: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the annotations of a scorer have them; one without annotation, or with one of its own making, as it is."""
+    try:
+        hints = get_type_hints(build)
+    except (NameError, TypeError):
+        return dict(given)
+    found = dict(given)
+    for key, value in given.items():
+        if key == "scope" and value not in (scopes := SCOPES if source.own else get_args(Scope)):
+            raise InputError(f"unknown scope '{value}'; there are: {', '.join(scopes)}", (key,))
+        try:
+            found[key] = TypeAdapter(hints.get(key, Any)).validate_python(value, strict=True)
+        except ValidationError as error:
+            if get_origin(hints[key]) is Literal:
+                known = ", ".join(map(str, get_args(hints[key])))
+                raise InputError(f"unknown {key} {value!r}; there are: {known}", (key,)) from None
+            what = error.errors()[0]["msg"].removeprefix("Input should be ")
+            raise InputError(f"of rival '{source.name}' should be {what}, not {value!r}", (key,)) from None
+        except PydanticUserError:
+            continue
+    return found
 
 
 def variants(name: str) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
-from biosim.scorers.training import for_epochs
+from biosim.scorers.training import check_sgd, for_epochs
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 
@@ -61,6 +61,7 @@ class Scorer:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
             raise InputError("edge-popup needs at least one epoch", ("epochs",))
+        check_sgd(self.rate, self.momentum, self.decay)
 
     @property
     def level(self) -> str:

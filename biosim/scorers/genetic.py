@@ -16,10 +16,9 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
-from biosim.scorers.base import Progress
 from biosim.scorers.fixed_batch import FixedBatch, first_samples
 from biosim.scorers.keep import Scope, gains_after, keep
-from biosim.scorers.mask_search import Losses, check_search, random_masks, random_scores
+from biosim.scorers.mask_search import Losses, SearchScorer, Tell, check_search, random_masks, random_scores
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -27,7 +26,7 @@ _Masks = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(SearchScorer):
     """Genetic algorithm.
 
     Attributes
@@ -57,15 +56,7 @@ class Scorer:
         if not 0 <= self.mutation <= 1:
             raise InputError(f"mutation is a share of the edges, in [0, 1], not {self.mutation}", ("mutation",))
 
-    @property
-    def level(self) -> str:
-        """What the score reads: the loss of the whole network."""
-        return "network"
-
-    @torch.inference_mode()
-    def score(
-        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
-    ) -> dict[str, Tensor]:
+    def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
         """Return 1 for the synapses of the best mask, else 0."""
         random = [generator(seed, "genetic") for seed in seeds]
         batch = FixedBatch(network, gains_after(network, density, self.scope), *first_samples(drive, seeds, network.device, self.samples))
@@ -77,7 +68,7 @@ class Scorer:
         size = min(self.population, self.evaluations)
         members = [random_masks(network, density, self.scope, seeds, random) for _ in range(size)]
         losses = np.stack([judged(m) for m in members], 1)  # (R, members)
-        spent, told = size, 0
+        spent = size
         while spent < self.evaluations:
             count = min(size - 1, self.evaluations - spent) or 1
             children = [keep(self._child(network, members, losses, random), network, density, self.scope, seeds) for _ in range(count)]
@@ -87,9 +78,7 @@ class Scorer:
             rows = np.arange(len(seeds))
             members = [_select(members, best), *children]
             losses = np.concatenate([losses[rows, best][:, None], found], 1)
-            if progress is not None and spent * 50 // self.evaluations > told:
-                told = spent * 50 // self.evaluations
-                progress(spent, self.evaluations, {"density": density, "loss": float(losses.min(1).mean())})
+            tell(spent, losses.min(1))
         return {n: m.to(torch.float32) for n, m in _select(members, losses.argmin(1)).items()}
 
     def _child(self, network: Network, members: list[_Masks], losses: Losses, random: list[np.random.Generator]) -> _Masks:

@@ -17,14 +17,13 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
-from biosim.scorers.keep import Scope
-from biosim.scorers.snip import samples_of_each_class
+from biosim.scorers.snip import SlopeScorer, samples_of_each_class
 from biosim.scorers.training import losses
 from biosim.synapses import Network
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(SlopeScorer):
     """Gradient-flow preservation.
 
     Attributes
@@ -37,21 +36,13 @@ class Scorer:
         Logits are divided by it.
     """
 
-    scope: Scope = "network"
-    samples: int = 10
     temperature: float = 200.0
     frozen_note: ClassVar[str] = "made to be retrained: it keeps the edges through which training would be fast"
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InputError("needs at least one sample a class", ("samples",))
+        super().__post_init__()
         if not self.temperature > 0:
             raise InputError("the temperature must be positive", ("temperature",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
@@ -63,7 +54,7 @@ class Scorer:
         cool = {readout: network.populations[readout].gain.new_full((1, 1), 1 / self.temperature)}
         with torch.enable_grad():
             loss = losses(network, births, cool, inputs, labels).sum()
-            slopes = torch.autograd.grad(loss, list(births.values()), create_graph=True)
+            slopes = torch.autograd.grad(loss, list(births.values()), create_graph=True, materialize_grads=True)
             flow = torch.stack([(g * g.detach()).sum() for g in slopes]).sum()
-            curved = torch.autograd.grad(flow, list(births.values()))
+            curved = torch.autograd.grad(flow, list(births.values()), materialize_grads=True)
         return {n: hg.mul_(births[n].detach()) for n, hg in zip(births, curved, strict=True)}

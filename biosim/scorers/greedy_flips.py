@@ -10,19 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
-from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
-from biosim.scorers.mask_search import Losses, MaskSearch, Swaps, check_search
+from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell, check_search
 from biosim.synapses import Network
 
 
 @dataclass(frozen=True)
-class Scorer:
+class Scorer(SearchScorer):
     """Greedy flips.
 
     Attributes
@@ -47,18 +45,10 @@ class Scorer:
         if self.candidates < 1:
             raise InputError("greedy-flips needs at least one candidate a round", ("candidates",))
 
-    @property
-    def level(self) -> str:
-        """What the score reads: the loss of the whole network."""
-        return "network"
-
-    @torch.inference_mode()
-    def score(
-        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
-    ) -> dict[str, Tensor]:
+    def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
         """Return 1 for the synapses of the mask found, else 0."""
         search = MaskSearch(network, drive, density, self.scope, seeds, self.samples, "greedy-flips")
-        spent, told = 1, 0
+        spent = 1
         while spent < self.evaluations:
             swaps = search.draw(min(self.candidates, self.evaluations - spent))
             losses = search.judge(swaps)
@@ -66,9 +56,7 @@ class Scorer:
             together = [_compatible(swaps, losses[r], search.loss[r], r) for r in range(len(seeds))]
             if any(together):
                 _improve(search, swaps, losses, together)
-            if progress is not None and spent * 50 // self.evaluations > told:
-                told = spent * 50 // self.evaluations
-                progress(min(spent, self.evaluations), self.evaluations, {"density": density, "loss": float(search.loss.mean())})
+            tell(spent, search.loss)
         return search.scores()
 
 

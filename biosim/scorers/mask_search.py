@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.base import Progress
 from biosim.scorers.fixed_batch import Edit, FixedBatch, first_samples
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.streams import generator
@@ -20,6 +22,39 @@ from biosim.synapses import Network
 
 Losses = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
+Tell = Callable[[int, Losses], None]
+
+
+class SearchScorer(ABC):
+    """What scorers that search over masks share: each is a dataclass with these fields."""
+
+    scope: Scope
+    evaluations: int
+    samples: int
+
+    @property
+    def level(self) -> str:
+        """What the score reads: the loss of the whole network."""
+        return "network"
+
+    @torch.inference_mode()
+    def score(
+        self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
+    ) -> dict[str, Tensor]:
+        """Return 1 for the synapses of the mask found, else 0."""
+        told = 0
+
+        def tell(spent: int, loss: Losses) -> None:
+            nonlocal told
+            if progress is not None and spent * 50 // self.evaluations > told:
+                told = spent * 50 // self.evaluations
+                progress(min(spent, self.evaluations), self.evaluations, {"density": density, "loss": float(loss.mean())})
+
+        return self.search(network, drive, density, seeds, tell)
+
+    @abstractmethod
+    def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
+        """Return the scores; ``tell`` takes evaluations spent and (R,) losses."""
 
 
 def check_search(method: str, evaluations: int, samples: int) -> None:

@@ -26,7 +26,7 @@ from biosim.errors import InputError, UndefinedError
 from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
-from biosim.scorers.training import for_epochs
+from biosim.scorers.training import check_sgd, for_epochs
 from biosim.select import keep_largest
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
@@ -54,6 +54,7 @@ class Scorer:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
             raise InputError("neuron-popup needs at least one epoch", ("epochs",))
+        check_sgd(self.rate, self.momentum, self.decay)
 
     @property
     def scope(self) -> Scope:
@@ -114,5 +115,5 @@ def _gradients(
             if name in leaves:
                 activity[name] = activity[name] * leaves[name].unsqueeze(1)
         losses = torch.nn.functional.cross_entropy(activity[names[-1]].transpose(1, 2), labels, reduction="none").mean(1)
-        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()))
+        gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
     return dict(zip(leaves, gradients, strict=True)), losses.detach()

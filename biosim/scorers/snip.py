@@ -22,7 +22,24 @@ from biosim.synapses import Network
 
 
 @dataclass(frozen=True)
-class Scorer:
+class SlopeScorer:
+    """What scores of the loss at birth share: see :class:`Scorer` for the fields."""
+
+    scope: Scope = "network"
+    samples: int = 10
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InputError("needs at least one sample a class", ("samples",))
+
+    @property
+    def level(self) -> str:
+        """What the score reads."""
+        return "gradient"
+
+
+@dataclass(frozen=True)
+class Scorer(SlopeScorer):
     """Connection sensitivity.
 
     Attributes
@@ -33,18 +50,7 @@ class Scorer:
         Samples a class.
     """
 
-    scope: Scope = "network"
-    samples: int = 10
     frozen_note: ClassVar[str] = "made to be retrained: it keeps the edges that training would change most"
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InputError("needs at least one sample a class", ("samples",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Task
-from biosim.scorers.training import for_epochs, gradients
+from biosim.scorers.training import check_sgd, for_epochs, gradients
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -58,6 +58,7 @@ class Scorer:
             raise InputError(f"unknown weights '{self.weights}'; there are: births, glorot", ("weights",))
         if self.epochs is not None and self.epochs < 1:
             raise InputError("supermask needs at least one epoch", ("epochs",))
+        check_sgd(self.rate, self.momentum)
         if self.draws < 1:
             raise InputError("needs at least one mask drawn after training", ("draws",))
 

@@ -48,14 +48,19 @@ class Training:
     def __post_init__(self) -> None:
         if self.epochs is not None and self.epochs < 1:
             raise InputError(f"training needs at least one epoch, not {self.epochs}", ("epochs",))
-        if not self.rate > 0:
-            raise InputError(f"the learning rate must be positive, not {self.rate}", ("rate",))
-        if not 0 <= self.momentum < 1:
-            raise InputError(f"momentum must lie in [0, 1), not {self.momentum}", ("momentum",))
+        check_sgd(self.rate, self.momentum, self.decay)
         if not self.clip > 0:
             raise InputError(f"the largest norm of a gradient must be positive, not {self.clip}", ("clip",))
-        if self.decay < 0:
-            raise InputError(f"weight decay cannot be negative: {self.decay}", ("decay",))
+
+
+def check_sgd(rate: float, momentum: float, decay: float = 0.0) -> None:
+    """Refuse numbers with which gradient descent makes no sense."""
+    if not rate > 0:
+        raise InputError(f"the learning rate must be positive, not {rate}", ("rate",))
+    if not 0 <= momentum < 1:
+        raise InputError(f"momentum must lie in [0, 1), not {momentum}", ("momentum",))
+    if not decay >= 0:
+        raise InputError(f"decay cannot be negative: {decay}", ("decay",))
 
 
 def for_epochs(drive: Drive, epochs: int | None) -> Drive:
@@ -94,7 +99,7 @@ def gradients(
     leaves = {n: w.detach().requires_grad_() for n, w in effective.items()}
     with torch.enable_grad():
         loss = losses(network, leaves, gains, inputs, labels)
-        found = torch.autograd.grad(loss.sum(), list(leaves.values()))
+        found = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
     return dict(zip(leaves, found, strict=True)), loss.detach()
 
 
