@@ -161,6 +161,8 @@ def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: l
         if kind is not None and collect(errors, (key,), lambda kind=kind: feedback_level(kind)) is None:
             continue
         if not TAUGHT & own.names:
+            if asked is not None:
+                errors.append(InputError(f"'{own.name}' reads no teaching signal: it has no use for feedback", (key, "feedback")))
             continue
         if kind is None:
             what = "the rule" if key == "rule" else "plasticity"

@@ -117,7 +117,7 @@ def test_names_of_metrics() -> None:
         ("densities: [1.5]", "densities[0]: "),
         ("retrain: {epoch: 3}", "retrain.epoch: unknown key (did you mean 'epochs'?)"),
         ("rivals: [{name: random, distribution: er}]", "rivals[0].distribution: unknown distribution"),
-        ("rivals: [{name: snip, samples: many}]", "an option has the wrong type"),
+        ("rivals: [{name: snip, samples: many}]", "rivals[0].samples: of rival 'snip' should be a valid integer, not 'many'"),
     ],
 )
 def test_mistakes_are_named(line: str, error: str, cli: Cli, tmp_path: Path) -> None:
