@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +14,14 @@ import biosim  # noqa: F401 (before torch, as a user's script has it)
 
 import numpy as np  # isort: skip
 import pytest
+from hypothesis import settings
 
 from biosim.drives import ImageDrive, Images
 from biosim.synapses import Network
+
+settings.register_profile("fixed", derandomize=True, deadline=None)  # a test gives the same verdict every time it is run
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 class Result(NamedTuple):

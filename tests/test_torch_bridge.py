@@ -91,9 +91,9 @@ def sequentials(draw: st.DrawFn) -> tuple[nn.Sequential, tuple[int, ...]]:
         out = groups * draw(st.integers(1, 3))
         dilation = draw(st.integers(1, 2))
         pad: Any = draw(st.sampled_from([0, 1, (1, 2), "valid"]))
-        conv = nn.Conv2d(
-            shape[0], out, (draw(st.integers(1, 2)), draw(st.integers(1, 2))), draw(st.integers(1, 2)), pad, dilation, groups, bias=False
-        )
+        largest = 2 if min(shape[1:]) > dilation else 1  # a kernel must fit its input, whatever came before
+        kernel = (draw(st.integers(1, largest)), draw(st.integers(1, largest)))
+        conv = nn.Conv2d(shape[0], out, kernel, draw(st.integers(1, 2)), pad, dilation, groups, bias=False)
         if draw(st.booleans()):
             conv = nn.Conv2d(shape[0], out, draw(st.integers(1, 3)), padding="same", groups=groups, bias=False)
         shape = tuple(conv(torch.zeros(1, *shape)).shape[1:])
