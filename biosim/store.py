@@ -3,6 +3,8 @@
     run.json              resolved scenario, id, seeds, versions, data hash, status, results
     metrics.jsonl         one line a record, written as development goes on
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
+                          (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
+    spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
     rivals/NAME.safetensors
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
@@ -20,7 +22,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +31,13 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
+if TYPE_CHECKING:
+    from biosim.spiking.survivor import SpikingCircuit
+
+RUN, METRICS, CIRCUIT, SPIKES, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
@@ -145,6 +150,14 @@ class RunWriter:
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, circuit_bytes(circuit))
 
+    def arrays(self, name: str, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
+        """Write ``NAME.safetensors``: arrays by name, and plain data on them."""
+        from safetensors.numpy import save
+
+        metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
+        content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
+        write_atomic(self.folder / f"{name}.safetensors", bytes(content))
+
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
         for name, rows in findings.tables.items():
@@ -217,7 +230,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
+        """The kind of experiment: ``development``, ``spiking``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -259,6 +272,37 @@ class Run:
     def circuit(self) -> Circuit:
         """The survivor."""
         return read_circuit(self.folder / CIRCUIT)
+
+    def arrays(self, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and the data on them of ``NAME.safetensors``, of a spiking run: ``circuit`` or ``spikes``.
+
+        Raises
+        ------
+        BiosimError
+            When the file is missing or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / f"{name}.safetensors"
+        try:
+            with safe_open(path, "numpy") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+                return tensors, json.loads((file.metadata() or {})[_SECTION])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise BiosimError(f"{path}: cannot be read: {error}") from None
+
+    @property
+    def spiking_circuit(self) -> SpikingCircuit:
+        """The survivors of a spiking network."""
+        from biosim.spiking.survivor import SpikingCircuit
+
+        if self.kind != "spiking":
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}, not of a spiking network: its circuit is `circuit`")
+        tensors, about = self.arrays("circuit")
+        try:
+            return SpikingCircuit.read(about, tensors)
+        except (InputError, KeyError, ValueError, TypeError) as error:
+            raise BiosimError(f"{self.folder / CIRCUIT}: not a circuit that can be read: {error}") from None
 
     @property
     def rivals(self) -> dict[str, Circuit]:
