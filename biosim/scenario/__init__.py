@@ -1,0 +1,31 @@
+"""Scenario files: one YAML an experiment, read, checked and turned into the parts of a run.
+
+Reading reports every error at once as ``file:line: key: what is wrong``. Nothing is written before a scenario has
+been read, its data loaded and its network built. The sections of a file say which kind of experiment it describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from biosim.scenario.base import Scenario
+from biosim.scenario.development import DevelopmentScenario, read_development
+from biosim.scenario.source import read_source
+from biosim.scenario.study import StudyScenario, read_study
+
+__all__ = ["DevelopmentScenario", "Scenario", "StudyScenario", "read_scenario"]
+
+
+def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file, apply ``key=value`` settings, and check all that needs no data.
+
+    Raises
+    ------
+    BiosimError
+        With one line for every error found.
+    """
+    source = read_source(path, settings)
+    if "study" in source.document.data:
+        return read_study(source)
+    return read_development(source)
