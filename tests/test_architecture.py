@@ -43,7 +43,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "statistics",
         "paths",
     ],
-    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
+    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "graphs", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["findings", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
