@@ -4,6 +4,8 @@
     metrics.jsonl         one line a record, written as development goes on
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
     rivals/NAME.safetensors
+    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
+    comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
     figures/*.svg, report.html
@@ -28,10 +30,12 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html",
+RUN, METRICS, CIRCUIT, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "searches", "comparison.json", "results.nc", "tables", "figures",
+    "report.html",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
+LOCAL = "local"  # what comparisons call the scenario's own circuit
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
@@ -138,11 +142,17 @@ class RunWriter:
         with (self.folder / METRICS).open("a", buffering=1) as file:
             file.write(json.dumps(entry, default=_plain) + "\n")
 
-    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
-        """Write the survivor, or a rival's circuit."""
+    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
+        """Write the survivor, or a rival's circuit, or what a further search found."""
         path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
+        if search:
+            path = self.folder / SEARCHES / f"{rival or LOCAL}.{search}.safetensors"
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, circuit_bytes(circuit))
+
+    def comparison(self, data: Mapping[str, Any]) -> None:
+        """Write ``comparison.json``."""
+        write_json(self.folder / COMPARISON, data)
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
@@ -258,6 +268,22 @@ class Run:
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
         return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """``comparison.json``; None for a run that compared nothing."""
+        path = self.folder / COMPARISON
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def searches(self, method: str) -> list[Circuit]:
+        """Circuits that a method's searches found on the same births, search 0 first; the method ``local`` is the scenario's rule."""
+        known = {LOCAL, *(p.stem for p in (self.folder / RIVALS).glob("*.safetensors"))}
+        if self.kind != "development" or method not in known:
+            listing = ", ".join(sorted(known)) if self.kind == "development" else f"none, it is a {self.kind}"
+            raise BiosimError(f"{self.folder} has no circuit '{method}'; there are: {listing}")
+        first = self.circuit if method == LOCAL else read_circuit(self.folder / RIVALS / f"{method}.safetensors")
+        further = sorted((self.folder / SEARCHES).glob(f"{method}.*.safetensors"), key=lambda p: int(p.name.split(".")[-2]))
+        return [first, *(read_circuit(path) for path in further)]
 
     @property
     def history(self) -> list[dict[str, Any]]:
