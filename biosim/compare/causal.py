@@ -6,7 +6,7 @@ One circuit (:func:`interventions`), its gains and counts kept:
     layer-shuffle        synapses placed anew within each projection
     degree-preserving    the same, every neuron's degrees kept (Curveball)
     redrawn-weights      birth weights dealt out anew within each projection; the wiring stays
-    flipped-signs        every weight negated
+    flipped-signs        every weight negated or not, by the toss of a coin; sizes and wiring stay
 
 Two circuits (:func:`compare_causal`), each value the mean over both directions:
 
@@ -64,9 +64,9 @@ def interventions(group: Group, seed: int, draws: int) -> dict[str, Floats]:
     found = {"intact": measured_accuracy(circuit, group)[None]}
     for kind in ("layer-shuffle", "degree-preserving"):
         found[kind] = np.stack([measured_accuracy(draw_null(kind, circuit, seed, k), group) for k in range(draws)])
-    redrawn = [redraw_weights(circuit, generator(seed, f"compare/redrawn-weights/{k}")) for k in range(draws)]
-    found["redrawn-weights"] = np.stack([measured_accuracy(c, group) for c in redrawn])
-    found["flipped-signs"] = measured_accuracy(flip_signs(circuit), group)[None]
+    for kind, change in (("redrawn-weights", redraw_weights), ("flipped-signs", flip_signs)):
+        changed = (change(circuit, generator(seed, f"compare/{kind}/{k}")) for k in range(draws))
+        found[kind] = np.stack([measured_accuracy(c, group) for c in changed])
     return found
 
 

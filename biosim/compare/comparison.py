@@ -23,7 +23,7 @@ from biosim.errors import InputError, did_you_mean
 from biosim.streams import generator
 
 SAMPLES = 500
-FEW = 5  # accuracies vary little between draws: causal nulls and interventions take a fifth as many
+FEW = 5  # what needs activity is dear and varies little between draws: its nulls take a fifth as many
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,15 @@ class Family:
         The first is the one that effect and ratio refer to.
     undefined : str
         When its measures have no value.
+    few : bool
+        Whether it needs activity, and takes a fifth of the draws of a null.
     """
 
     compute: Callable[[Group, Pairs], Layers]
     measures: tuple[str, ...]
     nulls: tuple[str, ...]
     undefined: str
+    few: bool = False
 
 
 FAMILIES: dict[str, Family] = {
@@ -52,9 +55,10 @@ FAMILIES: dict[str, Family] = {
     "profiles": Family(profiles.compare_profiles, profiles.MEASURES, ("layer-shuffle",), "a profile that is the same for all neurons has no correlation"),
     "flow": Family(flow.compare_flow, flow.MEASURES, ("layer-shuffle", "degree-preserving"), "no path is left, or all carry the same"),
     "function": Family(
-        function.compare_function, function.MEASURES, ("layer-shuffle", "independent-errors"), "a population is silent, or every answer right"
+        function.compare_function, function.MEASURES, ("layer-shuffle", "independent-errors"), "a population is silent, or every answer right",
+        few=True,
     ),
-    "causal": Family(causal.compare_causal, causal.MEASURES, ("random-synapses",), "activity runs away"),
+    "causal": Family(causal.compare_causal, causal.MEASURES, ("random-synapses",), "activity runs away", few=True),
 }
 PRIMARY = {"function.agreement": "independent-errors", "function.error_consistency": "independent-errors"}
 
@@ -78,6 +82,9 @@ class Comparison:
         What each method's circuits are by themselves, next to the same circuits shuffled.
     interventions : dict of dict of (n,)
         Accuracy by method and intervention, one value a birth.
+    cka : dict of (P, P)
+        By the other method's name and, after a slash, by method where it was searched twice: CKA of every population but the
+        input with every other, of the first search (of each); mean over births.
     births, searches, nulls : int
         ``searches`` is the least any method has.
     classes : int
@@ -87,6 +94,8 @@ class Comparison:
     estimates: dict[str, list[Estimate]]
     characters: list[characters.Character]
     interventions: dict[str, dict[str, Floats]]
+    cka: dict[str, Floats]
+    populations: list[str]
     births: int
     searches: dict[str, int]
     nulls: int
@@ -105,9 +114,14 @@ class Comparison:
             "nulls": self.nulls,
             "pairs": {other: [e.data() for e in own] for other, own in self.estimates.items()},
             "characters": [c.data() for c in self.characters],
-            "interventions": {m: {k: v.tolist() for k, v in own.items()} for m, own in self.interventions.items()},
+            "interventions": {m: {k: _plain(v) for k, v in own.items()} for m, own in self.interventions.items()},
+            "cka": {"populations": self.populations, **{name: [_plain(row) for row in m] for name, m in self.cka.items()}},
             "chance": 1 / self.classes,
         }
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]
 
 
 @dataclass
@@ -164,7 +178,7 @@ def compare(
         The method that all others are compared with; the first when left out.
     families : sequence of str
     nulls : int
-        Draws of each null; causal nulls and interventions take a fifth as many.
+        Draws of each null; those that need activity (function but for independent errors, causal, interventions) take a fifth.
 
     Raises
     ------
@@ -202,12 +216,15 @@ class _Tally:
 
     def __init__(self, plan: _Plan, families: Sequence[str], nulls: int) -> None:
         self.plan, self.families, self.nulls = plan, tuple(dict.fromkeys(families)), nulls
+        self.few = max(2, nulls // FEW)
         self.between = [i for own in plan.between.values() for i in own]
         self.observed: list[Layers] = []  # by birth
         self.null: list[dict[str, list[Layers]]] = []  # by birth, null kind, draw
         self.traits: list[characters.Traits] = []
         self.shuffled: list[dict[str, list[characters.Traits]]] = []
         self.accuracy: list[dict[str, Floats]] = []
+        self.cka: list[dict[str, Floats]] = []
+        self.populations: list[str] = []
 
     def birth(self, group: Group, seed: int, tell: Callable[[int], None] | None) -> None:
         """Take in one birth."""
@@ -216,6 +233,10 @@ class _Tally:
             values |= {f"{name}.{key}": v for key, v in FAMILIES[name].compute(group, self.plan.pairs).items()}
         self.observed.append(values)
         self.null.append({})
+        if "function" in self.families:
+            self.populations = [n for n, _, _ in group.circuit.populations[1:]]
+            chosen = {name: own[0] for name, own in self.plan.between.items()} | {f"/{n}": own[0] for n, own in self.plan.within.items() if own}
+            self.cka.append({name: function.cka_matrix(group, *self.plan.pairs[i]) for name, i in chosen.items()})
         self.traits.append(characters.characters(group))
         self.shuffled.append({kind: [] for kind in STRUCTURAL})
         for draw in range(self.nulls):
@@ -223,13 +244,13 @@ class _Tally:
             if tell is not None:
                 tell(draw + 1)
         if "causal" in self.families:
-            self.accuracy.append(causal.interventions(group, seed, max(2, self.nulls // FEW)))
+            self.accuracy.append(causal.interventions(group, seed, self.few))
 
     def _draw(self, group: Group, seed: int, draw: int) -> None:
         pairs = [self.plan.pairs[i] for i in self.between]
         drawn: dict[str, Layers] = {}
         for kind in STRUCTURAL:
-            users = [n for n in self.families if kind in FAMILIES[n].nulls]
+            users = [n for n in self.families if kind in FAMILIES[n].nulls and (draw < self.few or not FAMILIES[n].few)]
             other = group.become(draw_null(kind, group.circuit, seed, draw))
             self.shuffled[-1][kind].append(characters.characters(other))
             for name in users:
@@ -237,7 +258,7 @@ class _Tally:
         if "function" in self.families:
             dealt = function.independent_errors(group, pairs, generator(seed, f"compare/independent-errors/{draw}"))
             drawn["independent-errors"] = {f"function.{k}": v for k, v in dealt.items()}
-        if "causal" in self.families and draw < max(2, self.nulls // FEW):
+        if "causal" in self.families and draw < self.few:
             made = causal.random_synapses(group, pairs, seed, draw)
             drawn["random-synapses"] = {f"causal.{k}": v for k, v in made.items()}
         for kind, values in drawn.items():
@@ -253,7 +274,8 @@ class _Tally:
             name: {k: np.array([birth[k][:, [o == i for o in owner]].mean() for birth in self.accuracy]) for k in kinds}
             for i, name in enumerate(names)
         } if self.accuracy else {}  # fmt: skip
-        return Comparison(reference, estimates, found, interventions, len(self.observed), searches, self.nulls, classes)
+        cka = {name: np.mean([birth[name] for birth in self.cka], 0) for name in (self.cka[0] if self.cka else {})}
+        return Comparison(reference, estimates, found, interventions, cka, self.populations, len(self.observed), searches, self.nulls, classes)
 
     def _estimates(self, reference: str, other: str) -> list[Estimate]:
         own, spot = self.plan.between[other], {i: k for k, i in enumerate(self.between)}
@@ -264,7 +286,8 @@ class _Tally:
             first = primary_null(family, measure)
             kinds = sorted((k for k in self.null[0] if key in self.null[0][k][0]), key=lambda k: k != first)
             for kind in kinds:
-                draws = np.array([[d[key][columns].mean() for d in birth[kind]] for birth in self.null])  # (births, draws)
+                drawn = [[d[key][columns].mean() for d in birth[kind] if key in d] for birth in self.null]
+                draws = np.array(drawn)  # (births, draws)
                 ceilings = [
                     np.array([v[key][self.plan.within[name]].mean() for v in self.observed]) if self.plan.within[name] else None
                     for name in (other, reference)

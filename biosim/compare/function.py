@@ -140,17 +140,10 @@ def independent_errors(group: Group, pairs: Pairs, random: np.random.Generator) 
     return compare_predictions(dealt, group.labels, pairs)
 
 
-def cka_matrix(first: Circuit, second: Circuit, inputs: npt.NDArray[np.float32], replicate: int = 0) -> tuple[list[str], list[str], Floats]:
-    """Return the debiased CKA of every population of one circuit with every one of the other (the input left out), with names."""
-    sides = []
-    for circuit in (first, second):
-        activity = circuit.activity(inputs)
-        sides.append({n: activity[n][replicate] for n, _, _ in circuit.populations[1:]})
-    values = [[_cka_of(a, b) for b in sides[1].values()] for a in sides[0].values()]
-    return list(sides[0]), list(sides[1]), np.array(values)
-
-
-def _cka_of(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
-    width = max(first.shape[1], second.shape[1])
-    padded = [np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (first, second)]  # columns of 0 change no Gram matrix
-    return float(debiased_cka(np.stack(padded))[0, 1])
+def cka_matrix(group: Group, first: int, second: int) -> Floats:
+    """Return the debiased CKA of every population but the input of one circuit of a group with every one of another, (P, P)."""
+    names = [n for n, _, _ in group.circuit.populations[1:]]
+    width = max(s for _, s, _ in group.circuit.populations[1:])
+    every = [group.activity[n][k] for k in (first, second) for n in names]
+    padded = np.stack([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in every])  # columns of 0 change no Gram matrix
+    return debiased_cka(padded)[: len(names), len(names) :]

@@ -44,9 +44,13 @@ def redraw_weights(circuit: Circuit, random: np.random.Generator) -> Circuit:
     return replace(circuit, weight=weight)
 
 
-def flip_signs(circuit: Circuit) -> Circuit:
-    """Change the sign of every weight; masks and sizes stay."""
-    return replace(circuit, weight={n: -w for n, w in circuit.weight.items()})
+def flip_signs(circuit: Circuit, random: np.random.Generator) -> Circuit:
+    """Change the sign of every weight or not, by the toss of a coin; masks and sizes stay.
+
+    Changing all of them would cancel from layer to layer: relu(u) - relu(-u) = u.
+    """
+    weight = {n: np.where(random.random(w.shape) < 0.5, w, -w).astype(np.float32) for n, w in circuit.weight.items()}
+    return replace(circuit, weight=weight)
 
 
 def transplant(recipient: Circuit, donor: Circuit, population: str) -> Circuit:
