@@ -6,6 +6,7 @@
     percentile         mean percentile of abs(weight) among births, of the survivors; undefined where all have one size
     concentration      share of the path mass that starts in the tenth of the inputs with the most
     out_degree_spread  coefficient of variation of out-degrees over a population; in_degree_spread of in-degrees
+    in_use             share of a hidden population's neurons that have inputs and outputs left
     two_paths          two-paths of each pair of signs through a hidden population, over all of its two-paths
 
 Nulls: ``layer-shuffle`` and ``degree-preserving``, as for pairs. The effect is observed minus null, in the character's own unit.
@@ -82,6 +83,7 @@ def characters(group: Group) -> Traits:
                 degree = circuit.mask[name].sum(axis)
                 found[f"{what}_degree_spread.{population} of {name}"] = degree.std(1) / degree.mean(1)
         for name, counts in two_paths(circuit).items():
+            found[f"in_use.{name}"] = (counts.sum(1) > 0).mean(1)
             total = counts.sum((1, 2))
             found |= {f"two_paths_{signs}.{name}": counts[:, k].sum(1) / total for k, signs in enumerate(SIGNS)}
     return found

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
+ROUNDING = 1e-9  # what two shares that are the same may differ by
 Interval = tuple[float, float] | None
 _Array = npt.NDArray[np.float64]
 
@@ -75,7 +76,7 @@ class Estimate:
         if len(room) < 2:
             return "one birth has no interval"
         low, _ = student(room) or (0.0, 0.0)
-        if low <= 0:
+        if low <= ROUNDING:
             return "the ceiling's interval holds the null" if _holds_zero(room) else "the ceiling lies below the null"
         return ""
 
@@ -122,7 +123,7 @@ def student(values: _Array) -> Interval:
 
 def _holds_zero(values: _Array) -> bool:
     found = student(values)
-    return found is not None and found[0] <= 0 <= found[1]
+    return found is not None and found[0] <= ROUNDING and found[1] >= -ROUNDING
 
 
 def hedges_g(differences: _Array) -> float | None:

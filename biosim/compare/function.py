@@ -7,8 +7,8 @@
     cka                  linear centred kernel alignment of a population's activity, debiased (below)
     selectivity          a neuron's tuning is its mean activity by true class, centred and of length 1; neurons of the two
                          circuits are matched one to one to maximise the summed correlation of tuning (Hungarian
-                         algorithm, Kuhn 1955); the mean over pairs, a silent or untuned neuron counting 0
-    selectivity_same     the same with every neuron matched to itself: on shared births it has a self
+                         algorithm, Kuhn 1955): the mean over as many pairs as the circuit with fewer tuned neurons has
+    selectivity_same     the same with every neuron matched to itself, over those tuned in both: on shared births it has a self
 
 Debiased CKA: with Gram matrices K = X X^T, L = Y Y^T over n samples, U-centred (row and column means of the off-diagonal
 removed, diagonal 0; Szekely & Rizzo 2014, https://doi.org/10.1214/14-AOS1255),
@@ -97,11 +97,18 @@ def tuning(activity: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> 
 
 
 def matched(first: Floats, second: Floats) -> float:
-    """Return the mean correlation of two (size, classes) tunings under the best one-to-one match; NaN where one has none."""
-    if not first.any() or not second.any():
+    """Return the mean correlation of two (size, classes) tunings under the best one-to-one match of tuned neurons; NaN without any."""
+    tuned = [own[own.any(-1)] for own in (first, second)]
+    if not len(tuned[0]) or not len(tuned[1]):
         return float("nan")
-    similar = first @ second.T
+    similar = tuned[0] @ tuned[1].T
     return float(similar[linear_sum_assignment(similar, maximize=True)].mean())
+
+
+def same_selectivity(first: Floats, second: Floats) -> float:
+    """Return the mean correlation of (size, classes) tunings, neuron by neuron, over those tuned in both; NaN without any."""
+    both = first.any(-1) & second.any(-1)
+    return float((first[both] * second[both]).sum(-1).mean()) if both.any() else float("nan")
 
 
 def compare_predictions(predictions: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], pairs: Pairs) -> Layers:
@@ -123,8 +130,7 @@ def compare_function(group: Group, pairs: Pairs) -> Layers:
     for name, _, _ in group.circuit.populations[1:-1]:
         own = tuning(group.activity[name], group.labels)
         layers["selectivity"][f"selectivity.{name}"] = np.array([matched(own[a], own[b]) for a, b in pairs])
-        same = [(own[a] * own[b]).sum(-1).mean() if own[a].any() and own[b].any() else np.nan for a, b in pairs]
-        layers["selectivity_same"][f"selectivity_same.{name}"] = np.array(same)
+        layers["selectivity_same"][f"selectivity_same.{name}"] = np.array([same_selectivity(own[a], own[b]) for a, b in pairs])
     for measure, own_layers in layers.items():
         found |= mean_of(own_layers, measure) if own_layers else {}
     return found

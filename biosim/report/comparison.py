@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from biosim.compare.causal import INTERVENTIONS
 from biosim.report.parts import inline, table
 
 HEAD = ["measure", "layer", "observed", "null", "ceiling", "effect", "g", "ratio"]
@@ -86,7 +87,7 @@ def answers(data: Mapping[str, Any], other: str) -> list[str]:
 
 def intervention_rows(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of accuracies under interventions, a row a method."""
-    kinds = list(next(iter(data["interventions"].values()), {}))
+    kinds = [k for k in INTERVENTIONS if k in next(iter(data["interventions"].values()), {})]
     rows = []
     for method, own in data["interventions"].items():
         cells = ["-" if None in own[kind] else f"{100 * sum(own[kind]) / len(own[kind]):.1f}" for kind in kinds]

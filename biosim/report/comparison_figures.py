@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
+from biosim.compare.causal import INTERVENTIONS
 from biosim.compare.group import correlation
 from biosim.report.comparison import HEADLINE, primary
 
@@ -155,7 +156,7 @@ def two_paths(data: Mapping[str, Any]) -> Figure:
 
 def interventions(data: Mapping[str, Any]) -> Figure:
     """Draw accuracy under interventions."""
-    methods, kinds = list(data["interventions"]), list(next(iter(data["interventions"].values())))
+    methods, kinds = list(data["interventions"]), list(INTERVENTIONS)
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     axes = figure.subplots()
     for m, method in enumerate(methods):
