@@ -190,7 +190,7 @@ class Contest:
             "effective_density": circuit.effective_density().tolist(),
             "neurons": circuit.neurons().tolist(),
             "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
-        } | {k: v.tolist() for k, v in (found_planted(circuit, self.planted) if self.planted else {}).items()}
+        } | {k: np.nan_to_num(v).tolist() for k, v in (found_planted(circuit, self.planted) if self.planted else {}).items()}
 
     def _row(
         self, source: str, label: str, locality: str, regime: str, target: float | None, values: dict[str, Any], seconds: float, note: str

@@ -96,6 +96,7 @@ class DevelopmentExperiment:
         metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
+            "metrics": {name: np.asarray(values).tolist() for name, values in metrics.items()},
             "table": contest.rows,
             "final_cut": development.final_cut.tolist(),
             "comparisons": _comparisons(development.circuit, contest.circuits, self.images, comparison),
