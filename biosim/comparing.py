@@ -10,7 +10,23 @@ from biosim.circuit import Circuit
 from biosim.compare import FAMILIES, compare
 from biosim.compare.comparison import SAMPLES
 from biosim.errors import BiosimError, InputError
-from biosim.store import LOCAL, Run
+from biosim.store import LOCAL, RIVALS, SEARCHES, Run, read_circuit
+
+
+def searches(run: Run, method: str) -> list[Circuit]:
+    """Return the circuits that a method's searches found on the same births, search 0 first; ``local`` is the scenario's rule.
+
+    Raises
+    ------
+    BiosimError
+        When the run has no such method.
+    """
+    known = {LOCAL, *(p.stem for p in (run.folder / RIVALS).glob("*.safetensors"))}
+    if method not in known:
+        raise BiosimError(f"{run.folder} has no circuit '{method}'; there are: {', '.join(sorted(known))}")
+    first = run.circuit if method == LOCAL else read_circuit(run.folder / RIVALS / f"{method}.safetensors")
+    further = sorted((run.folder / SEARCHES).glob(f"{method}.*.safetensors"), key=lambda p: int(p.name.split(".")[-2]))
+    return [first, *(read_circuit(path) for path in further)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ def compare_runs(
         labels = [f"{run.folder}/{name}" for run, name in zip(runs, named, strict=True)]
     if labels[0] == labels[1]:
         raise BiosimError(f"{labels[0]} is compared with itself; name another run, or another --circuit")
-    found = {label: run.searches(name) for label, run, name in zip(labels, runs, named, strict=True)}
+    found = {label: searches(run, name) for label, run, name in zip(labels, runs, named, strict=True)}
     images = first.images()
     try:
         comparison = compare(

@@ -281,16 +281,6 @@ class Run:
         path = self.folder / COMPARISON
         return json.loads(path.read_text()) if path.exists() else None
 
-    def searches(self, method: str) -> list[Circuit]:
-        """Circuits that a method's searches found on the same births, search 0 first; the method ``local`` is the scenario's rule."""
-        known = {LOCAL, *(p.stem for p in (self.folder / RIVALS).glob("*.safetensors"))}
-        if self.kind != "development" or method not in known:
-            listing = ", ".join(sorted(known)) if self.kind == "development" else f"none, it is a {self.kind}"
-            raise BiosimError(f"{self.folder} has no circuit '{method}'; there are: {listing}")
-        first = self.circuit if method == LOCAL else read_circuit(self.folder / RIVALS / f"{method}.safetensors")
-        further = sorted((self.folder / SEARCHES).glob(f"{method}.*.safetensors"), key=lambda p: int(p.name.split(".")[-2]))
-        return [first, *(read_circuit(path) for path in further)]
-
     @property
     def history(self) -> list[dict[str, Any]]:
         """The records of ``metrics.jsonl``; a line cut off by a crash is left out."""

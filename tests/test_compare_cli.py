@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 
+from biosim.comparing import searches
 from biosim.drives import load_images
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.errors import BiosimError, InputError
@@ -55,8 +56,8 @@ def compared(cli: Cli, folder: Path) -> Path:
 def test_a_scenario_compares(compared: Path) -> None:
     run = open_run(compared)
     assert [c["passed"] for c in run.results["checks"]] == [True, True]
-    local, popup = run.searches("local"), run.searches("edge-popup")
-    assert len(local) == len(popup) == 2 and len(run.searches("random")) == 1
+    local, popup = searches(run, "local"), searches(run, "edge-popup")
+    assert len(local) == len(popup) == 2 and len(searches(run, "random")) == 1
     for own in (local, popup):
         assert all((own[0].weight[n] == own[1].weight[n]).all() for n in own[0].weight)  # the same births
         assert any((own[0].mask[n] != own[1].mask[n]).any() for n in own[0].mask)  # another search
