@@ -29,7 +29,7 @@ class DriveSpec(_Strict):
     """``drive:`` what the network is shown."""
 
     kind: Literal["images"] = Field("images", description="labelled images in shuffled batches")
-    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, or a folder of IDX files")
+    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, teacher, or a folder of IDX files")
     batch: int = Field(128, ge=1, description="samples a step")
     epochs: int = Field(30, ge=1, description="passes over the training images")
     presentation: TimeText = Field("50 ms", description="how long one image is shown")
@@ -104,6 +104,18 @@ class RetrainSpec(_Strict):
     momentum: float = Field(0.9, ge=0, lt=1)
     decay: float = Field(0.0, ge=0, description="weight decay")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
+
+
+class ComparisonsSpec(_Strict):
+    """``comparisons:`` is the local circuit the one a rival finds? Each is searched several times on the same births."""
+
+    rivals: list[str] | None = Field(None, description="labels of the rivals compared with the local circuit; all when left out")
+    searches: int = Field(3, ge=1, le=100, description="searches by each method on every birth; two or more give a ceiling")
+    measures: list[Literal["overlap", "profiles", "flow", "function", "causal"]] = Field(
+        ["overlap", "profiles", "flow", "function", "causal"], min_length=1, description="families of measures"
+    )
+    nulls: int = Field(100, ge=2, le=100_000, description="draws of every null")
+    samples: int = Field(500, ge=10, description="at most this many of the images evaluated on are shown")
 
 
 class CheckSpec(_Strict):
@@ -197,6 +209,7 @@ class ScenarioSpec(ExperimentSpec):
     )
     local_densities: bool = Field(False, description="develop the local rule anew at each of the densities too")
     retrain: RetrainSpec | None = Field(None, description="also train every circuit's survivors from their birth weights")
+    comparisons: ComparisonsSpec | None = Field(None, description="compare circuits over several searches on the same births")
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
     moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
 

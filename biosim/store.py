@@ -6,6 +6,8 @@
                           (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
     spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
     rivals/NAME.safetensors
+    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
+    comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
     conditions/NAME/      a run directory for each condition of a scenario that has some
@@ -34,10 +36,12 @@ from biosim.findings import Findings, csv_text, svg
 if TYPE_CHECKING:
     from biosim.spiking.survivor import SpikingCircuit
 
-RUN, METRICS, CIRCUIT, SPIKES, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
+RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "searches", "comparison.json", "results.nc",
+    "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
+LOCAL = "local"  # what comparisons call the scenario's own circuit
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
@@ -144,9 +148,11 @@ class RunWriter:
         with (self.folder / METRICS).open("a", buffering=1) as file:
             file.write(json.dumps(entry, default=_plain) + "\n")
 
-    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
-        """Write the survivor, or a rival's circuit."""
+    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
+        """Write the survivor, or a rival's circuit, or what a further search found."""
         path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
+        if search:
+            path = self.folder / SEARCHES / f"{rival or LOCAL}.{search}.safetensors"
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, circuit_bytes(circuit))
 
@@ -157,6 +163,10 @@ class RunWriter:
         metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
         content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
         write_atomic(self.folder / f"{name}.safetensors", bytes(content))
+
+    def comparison(self, data: Mapping[str, Any]) -> None:
+        """Write ``comparison.json``."""
+        write_json(self.folder / COMPARISON, data)
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
@@ -308,6 +318,12 @@ class Run:
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
         return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """``comparison.json``; None for a run that compared nothing."""
+        path = self.folder / COMPARISON
+        return json.loads(path.read_text()) if path.exists() else None
 
     @property
     def history(self) -> list[dict[str, Any]]:

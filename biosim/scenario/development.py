@@ -8,8 +8,9 @@ from typing import Any
 
 from biosim import __version__
 from biosim.checks import known_metrics, parse_check
+from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_time
-from biosim.errors import InputError
+from biosim.errors import InputError, did_you_mean
 from biosim.options import Options, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.scenario.arguments import model_of
@@ -91,6 +92,10 @@ def read_development(source: Source) -> DevelopmentScenario:
     if len(set(spec.densities)) < len(spec.densities):
         errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
     known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None, list(rules))
+    _comparisons(spec, rivals, errors)
+    if spec.comparisons is not None:
+        compared = [n for n in (spec.comparisons.rivals or rivals) if n in rivals]
+        known += comparison_metrics(compared, spec.comparisons.measures)
     checks = []
     for index, c in enumerate(spec.checks):
         checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
@@ -110,6 +115,20 @@ def read_development(source: Source) -> DevelopmentScenario:
     return DevelopmentScenario(
         spec, tuple(c for c in checks if c), resolved, source, tuple(known), rule, options, rules, rivals, build, arguments
     )
+
+
+def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[InputError]) -> None:
+    if spec.comparisons is None:
+        return
+    names = spec.comparisons.rivals
+    for index, name in enumerate(names or []):
+        if name not in rivals:
+            known = f"there are: {', '.join(rivals) or 'none'}"
+            errors.append(InputError(f"no rival is called '{name}'{did_you_mean(name, list(rivals))}; {known}", ("comparisons", "rivals", index)))
+    if not rivals or names == []:
+        errors.append(InputError("the local circuit is compared with rivals, and there are none", ("comparisons",)))
+    if LOCAL in rivals:
+        errors.append(InputError(f"'{LOCAL}' is what comparisons call the local circuit; give the rival another label", ("rivals",)))
 
 
 def _presentation(spec: ScenarioSpec) -> float:
