@@ -24,10 +24,13 @@ class Findings:
         matplotlib figures by file name (without ending).
     tables : mapping
         Lists of rows (dicts with the same keys) by file name.
+    metrics : mapping
+        Numbers by name, one a replicate, (R,): what a study's checks are about.
     """
 
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 def analyse_runs(name: str, runs: Sequence[Path], out: Path | None = None) -> list[Path]:
