@@ -200,7 +200,14 @@ def _draw(sweep: Any, widths: Any, single: _Floats, eps: list[float], depths: li
                 synapses, eps, [[row[key] / row["target_weights"] for row in mine] for mine in rows], colour, f"L = {depth}: {label}", style
             )
     errors.plot(eps, eps, "k-", lw=0.8, label="eps")
-    errors.set(xscale="log", yscale="log", xlabel="eps (units of the readout)", ylabel="output error", title="The masked random network", ylim=(None, 30))
+    errors.set(
+        xscale="log",
+        yscale="log",
+        xlabel="eps (units of the readout)",
+        ylabel="output error",
+        title="The masked random network",
+        ylim=(None, 30),
+    )
     start = np.mean([[row["synapses_kept"] / row["target_weights"] for row in mine if row["depth"] == depths[0]] for mine in sweep], 0)[0]
     synapses.plot(eps, [start * (eps[0] / e) ** 2 for e in eps], "k:", lw=1, label="Malach et al.: as 1/eps$^2$")
     synapses.set(
