@@ -1,1 +1,1 @@
-"""Studies: experiments that are no development of one network, one file a question."""
+"""Studies: one file a question that no developing network answers, measured replicate by replicate."""

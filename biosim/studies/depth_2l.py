@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from biosim.analysis import Findings
 from biosim.circuit import Circuit
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
-from biosim.prepare import Progress
+from biosim.findings import Findings
 from biosim.scorers.training import Training, train
 from biosim.streams import generator
 from biosim.synapses import Network
+from biosim.theory import Progress
 from biosim.theory.construction import Construction, construct
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.subset_sum import best_subsets

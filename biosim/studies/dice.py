@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from biosim.analysis import Findings
 from biosim.errors import InputError
-from biosim.prepare import Progress
+from biosim.findings import Findings
 from biosim.streams import generator
+from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.subset_sum import best_subsets, expected_subsets, worst_error
 

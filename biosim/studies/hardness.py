@@ -12,11 +12,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from biosim.analysis import Findings
 from biosim.develop import develop
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
-from biosim.prepare import Progress
+from biosim.findings import Findings
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
@@ -25,6 +24,7 @@ from biosim.scorers.keep import keep
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
 from biosim.teaching import Feedback
+from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
 
@@ -190,7 +190,12 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
                  "best_found": float(np.mean([row["better_masks"] == 0 for row in own])),
                  "rank_median": float(np.median([row["rank"] for row in own]))}
             )  # fmt: skip
-    return Findings({"hardness": _draw(rows, present)}, {"gaps": table, "instances": rows}, metrics)
+    instances = []
+    for row in rows:
+        if row["method"] == METHODS[0]:
+            instances.append({k: v for k, v in row.items() if k not in ("method", "loss", "gap", "better_masks", "rank")})
+        instances[-1][f"gap_{_Key[row['method']]}"] = row["gap"]
+    return Findings({"hardness": _draw(rows, present)}, {"gaps": table, "instances": instances}, metrics)
 
 
 def _draw(rows: list[dict[str, Any]], sizes: list[int]) -> Figure:
