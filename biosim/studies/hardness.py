@@ -96,7 +96,7 @@ def _instances(seeds: Sequence[int], size: int, count: int, samples: int, evalua
     for name, (rule, feedback) in LOCAL.items():
         masks[name] = _develop(own, d, h, drive, rule, feedback, steps)
     for name in ("edge-popup", *SEARCHES):
-        options = {"epochs": steps} if name == "edge-popup" else {"evaluations": evaluations, "samples": samples}
+        options: dict[str, Any] = {"epochs": steps} if name == "edge-popup" else {"evaluations": evaluations, "samples": samples}
         options |= {"mutation": 1 / size} if name == "genetic" else {}
         scorer = load_scorer(name, options)
         assert isinstance(scorer, Scorer)
@@ -195,7 +195,11 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
         if row["method"] == METHODS[0]:
             instances.append({k: v for k, v in row.items() if k not in ("method", "loss", "gap", "better_masks", "rank")})
         instances[-1][f"gap_{_Key[row['method']]}"] = row["gap"]
-    return Findings({"hardness": _draw(rows, present)}, {"gaps": table, "instances": instances}, metrics)
+    return Findings(
+        {"hardness": _draw(rows, present)},
+        {"gaps": table, "instances": instances},
+        {name: values.tolist() for name, values in metrics.items()},
+    )
 
 
 def _draw(rows: list[dict[str, Any]], sizes: list[int]) -> Figure:

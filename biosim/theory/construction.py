@@ -68,12 +68,13 @@ class Layer:
         return int(self.first_mask[:, self.second_mask.any(1)].sum() + self.second_mask.sum())
 
 
-def build_layer(weights: npt.ArrayLike, tolerance: float, random: np.random.Generator, *, signed: bool) -> Layer:
-    """Return gadgets whose every weight comes within ``tolerance`` of the target's.
+def build_layer(weights: npt.ArrayLike, tolerance: float, random: np.random.Generator, *, signed: bool, pool: int | None = None) -> Layer:
+    """Return gadgets whose every weight comes within ``tolerance`` of the target's, or as near as ``pool`` gadget neurons come.
 
-    Random weights are uniform, in (-1, 1) for the first layer and in (-s, s) for the second, s the largest weight of the
-    target: ReLU is homogeneous, so any other scale is a factor on the output. Gadget neurons are added, one for every input
-    and sign a round, until the last weight is reached; a weight that is reached keeps the subset it has.
+    Random weights are uniform, in (-1, 1) for the first layer and in (-s, s) for the second, s twice the largest weight of the
+    target, which so lies in the interval of Lueker's theorem. ReLU is homogeneous: any other scale is a factor on the output.
+    Gadget neurons are added, one for every input and sign a round, until the last weight is reached; a weight that is reached
+    keeps the subset it has.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def build_layer(weights: npt.ArrayLike, tolerance: float, random: np.random.Gene
     random : Generator
     signed : bool
         Whether inputs may be negative.
+    pool : int, optional
+        Gadget neurons of each input and sign; as many as the tolerance takes when left out.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def build_layer(weights: npt.ArrayLike, tolerance: float, random: np.random.Gene
     """
     target = np.asarray(weights, np.float64)
     d_in, d_out = target.shape
-    scale = float(np.abs(target).max())
+    scale = 2 * float(np.abs(target).max())
     slots = [(i, sign) for sign in ((1, -1) if signed else (1,)) for i in range(d_in)]
     wanted = np.array([sign * target[i] for i, sign in slots])  # (slots, d_out)
     columns: list[_Floats] = []
@@ -98,20 +101,20 @@ def build_layer(weights: npt.ArrayLike, tolerance: float, random: np.random.Gene
     outgoing = np.empty((0, d_out))
     chosen = np.zeros((len(slots), d_out, MOST), np.bool_)
     error = np.full(wanted.shape, np.inf)
-    start = max(2, round(np.log2(scale / tolerance)))
-    for pool in range(1, MOST + 1):
+    start, most = (max(2, round(np.log2(scale / tolerance))), MOST) if pool is None else (pool, pool)
+    for size in range(1, most + 1):
         _recruit(slots, pools, columns, d_in, random)
         outgoing = np.concatenate([outgoing, random.uniform(-scale, scale, (len(columns) - len(outgoing), d_out))])
-        if pool < start or ((pool - start) % 2 and pool < MOST):
+        if size < start or ((size - start) % 2 and size < most):
             continue
-        members = np.array(pools)  # (slots, pool)
+        members = np.array(pools)  # (slots, size)
         sent = np.abs(np.array([[columns[h][i] for h in own] for own, (i, _) in zip(pools, slots, strict=True)]))
         left = np.argwhere(error > tolerance)
         products = outgoing[members[left[:, 0]], left[:, 1:]] * sent[left[:, 0]]
         found = best_subsets(products, wanted[left[:, 0], left[:, 1]])
-        chosen[left[:, 0], left[:, 1], :pool], error[left[:, 0], left[:, 1]] = found.chosen, found.error
-        if error.max() <= tolerance:
-            return _assembled(columns, outgoing, members, slots, chosen[:, :, :pool], float(error.max()))
+        chosen[left[:, 0], left[:, 1], :size], error[left[:, 0], left[:, 1]] = found.chosen, found.error
+        if error.max() <= tolerance or size == pool:
+            return _assembled(columns, outgoing, members, slots, chosen[:, :, :size], float(error.max()))
     raise BiosimError(f"{MOST} gadget neurons an input do not bring every weight within {tolerance:g}: allow a larger error")
 
 
@@ -219,6 +222,16 @@ def construct(layers: Sequence[npt.ArrayLike], eps: float, reach: float, random:
     )
     bound = certified(target, [layer.error for layer in made], reach)
     return Construction(_circuit(made), made, bound)
+
+
+def construct_with(layers: Sequence[npt.ArrayLike], pool: int, random: np.random.Generator) -> Construction:
+    """Find the best mask that ``pool`` gadget neurons of each input and sign allow; no error is guaranteed, so the bound is infinite.
+
+    Layers after the first, which have few inputs here, get twice the pool: one unlucky weight of theirs would spoil all.
+    """
+    target = [np.asarray(w, np.float64) for w in layers]
+    made = tuple(build_layer(w, 0.0, random, signed=k == 0, pool=pool if k == 0 else min(2 * pool, MOST)) for k, w in enumerate(target))
+    return Construction(_circuit(made), made, np.inf)
 
 
 def _circuit(layers: Sequence[Layer]) -> Circuit:
