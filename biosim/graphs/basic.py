@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from biosim.errors import InputError, UndefinedError
 from biosim.graphs.graph import Graph, Numbers
+from biosim.graphs.kernels import mark_reciprocal
 
 Way = Literal["in", "out", "total"]
 
@@ -32,10 +33,7 @@ def density(graph: Graph, loops: bool = False) -> float:
 
 def reciprocal(graph: Graph) -> npt.NDArray[np.bool_]:
     """Return which edges run the other way too: (edges,); self-loops do not count."""
-    key = graph.source.astype(np.int64) * graph.nodes + graph.target
-    back = graph.target.astype(np.int64) * graph.nodes + graph.source
-    place = np.minimum(np.searchsorted(key, back), max(graph.edges - 1, 0))
-    return np.asarray((graph.source != graph.target) & (key[place] == back)) if graph.edges else np.zeros(0, bool)
+    return np.asarray(mark_reciprocal(graph.start, graph.source, graph.target, graph.nodes))
 
 
 def reciprocity(graph: Graph) -> float:

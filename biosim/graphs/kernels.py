@@ -49,9 +49,36 @@ def count_distances(start, target, nodes):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def mark_reciprocal(start, source, target, nodes):  # type: ignore[no-untyped-def]
+    """Return which edges run the other way too; edges sorted by source, then target."""
+    into = np.zeros(nodes + 1, np.int64)
+    for j in target:
+        into[j + 1] += 1
+    into = np.cumsum(into)
+    place, back = into[:-1].copy(), np.empty(target.size, np.int64)
+    for e in range(target.size):  # edges by target, sources ascending
+        back[place[target[e]]] = e
+        place[target[e]] += 1
+    out = np.zeros(target.size, np.bool_)
+    for i in range(nodes):  # i's targets and i's sources both ascend: walk along both
+        e, f = start[i], into[i]
+        while e < start[i + 1] and f < into[i + 1]:
+            j, k = target[e], source[back[f]]
+            if j == k:
+                out[e] = i != j
+            e += j <= k
+            f += k <= j
+    return out
+
+
+@numba.njit(cache=True)
 def _lengths_from(root, start, target, length, distance, heap, where):  # type: ignore[no-untyped-def]
-    """Dijkstra from one node with a binary heap of nodes; ``where`` is a node's place in it, negative outside."""
+    """Dijkstra from one node with a binary heap of nodes; ``where`` is a node's place in it, negative outside.
+
+    A node's edges come shortest first: once they lead farther than any node still is, the rest cannot matter.
+    """
     distance[:] = np.inf
+    farthest, settled, look = np.inf, 0, 1
     where[:] = -1
     distance[root] = 0.0
     heap[0], where[root], size = root, 0, 1
@@ -75,8 +102,14 @@ def _lengths_from(root, start, target, length, distance, heap, where):  # type: 
             heap[k] = last
             where[last] = k
         near = distance[node]
+        settled += 1
+        if settled == look:
+            farthest = distance.max()
+            look *= 2
         for e in range(start[node], start[node + 1]):
             other, through = target[e], near + length[e]
+            if through > farthest:
+                break
             if through < distance[other]:
                 distance[other] = through
                 k = where[other]
@@ -96,7 +129,10 @@ def _lengths_from(root, start, target, length, distance, heap, where):  # type: 
 
 @numba.njit(cache=True, parallel=True)
 def sum_lengths(start, target, length, nodes):  # type: ignore[no-untyped-def]
-    """Return (nodes, 3): sum of lengths to, sum of inverse lengths to, and number of the nodes each node reaches."""
+    """Return (nodes, 3): sum of lengths to, sum of inverse lengths to, and number of the nodes each node reaches.
+
+    The edges of each node come shortest first.
+    """
     out = np.zeros((nodes, 3))
     for root in numba.prange(nodes):
         distance, heap, where = np.empty(nodes), np.empty(nodes, np.int64), np.empty(nodes, np.int64)

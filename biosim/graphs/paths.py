@@ -93,8 +93,10 @@ def _sums(graph: Graph, weighted: bool) -> tuple[float, float, int]:
     """Return the sum of distances, the sum of inverse distances and the number of connected ordered pairs."""
     if weighted:
         with np.errstate(divide="ignore", over="ignore"):
-            lengths: Numbers = sum_lengths(graph.start, graph.target, 1.0 / np.abs(graph.weight), graph.nodes).sum(0)
-        return float(lengths[0]), float(lengths[1]), int(lengths[2])
+            length = 1.0 / np.abs(graph.weight)
+        order = np.lexsort((length, graph.source))
+        sums: Numbers = sum_lengths(graph.start, graph.target[order], length[order], graph.nodes).sum(0)
+        return float(sums[0]), float(sums[1]), int(sums[2])
     counts = distance_counts(graph)[1:]
     steps = np.arange(1, counts.size + 1)
     return float((steps * counts).sum()), float((counts / steps).sum()), int(counts.sum())

@@ -21,8 +21,8 @@ WHOLE_UP_TO = 600  # nodes of a component whose eigenvalues are all found; of a 
 def eigenvalues(graph: Graph) -> Values:
     """Return all eigenvalues of the signed weight matrix, largest magnitude first.
 
-    A matrix ordered by its strongly connected components is block triangular, so its eigenvalues are those of the blocks. This
-    is exact where it matters: a graph without loops has only zeros, which solvers applied to the whole matrix miss.
+    A matrix ordered by its strongly connected components is block triangular, so its eigenvalues are those of the blocks: exactly
+    zero for a neuron on no loop.
     """
     alone, blocks = _blocks(graph)
     values = np.concatenate([alone, *(scipy.linalg.eigvals(block.dense()) for block in blocks)])
@@ -87,10 +87,9 @@ def _blocks(graph: Graph) -> tuple[Values, list[Graph]]:
 
 
 def _leading(block: Graph, which: str, modes: int) -> Values:
-    matrix = block.dense() if block.edges > 0.05 * block.nodes**2 else block.matrix()
     start = np.random.default_rng(0).standard_normal(block.nodes)
     try:
-        return np.asarray(scipy.sparse.linalg.eigs(matrix, modes, which=which, v0=start, return_eigenvectors=False))
+        return np.asarray(scipy.sparse.linalg.eigs(block.matrix(), modes, which=which, ncv=60, v0=start, return_eigenvectors=False))
     except scipy.sparse.linalg.ArpackNoConvergence:  # eigenvalues too close together: find them all
         return np.asarray(scipy.linalg.eigvals(block.dense()))
 

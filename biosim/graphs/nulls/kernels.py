@@ -185,10 +185,10 @@ def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-unt
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
         a, b, c, d = source[e], target[e], source[f], target[f]
-        if a == c or b == d or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
-            continue
         before = min(abs(a - b), n - abs(a - b)) + min(abs(c - d), n - abs(c - d))
         if min(abs(a - d), n - abs(a - d)) + min(abs(c - b), n - abs(c - b)) >= before:
+            continue
+        if a == c or b == d or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
             continue
         _flip(bits, a, b, n)
         _flip(bits, c, d, n)
