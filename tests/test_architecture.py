@@ -43,7 +43,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "statistics",
         "paths",
     ],
-    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
+    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["checks", "spec", "options", "roster", "scenario"],
     ["store", "analysis", "report", "contest", "runner", "prepare", "catalogue"],
