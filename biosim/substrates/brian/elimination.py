@@ -54,8 +54,7 @@ def eliminate(synapses: Any, condition: Any, namespace: dict[str, Any] | None = 
     Raises
     ------
     InputError
-        In standalone mode, during a run, when something else (other synapses, a linked variable) points at single
-        synapses of ``synapses``, or when the condition is not one. Nothing has then changed.
+        In standalone mode, during a run, when other synapses lead onto single synapses of ``synapses``, or when the condition is not one. Nothing has then changed.
 
     Notes
     -----
@@ -116,8 +115,8 @@ def _meeting(synapses: Any, condition: str, namespace: dict[str, Any]) -> Array:
 def _chosen(synapses: Any, condition: Any) -> Array:
     """Return the numbers of the synapses that a boolean array, numbers or a subgroup point at."""
     if isinstance(condition, SynapticSubgroup):
-        if condition.synapses.name != synapses.name:
-            raise InputError(f"the subgroup is one of '{condition.synapses.name}', not of '{synapses.name}'", ("condition",))
+        if condition._synaptic_pre is not synapses.variables["_synaptic_pre"]:
+            raise InputError(f"the subgroup is not one of '{synapses.name}'", ("condition",))
         return np.asarray(condition._indices(), int)
     values, total = np.asarray(condition), len(synapses)
     if values.dtype == bool and values.shape == (total,):
@@ -144,7 +143,7 @@ def _refuse_dependents(synapses: Any, monitors: list[Any]) -> None:
         found = _dependents(synapses, monitors)
         if found:
             raise InputError(
-                f"{', '.join(found)} refers to single synapses of '{synapses.name}' (synapses onto synapses, or a linked variable), which"
+                f"{', '.join(found)} refers to single synapses of '{synapses.name}', which"
                 " elimination would renumber: eliminate before that object is made, or set the weights of these synapses to 0 instead",
                 ("synapses",),
             )
