@@ -5,5 +5,6 @@ Importing this package imports Brian2; nothing else in biosim does.
 
 from biosim.substrates.brian.elimination import eliminate
 from biosim.substrates.brian.recording import EliminatedRecording, eliminated_recordings
+from biosim.substrates.brian.simulation import BrianSimulation, brian_network
 
-__all__ = ["EliminatedRecording", "eliminate", "eliminated_recordings"]
+__all__ = ["BrianSimulation", "EliminatedRecording", "brian_network", "eliminate", "eliminated_recordings"]

@@ -54,7 +54,8 @@ def eliminate(synapses: Any, condition: Any, namespace: dict[str, Any] | None = 
     Raises
     ------
     InputError
-        In standalone mode, during a run, when other synapses lead onto single synapses of ``synapses``, or when the condition is not one. Nothing has then changed.
+        In standalone mode, during a run, when other synapses lead onto single synapses of ``synapses``, or when the
+        condition is not one. Nothing has then changed.
 
     Notes
     -----
