@@ -21,7 +21,9 @@ def given(size: int, steps: int, chance: float, seed: int) -> GivenSpikes:
 
 
 def births(n_pre: int, n_post: int, seed: int, probability: float = 0.7, loops: bool = True) -> Births:
-    return Births.random(n_pre, n_post, probability, [seed], lambda g, n: g.uniform(0.1, 0.9, n), component=f"{n_pre}-{n_post}", loops=loops)
+    return Births.random(
+        n_pre, n_post, probability, [seed], lambda g, n: g.uniform(0.1, 0.9, n), component=f"{n_pre}-{n_post}", loops=loops
+    )
 
 
 def world(kind: str, seed: int = 0) -> Network:
@@ -31,7 +33,7 @@ def world(kind: str, seed: int = 0) -> Network:
     """
     random = np.random.default_rng(seed)
     populations = [
-        given(8, 400, 0.06, seed),
+        given(8, 400, 0.08, seed),
         Population("excitatory", 6, CELL, "excitatory", start=(0.0, 8.0)),
         Population("inhibitory", 4, QUICK, "inhibitory"),
     ]
@@ -55,7 +57,7 @@ def world(kind: str, seed: int = 0) -> Network:
 
 TRACES = ["dx_pre/dt = -x_pre/tau_plus", "dy_post/dt = -y_post/tau_minus"]
 RISES = {"x_pre": "x_pre + 1", "y_post": "y_post + 1"}
-COMMON: dict[str, Any] = {"tau_plus": "16 ms", "tau_minus": "24 ms", "a_plus": 0.03, "a_minus": 0.035, "w_max": 1, "w_dead": 0.35}
+COMMON: dict[str, Any] = {"tau_plus": "16 ms", "tau_minus": "24 ms", "a_plus": 0.03, "a_minus": 0.035, "w_max": 1, "w_dead": 0.3}
 
 RULES: dict[str, dict[str, Any]] = {
     "additive": {

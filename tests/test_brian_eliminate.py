@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import pytest
 from brian2 import Hz, ms
 from brian2.devices.device import RuntimeDevice
 from brian2.synapses.spikequeue import SpikeQueue
+from brian_setup import quick_brian
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,16 +19,10 @@ from biosim.errors import InputError
 from biosim.substrates.brian import eliminate, eliminated_recordings
 
 
-@pytest.fixture(autouse=True)
-def numpy_target() -> Iterator[None]:
-    before, logger = b2.prefs.codegen.target, logging.getLogger("brian2")
-    b2.prefs.codegen.target = "numpy"
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # pytest would format every line of generated code
-    yield
-    logger.setLevel(level)
-    b2.prefs.codegen.target = before
-    b2.start_scope()
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    with quick_brian():
+        yield
 
 
 MODEL = """

@@ -44,6 +44,7 @@ class BrianSimulation:
         self.spikes: dict[str, Any] = {}
         self.rules: dict[str, BrianRule] = {}
         self.network = b2.Network()
+        self.clock = b2.Clock(description.dt * b2.second)
 
     def run(self, duration: float) -> None:
         """Run for so many seconds."""
@@ -130,11 +131,10 @@ def brian_network(
     if not 0 <= replicate < description.replicates:
         raise InputError(f"the network has {description.replicates} replicates; there is no number {replicate}", ("replicate",))
     made = {p.name: brian_rule(rules.get(p.name), _transmit(description, p), duration or 0.0) for p in description.projections}
-    b2.defaultclock.dt = description.dt * b2.second
     b2.seed(seed)
     simulation = BrianSimulation(description, replicate)
     for population in description.populations:
-        group = _group(description, population, seed, replicate)
+        group = _group(simulation, population, seed)
         simulation.groups[population.name] = group[0]
         simulation.spikes[population.name] = b2.SpikeMonitor(group[0])
         simulation.network.add(*group, simulation.spikes[population.name])
@@ -162,14 +162,15 @@ def _target(description: Network, population: str, receptor: Receptor) -> str:
     return _receptors(description, population).get(receptor, "v")
 
 
-def _group(description: Network, population: Population | PoissonPopulation | GivenSpikes, seed: int, replicate: int) -> list[Any]:
+def _group(simulation: BrianSimulation, population: Population | PoissonPopulation | GivenSpikes, seed: int) -> list[Any]:
     """Return the Brian2 group of a population, and whatever it leans on."""
+    description, clock = simulation.description, simulation.clock
     dt = description.dt
     if isinstance(population, GivenSpikes):
-        step, neuron = population.steps(replicate, dt)
-        return [b2.SpikeGeneratorGroup(population.size, neuron, step * dt * b2.second)]
+        step, neuron = population.steps(simulation.replicate, dt)
+        return [b2.SpikeGeneratorGroup(population.size, neuron, step * dt * b2.second, clock=clock)]
     if isinstance(population, PoissonPopulation):
-        return _poisson(population, replicate, dt)
+        return _poisson(population, simulation.replicate, dt, clock)
     neuron_, receptors = population.neuron, _receptors(description, population.name)
     currents = "".join(f" + {v}" for r, v in receptors.items() if isinstance(r, Current))
     pulls = "".join(f" + {v}*({r.reversal!r} - v)" for r, v in receptors.items() if isinstance(r, Conductance))
@@ -177,7 +178,7 @@ def _group(description: Network, population: Population | PoissonPopulation | Gi
     model += [f"d{v}/dt = -{v}/({r.tau!r}*second) : 1" for r, v in receptors.items() if isinstance(r, Current | Conductance)]
     group = b2.NeuronGroup(
         population.size, "\n".join(model), threshold=f"v > {neuron_.v_threshold!r}", reset=f"v = {neuron_.v_reset!r}",
-        refractory=neuron_.refractory * b2.second, method="exponential_euler", namespace={},
+        refractory=neuron_.refractory * b2.second, method="exponential_euler", namespace={}, clock=clock,
     )  # fmt: skip
     group.v = population.potentials([seed])[0]
     for drive in description.drives:
@@ -190,28 +191,28 @@ def _drive(group: Any, drive: PoissonDrive, target: str, dt: float) -> None:
     group.run_regularly(f"{target} += {drive.weight!r}*poisson({drive.rate * dt!r})", when="synapses", order=1)
 
 
-def _poisson(population: PoissonPopulation, replicate: int, dt: float) -> list[Any]:
+def _poisson(population: PoissonPopulation, replicate: int, dt: float, clock: Any) -> list[Any]:
     rate = np.asarray(population.rate, np.float64)
     rate = np.broadcast_to(rate[replicate % len(rate)] if rate.ndim > 1 else rate, (population.size,))
     if not population.groups:
-        return [b2.PoissonGroup(population.size, rate * b2.Hz)]
+        return [b2.PoissonGroup(population.size, rate * b2.Hz, clock=clock)]
     # a common train for each group, of which every neuron of it takes its share
     number = np.repeat(np.arange(len(population.groups)), population.groups)
-    highest = np.array([rate[: len(number)][number == g].max() for g in range(len(population.groups))])
-    common = b2.NeuronGroup(len(highest), "chance : 1\nspiking : 1", namespace={})
+    highest = max(float(rate.max()), 1e-300)
+    common = b2.NeuronGroup(len(population.groups), "chance : 1\nspiking : 1", namespace={}, clock=clock)
     common.chance = highest * dt / population.correlation
     common.run_regularly("spiking = int(rand() < chance)", when="before_thresholds")
     group = b2.NeuronGroup(
         population.size,
         "common : 1 (linked)\ngrouped : 1\nchance : 1",
         namespace={},
+        clock=clock,
         threshold="rand() < chance*(1 - grouped + grouped*common)",
     )
     padded = np.concatenate([number, np.zeros(population.size - len(number), int)])
     group.common = b2.linked_var(common, "spiking", index=padded)
     group.grouped = (np.arange(population.size) < len(number)).astype(float)
-    shared = population.correlation * rate / np.where(highest > 0, highest, 1.0)[padded]
-    group.chance = np.where(np.arange(population.size) < len(number), shared, rate * dt)
+    group.chance = np.where(np.arange(population.size) < len(number), population.correlation * rate / highest, rate * dt)
     return [common, group][::-1]
 
 
@@ -228,6 +229,7 @@ def _synapses(simulation: BrianSimulation, projection: Projection, made: BrianRu
     synapses = b2.Synapses(
         simulation.groups[projection.pre], simulation.groups[projection.post], made.model, on_pre=made.on_pre, on_post=made.on_post or None,
         delay={name: int(steps[0]) * dt * b2.second for name in made.on_pre} if alike else None, method="exact", namespace=made.namespace,
+        clock=simulation.clock,
     )  # fmt: skip
     for name in (*made.on_pre, *made.on_post):
         getattr(synapses, name).order = ORDERS[name]
