@@ -1,0 +1,2 @@
+"""placeholder"""
+def start_states(simulation): pass
