@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from brian_setup import quick_brian
-from spiking_reference import Reference
+from dense_reference import Reference
 from spiking_worlds import RULES, rule, world
 
 from biosim.substrates.brian import brian_network

@@ -20,7 +20,7 @@ from brian2.synapses.synapses import SynapticPathway, SynapticSubgroup
 from brian2.utils.stringtools import get_identifiers
 
 from biosim.errors import InputError
-from biosim.substrates.brian.recording import follow, keep_delays, monitors_of, replace
+from biosim.substrates.brian.recording import follow, keep, keep_delays, monitors_of
 
 Array = npt.NDArray[Any]
 
@@ -72,7 +72,7 @@ def eliminate(synapses: Any, condition: Any, namespace: dict[str, Any] | None = 
         victims = _chosen(synapses, condition)
     alive = np.ones(len(synapses), bool)
     alive[victims] = False
-    removed = int(len(alive) - alive.sum())
+    removed = len(alive) - int(np.count_nonzero(alive))
     if removed:
         monitors = monitors_of(synapses)
         _refuse_dependents(synapses, monitors)
@@ -163,9 +163,10 @@ def _compact(synapses: Any, alive: Array, monitors: list[Any]) -> None:
     keep_delays(synapses)
     for monitor in monitors:
         follow(monitor, alive, renumbered)
+    survivors = np.flatnonzero(alive)
     for variable in list(synapses._registered_variables):  # i, j, every variable of a synapse, lastupdate, delays
-        replace(variable, variable.get_value()[alive])
-    synapses.variables["N"].set_value(int(alive.sum()))
+        keep(variable, survivors)
+    synapses.variables["N"].set_value(len(survivors))
     for name in ("N_incoming", "N_outgoing"):
         synapses.variables[name].get_value()[:] = 0
     synapses._update_synapse_numbers(0)

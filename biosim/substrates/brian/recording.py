@@ -60,6 +60,14 @@ def replace(variable: Any, values: Array) -> None:
     variable.set_value(values)
 
 
+def keep(variable: Any, which: Array) -> None:
+    """Keep only the values at ``which`` of a Brian2 array variable."""
+    values = variable.get_value()
+    variable.size = len(which)
+    variable.device.add_array(variable)
+    np.take(values, which, out=variable.get_value(), mode="clip")  # straight into place
+
+
 def monitors_of(synapses: Any) -> list[Any]:
     """Return every living ``StateMonitor`` that records ``synapses``."""
     found = (reference() for reference in list(StateMonitor.__instances__()))
