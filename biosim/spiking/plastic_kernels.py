@@ -260,7 +260,7 @@ def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
     row = proj_[p, 30] + i
     f, value = np.int64(since_[k, row]), row_value_[k, row]
     length = span_[d]
-    then, now = f // length, n // length
+    then, now = f // length, (n if arrives else n + 1) // length  # a span is closed after its last step
     first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
     sums, ring = sums_[d, k], ring_[d, (then + 1) % ring_.shape[1]]
     factor = real(0)
@@ -337,6 +337,12 @@ def close_span(w, k, p, n):  # type: ignore[no-untyped-def]
     span = n // length
     first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
     begin, end = log_first_[d, k, span % slots], log_last_[d, k, span % slots]
+    for b in range(max(0, span + 1 - kept), span + 1):
+        sums = ring_[d, b % kept]
+        for at in range(begin, end):
+            gain = log_gain_[d, k, at & mask] * decay_table_[d, log_step_[d, k, at & mask] - b * length]
+            sums[log_neuron_[d, k, at & mask]] += gain
+    log_first_[d, k, (span + 1) % slots] = log_last_[d, k, (span + 1) % slots] = end
     oldest = log_first_[d, k, max(0, span + 1 - kept) % slots]
     if end - oldest > mask + 1 - (last - first) * burst_[d]:  # the log is nearly full: after this nobody needs it
         flush(w, k, p, n)
@@ -347,13 +353,6 @@ def close_span(w, k, p, n):  # type: ignore[no-untyped-def]
             f = np.int64(since_[k, proj_[p, 30] + i])
             if f // length + 1 <= span + 1 - kept:
                 visit(w, k, p, i, n, False)
-    for b in range(max(0, span + 2 - kept), span + 1):  # boundaries that rows may still ask for
-        sums = ring_[d, b % kept]
-        for at in range(begin, end):
-            gain = log_gain_[d, k, at & mask] * decay_table_[d, log_step_[d, k, at & mask] - b * length]
-            sums[log_neuron_[d, k, at & mask]] += gain
     sums = ring_[d, (span + 1) % kept]
     for j in range(first, last):
         sums[j] = 0
-    log_first_[d, k, (span + 1) % slots] = end
-    log_last_[d, k, (span + 1) % slots] = end
