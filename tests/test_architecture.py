@@ -44,7 +44,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "paths",
     ],
     ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
-    ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
+    ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "spiking_develop", "scorers", "compare"],
     ["checks", "spec", "options", "roster", "scenario"],
     ["store", "analysis", "report", "contest", "runner", "prepare", "catalogue"],
     ["cli", "__main__"],

@@ -83,9 +83,9 @@ def _step_neurons(w, k, p, step, fired, count):  # type: ignore[no-untyped-def]
     if pop_[p, 6]:
         _gather_drive(w, p, lo, hi)
         base, leak = base_[at + lo : at + hi], leak_[at + lo : at + hi]
-        _integrate_driven(v, free_at, step, base, leak, real(pop_real_[p, 4]), real(pop_real_[p, 3]), flag)
+        _integrate_driven(v, free_at, np.int32(step), base, leak, real(pop_real_[p, 4]), real(pop_real_[p, 3]), flag)
     else:
-        _integrate(v, free_at, step, real(pop_real_[p, 1]), real(pop_real_[p, 0]), real(pop_real_[p, 3]), flag)
+        _integrate(v, free_at, np.int32(step), real(pop_real_[p, 1]), real(pop_real_[p, 0]), real(pop_real_[p, 3]), flag)
     for block in range(0, hi - lo, 64):
         end = min(block + 64, hi - lo)
         total = 0
@@ -147,9 +147,10 @@ def _apply_jumps(w, k, p, step, fired):  # type: ignore[no-untyped-def]
     for c in range(pop_[p, 4], pop_[p, 5]):
         if channel_[c, 0] == 0:
             x, scale = x_[channel_[c, 1] + lo : channel_[c, 1] + hi], real(channel_real_[c, 2])
+            now = np.int32(step)
             for j in range(len(v)):
                 value = v[j] + scale * x[j]
-                v[j] = value if free_at[j] <= step else v[j]
+                v[j] = value if free_at[j] <= now else v[j]
                 x[j] = 0
     for j in fired:
         v_[at + j] = real(pop_real_[p, 2])

@@ -232,9 +232,12 @@ def _fused(weight, target, sums, gain, out, lo, hi, top, scale, shift, low, high
     """Potentiate, transmit, depress: one pass over a row, one read and one write a synapse."""
     for q in range(lo, hi):
         t = target[q]
-        value = min(weight[q] + sums[t], top)
+        value = weight[q] + sums[t]
+        value = value if value < top else top
         out[t] += value
-        weight[q] = min(max(value + (scale * gain[t] + shift), low), high)
+        value = value + (scale * gain[t] + shift)
+        value = value if value > low else low
+        weight[q] = value if value < high else high
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -242,9 +245,12 @@ def _fused_short(weight, target, ring, sums, factor, gain, out, lo, hi, top, sca
     """Do what :func:`_fused` does, for so few synapses that summing for all targets would cost more."""
     for q in range(lo, hi):
         t = target[q]
-        value = min(weight[q] + (factor * ring[t] + sums[t]), top)
+        value = weight[q] + (factor * ring[t] + sums[t])
+        value = value if value < top else top
         out[t] += value
-        weight[q] = min(max(value + (scale * gain[t] + shift), low), high)
+        value = value + (scale * gain[t] + shift)
+        value = value if value > low else low
+        weight[q] = value if value < high else high
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -268,7 +274,8 @@ def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
     if pending:
         _add_logged(w, k, p, then, f, n, value, sums)
         if then < now:
-            factor = real(value * decay_table_[d, (then + 1) * length - f])
+            if then + 1 < now:  # no span has been closed since the last boundary
+                factor = real(value * decay_table_[d, (then + 1) * length - f])
             _add_logged(w, k, p, now, f, n, value, sums)
     out = x_[proj_[p, 4] : proj_[p, 4] + proj_[p, 26]]
     top = real(proj_real_[p, 1])
