@@ -217,14 +217,14 @@ def test_supermask_gradient_is_that_of_the_expected_path(births: Births, drive: 
     shown = next(drive.presentations((0,), CPU))
     assert shown.labels is not None
     weights = {n: p.weight for n, p in network.projections.items()}
-    for rescale in (False, True):
-        ours, _ = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, rescale)
+    for power in (0.0, 0.5, 1.0):
+        ours, _ = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, power)
         leaves = {n: m[0].double().clone().requires_grad_() for n, m in logits.items()}
         effective = []
         for n, leaf in leaves.items():
             chance, drawn = torch.sigmoid(leaf), masks[n][0].double()
             through = drawn + chance - chance.detach()  # the draw forward, sigmoid(M) backward
-            factor = drawn.numel() / float(drawn.sum()) if rescale else 1.0
+            factor = (drawn.numel() / float(drawn.sum())) ** power
             effective.append(weights[n][0].double() * through * factor)
         loss = torch.nn.functional.cross_entropy(plain_logits(effective, shown.inputs[0].double()), shown.labels[0])
         expected = torch.autograd.grad(loss, list(leaves.values()))
@@ -237,10 +237,12 @@ def test_supermask_density_emerges(births: Births, drive: ImageDrive) -> None:
     one, asked = made("supermask", network, drive, (0.2,), (0, 1), draws=4, rescale=True)
     assert one.target is None and len(one.masks) == 4 and "emerges" in one.note
     assert asked.target == 0.2 and "cannot be asked for" in asked.undefined and not asked.masks
-    assert one.gains is not None
-    for name, p in network.projections.items():
-        expected = p.born[0].sum() / one.masks[0][name][0].sum()
-        assert float(one.gains[p.post.name][0, 0]) == pytest.approx(float(expected))
+    circuits = one.circuits("supermask", "gradient", network, (0, 1))
+    for circuit, masks in zip(circuits, one.masks, strict=True):  # a draw is scaled by its own count
+        for name, p in network.projections.items():
+            share = masks[name].sum((1, 2)) / p.born.sum((1, 2))
+            assert circuit.gain[p.post.name][:, 0] == pytest.approx(share.double().rsqrt().numpy())
+    assert len({float(c.gain["output"][0, 0]) for c in circuits}) > 1
     redrawn = made("supermask", network, drive, (), (0, 1), weights="glorot", epochs=1)[0]
     assert redrawn.start is not None and all(not bool((w != 0)[~network.projections[n].born].any()) for n, w in redrawn.start.items())
 
