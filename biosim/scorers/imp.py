@@ -115,7 +115,7 @@ def _born(network: Network) -> dict[str, float]:
 
 def density_after(rounds: float, born: Mapping[str, float], shares: Mapping[str, float]) -> float:
     """Return the density of all projections together after so many rounds, of which each keeps its share."""
-    return sum(b * shares[n] ** rounds for n, b in born.items()) / sum(born.values())
+    return float(sum(b * shares[n] ** rounds for n, b in born.items()) / sum(born.values()))
 
 
 def rounds_to(density: float, born: Mapping[str, float], shares: Mapping[str, float]) -> float:
