@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from biosim.errors import BiosimError, Interrupted
+from biosim.commands.exchange import export, import_
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -176,6 +177,10 @@ def doctor() -> None:
     from biosim.catalogue import diagnosis
 
     print("\n".join(diagnosis()))
+
+
+app.command()(export)
+app.command("import")(import_)
 
 
 def _say(text: str) -> None:
