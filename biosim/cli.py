@@ -14,6 +14,7 @@ import typer
 
 from biosim.errors import BiosimError, Interrupted
 from biosim.commands.exchange import export, import_
+from biosim.commands.sweep import sweep
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -181,6 +182,7 @@ def doctor() -> None:
 
 app.command()(export)
 app.command("import")(import_)
+app.command()(sweep)
 
 
 def _say(text: str) -> None:

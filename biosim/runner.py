@@ -19,7 +19,13 @@ from biosim.store import OWN_FILES, RUN, Run, RunWriter
 
 
 def run(
-    scenario: Scenario, out: Path | None = None, *, device: str = "cpu", force: bool = False, progress: Progress | None = None
+    scenario: Scenario,
+    out: Path | None = None,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    progress: Progress | None = None,
+    report: bool = True,
 ) -> tuple[Run, bool]:
     """Run a scenario into a run directory.
 
@@ -33,6 +39,8 @@ def run(
         Run again even when the directory holds the finished run.
     progress : callable, optional
         Called with (stage, step, steps, numbers).
+    report : bool
+        Draw the figures and the page too.
 
     Returns
     -------
@@ -56,9 +64,10 @@ def run(
         writer.status(kind, reason=f"{type(error).__name__}: {error}")
         raise
     finished = Run(folder)
-    from biosim.report import write_report
+    if report:
+        from biosim.report import write_report
 
-    write_report(finished)
+        write_report(finished)
     return finished, True
 
 
@@ -68,7 +77,7 @@ def _existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
     if not folder.is_dir():
         raise BiosimError(f"{folder} is a file; name a folder with --out")
     if not (folder / RUN).exists():
-        if any(folder.iterdir()):
+        if any(p.name not in OWN_FILES and not p.name.endswith(".part") for p in folder.iterdir()):  # what a kill left is ours
             raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
         return None
     run = Run(folder)
