@@ -127,6 +127,15 @@ class ExperimentSpec(_Strict):
     checks: list[CheckSpec] = Field(default_factory=list)
 
 
+class ConditionsSpec(ExperimentSpec):
+    """A scenario file with ``conditions:``, beside the sections of the experiment that they change."""
+
+    kind = "conditions"
+    conditions: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], dict[str, Any]] = Field(
+        min_length=2, description="by name, the keys that each changes: low: {model.rate: 10 Hz}"
+    )
+
+
 class StudySpec(BaseModel):
     """``study:`` a file of ``studies/`` and the arguments of its ``run``."""
 
@@ -173,4 +182,8 @@ class ScenarioSpec(ExperimentSpec):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files of every kind."""
-    return TypeAdapter(ScenarioSpec | StudyScenarioSpec).json_schema()
+    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | StudyScenarioSpec).json_schema()
+    conditions = ConditionsSpec.model_json_schema()["properties"]["conditions"]
+    for kind in (ScenarioSpec, StudyScenarioSpec):
+        schema["$defs"][kind.__name__]["properties"]["conditions"] = conditions
+    return schema

@@ -6,6 +6,7 @@
     rivals/NAME.safetensors
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
+    conditions/NAME/      a run directory for each condition of a scenario that has some
     figures/*.svg, report.html
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
@@ -28,8 +29,8 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html",
+RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
 OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
@@ -239,7 +240,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development`` or ``study``."""
+        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -249,6 +250,11 @@ class Run:
             raise BiosimError(f"the run in {self.folder} has not finished: its status is '{self.about.get('status')}'")
         found: dict[str, Any] = self.about["results"]
         return found
+
+    @property
+    def conditions(self) -> dict[str, Run]:
+        """The runs of a scenario's conditions, by name."""
+        return {name: Run(self.folder / CONDITIONS / name) for name in self.about.get("conditions", {})}
 
     def rows(self, name: str) -> list[dict[str, str]]:
         """A table of a study, as text."""

@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library"],
+    ["errors", "extras", "backend", "streams", "yamlfile", "library"],
     [
         "equations",
         "births",
@@ -47,8 +47,8 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["findings", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
-    ["store", "analysis", "report", "contest", "experiments", "runner", "catalogue"],
-    ["cli", "__main__"],
+    ["store", "analysis", "report", "contest", "experiments", "runner", "catalogue", "exchange", "sweep", "doctor"],
+    ["cli", "commands", "__main__"],
 ]
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 

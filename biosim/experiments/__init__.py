@@ -6,9 +6,10 @@ import torch
 
 from biosim.errors import BiosimError
 from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
 from biosim.experiments.study import StudyExperiment
-from biosim.scenario import DevelopmentScenario, Scenario, StudyScenario
+from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, StudyScenario
 
 __all__ = ["Experiment", "Progress", "prepare"]
 
@@ -27,5 +28,8 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
         raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
     if isinstance(scenario, StudyScenario):
         return StudyExperiment(scenario)
+    if isinstance(scenario, ConditionsScenario):
+        outlines = {name: prepare(condition, device).outline() for name, condition in scenario.conditions.items()}
+        return ConditionsExperiment(scenario, device, prepare, outlines)
     assert isinstance(scenario, DevelopmentScenario)
     return prepare_development(scenario, device)

@@ -85,6 +85,7 @@ class DevelopmentExperiment:
         writer.results(development.history.records, deaths, contest.rows)
         metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
         return {
+            "metrics": {name: np.asarray(values).tolist() for name, values in metrics.items()},
             "table": contest.rows,
             "final_cut": development.final_cut.tolist(),
             "comparisons": _comparisons(development.circuit, contest.circuits, self.images),

@@ -22,11 +22,11 @@ class StudyExperiment:
 
     def outline(self) -> str:
         """Return what ``validate`` says of a scenario in order."""
-        return f"study {self.scenario.spec.study.name}, which measures {', '.join(self.scenario.metrics)}"
+        return f"study {self.scenario.spec.study.name}, which measures {', '.join(self.scenario.measures)}"
 
     def about(self) -> dict[str, Any]:
         """Return what ``run.json`` says from the start."""
-        return {"study_source_sha256": self.scenario.resolved["study_source"], "measures": dict(self.scenario.metrics)}
+        return {"study_source_sha256": self.scenario.resolved["study_source"], "measures": dict(self.scenario.measures)}
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Run the study and write its tables and figures."""
@@ -38,10 +38,11 @@ class StudyExperiment:
             raise scenario.error(error.under("study")) from None
         metrics = self._metrics(findings)
         writer.findings(findings)
+        named = {f"study.{name}": values for name, values in metrics.items()}
         return {
-            "metrics": {name: values.tolist() for name, values in metrics.items()},
+            "metrics": {name: values.tolist() for name, values in named.items()},
             "tables": list(findings.tables),
-            "checks": [check.result({f"study.{n}": v for n, v in metrics.items()}) for check in scenario.checks],
+            "checks": [check.result(named) for check in scenario.checks],
         }
 
     def _metrics(self, findings: Findings) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -49,8 +50,8 @@ class StudyExperiment:
         scenario = self.scenario
         found = {name: np.asarray(values, np.float64) for name, values in findings.metrics.items()}
         name, shape = scenario.spec.study.name, (scenario.spec.replicates,)
-        if set(found) != set(scenario.metrics):
-            odd = ", ".join(sorted(set(found) ^ set(scenario.metrics)))
+        if set(found) != set(scenario.measures):
+            odd = ", ".join(sorted(set(found) ^ set(scenario.measures)))
             raise BiosimError(f"the study '{name}' did not measure just what its METRICS name: {odd}")
         for metric, values in found.items():
             if values.shape != shape:

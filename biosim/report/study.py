@@ -25,7 +25,7 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     for name, values in run.results["metrics"].items():
         known = [v for v in values if np.isfinite(v)]
         mean = f"{np.mean(known):.4g}" if known else "n/a"
-        rows.append([name, mean, f"{np.std(known):.2g}" if len(known) > 1 else "", run.about["measures"][name]])
+        rows.append([name, mean, f"{np.std(known):.2g}" if len(known) > 1 else "", run.about["measures"][name.removeprefix("study.")]])
     return ["metric", "mean", "sd", "what it is"], rows, []
 
 
@@ -56,4 +56,8 @@ def _listing(run: Run, name: str) -> str:
 def summary(run: Run) -> dict[str, Any]:
     """Return what ``biosim run --json`` prints of a study."""
     tables = {name: run.rows(name) for name in run.results["tables"]}
-    return {"study": run.about["scenario"]["study"], "metrics": run.results["metrics"], "tables": tables}
+    return {
+        "study": run.about["scenario"]["study"],
+        "metrics": {n.removeprefix("study."): v for n, v in run.results["metrics"].items()},
+        "tables": tables,
+    }

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from biosim.scenario.base import Scenario
+from biosim.scenario.conditions import ConditionsScenario, read_conditions
 from biosim.scenario.development import DevelopmentScenario, read_development
-from biosim.scenario.source import read_source
+from biosim.scenario.source import Source, read_source
 from biosim.scenario.study import StudyScenario, read_study
 
-__all__ = ["DevelopmentScenario", "Scenario", "StudyScenario", "read_scenario"]
+__all__ = ["ConditionsScenario", "DevelopmentScenario", "Scenario", "StudyScenario", "read_scenario"]
 
 
 def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
@@ -26,6 +27,8 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
         With one line for every error found.
     """
     source = read_source(path, settings)
-    if "study" in source.document.data:
-        return read_study(source)
-    return read_development(source)
+    return read_conditions(source, _read) if "conditions" in source.document.data else _read(source)
+
+
+def _read(source: Source) -> Scenario:
+    return read_study(source) if "study" in source.document.data else read_development(source)

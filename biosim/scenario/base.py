@@ -27,12 +27,15 @@ class Scenario:
     resolved : mapping
         Everything that decides the result, as plain data: what the run's id is the hash of.
     source : Source
+    metrics : tuple of str
+        Dotted names of what a run will measure: checks may refer to them.
     """
 
     spec: ExperimentSpec
     checks: tuple[Check, ...]
     resolved: Mapping[str, Any]
     source: Source
+    metrics: tuple[str, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -108,7 +108,9 @@ def read_development(source: Source) -> DevelopmentScenario:
         resolved["rules"] = {label: {"rule": rule_data(r, o.feedback), **o.data()} for label, (r, o) in rules.items()}
     if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
-    return DevelopmentScenario(spec, tuple(c for c in checks if c), resolved, source, rule, options, rules, rivals, build, arguments)
+    return DevelopmentScenario(
+        spec, tuple(c for c in checks if c), resolved, source, tuple(known), rule, options, rules, rivals, build, arguments
+    )
 
 
 def _presentation(spec: ScenarioSpec) -> float:

@@ -19,16 +19,18 @@ NAMED = ("rule", "plasticity", "readout", "model", "study")  # sections that may
 
 @dataclass(frozen=True)
 class Source:
-    """A document and its ``--set`` texts by key."""
+    """A document, and which of its keys were set from elsewhere: by a ``--set`` text, or at another key of the file."""
 
     document: Document
-    overrides: Mapping[Key, str]
+    overrides: Mapping[Key, str | Key]
 
     def locate(self, error: InputError) -> str:
         """Return the error's message behind the place its key stands: ``file:line: key``, or the setting."""
-        for key, text in self.overrides.items():
+        for key, place in self.overrides.items():
             if error.key[: len(key)] == key:
-                return f"--set {text}: {dotted(error.key)}: {error.message}"
+                if isinstance(place, str):
+                    return f"--set {place}: {dotted(error.key)}: {error.message}"
+                return f"{self.document.locate(place)}: {error.message}"
         return f"{self.document.locate(error.key)}: {error.message}"
 
     def refusal(self, errors: Sequence[InputError]) -> BiosimError:
@@ -68,7 +70,7 @@ def read_source(path: Path, settings: Sequence[str] = ()) -> Source:
     from ruamel.yaml.error import YAMLError
 
     document = read_yaml(path)
-    applied: dict[Key, str] = {}
+    applied: dict[Key, str | Key] = {}
     for text in settings:
         place, equals, raw = text.partition("=")
         if not equals or not place.strip():
@@ -78,12 +80,22 @@ def read_source(path: Path, settings: Sequence[str] = ()) -> Source:
             value = plain(YAML(typ="rt").load(raw)) if raw.strip() else ""
         except YAMLError:
             value = raw
-        _put(document.data, parts, value, text)
+        try:
+            put(document.data, parts, value)
+        except InputError as error:
+            raise BiosimError(f"--set {text}: {error.message}") from None
         applied[tuple(parts)] = text
     return Source(document, applied)
 
 
-def _put(node: Any, parts: list[str | int], value: Any, text: str) -> None:
+def put(node: Any, parts: Sequence[str | int], value: Any) -> None:
+    """Set the value at a path of keys, in place.
+
+    Raises
+    ------
+    InputError
+        When the path leads nowhere.
+    """
     for depth, part in enumerate(parts[:-1]):
         if isinstance(node, dict) and isinstance(node.get(str(part)), str) and part in NAMED:
             node[str(part)] = {"name": node[str(part)]}
@@ -92,14 +104,14 @@ def _put(node: Any, parts: list[str | int], value: Any, text: str) -> None:
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             node = node[part]
         else:
-            raise BiosimError(f"--set {text}: there is no '{dotted(tuple(parts[: depth + 1]))}' to set")
+            raise InputError(f"there is no '{dotted(tuple(parts[: depth + 1]))}' to set")
     last = parts[-1]
     if isinstance(node, list) and isinstance(last, int) and last < len(node):
         node[last] = value
     elif isinstance(node, dict):
         node[str(last)] = value
     else:
-        raise BiosimError(f"--set {text}: there is no '{dotted(tuple(parts))}' to set")
+        raise InputError(f"there is no '{dotted(tuple(parts))}' to set")
 
 
 def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:

@@ -27,14 +27,14 @@ class StudyScenario(Scenario):
     study : callable
         The file's ``run(seeds, *, ..., progress)``.
     arguments : mapping
-    metrics : mapping
+    measures : mapping
         What the study measures, with one line on each; checks call them ``study.NAME``.
     """
 
     spec: StudyScenarioSpec
     study: Callable[..., Any]
     arguments: Mapping[str, Any]
-    metrics: Mapping[str, str]
+    measures: Mapping[str, str]
 
 
 def read_study(source: Source) -> StudyScenario:
@@ -66,4 +66,4 @@ def read_study(source: Source) -> StudyScenario:
     if errors:
         raise source.refusal(errors)
     resolved = {"scenario": spec.model_dump(), "study_source": file_hash(path), "version": __version__}
-    return StudyScenario(spec, tuple(c for c in checks if c), resolved, source, study, arguments, metrics)
+    return StudyScenario(spec, tuple(c for c in checks if c), resolved, source, tuple(known), study, arguments, metrics)

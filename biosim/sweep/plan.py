@@ -11,7 +11,7 @@ from typing import Any
 
 from biosim.errors import BiosimError, InputError
 from biosim.library import find
-from biosim.scenario import Scenario, read_scenario
+from biosim.scenario import ConditionsScenario, Scenario, read_scenario
 
 RUNS = "runs"
 MOST = 100_000  # runs
@@ -187,11 +187,21 @@ def _check_seeds(seeds: tuple[int, ...], replicates: int) -> None:
             raise BiosimError(f"--seeds: with {replicates} replicates seed {b} is a replicate of the run of seed {a} too; leave {replicates} between seeds")
 
 
+def _births_seed(read: Scenario) -> int | None:
+    """Return the births seed that a scenario names, if it names one."""
+    if isinstance(read, ConditionsScenario):
+        if any("births_seed" in changes for changes in read.spec.conditions.values()):
+            raise BiosimError("a condition sets births_seed, which a sweep over seeds shifts; set it for the whole scenario")
+        return _births_seed(next(iter(read.conditions.values())))
+    found: int | None = getattr(read.spec, "births_seed", None)
+    return found
+
+
 def _job(
     path: Path, read: Scenario, own: list[str], point: Mapping[str, str], seed: int, replicates: int, folder: Path, device: str
 ) -> Job:
     settings = [*own, f"seed={seed}", f"replicates={replicates}"]
-    births = getattr(read.spec, "births_seed", None)
+    births = _births_seed(read)
     if births is not None:  # what replicate seed - base of a batch is born from
         shifted = births + seed - read.spec.seed
         if shifted < 0:

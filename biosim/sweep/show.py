@@ -11,7 +11,7 @@ import numpy as np
 from biosim.errors import BiosimError, did_you_mean
 from biosim.sweep.table import AFTER, Row
 
-PREFERRED = ("accuracy", "density")
+PREFERRED = ("accuracy", "circuit.accuracy", "density")
 MOST_LINES = 12
 
 

@@ -31,7 +31,7 @@ def gather(jobs: Sequence[Job]) -> list[Row]:
         if about is None:
             continue
         first = {"run": job.id, "scenario": about["scenario"]["name"], **{k: typed[k][v] for k, v in job.point.items()}}
-        rows += [first | row for row in _results(about["results"], about["seeds"])]
+        rows += [first | row for row in _results(about)]
     return rows
 
 
@@ -52,8 +52,9 @@ def _typed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _results(results: dict[str, Any], seeds: list[int]) -> Iterator[Row]:
-    """Yield the rows of one run: those of its table, and the metrics that stand by themselves."""
+def _results(run: dict[str, Any]) -> Iterator[Row]:
+    """Yield the rows of one run: those of its table, or where it has none its metrics; of conditions, the name as method."""
+    results, seeds = run["results"], run["seeds"]
     for line in results.get("table", ()):
         about = {"method": line["method"], "regime": line["regime"], "density": line["target_density"]}
         for metric, values in line.items():
@@ -61,9 +62,12 @@ def _results(results: dict[str, Any], seeds: list[int]) -> Iterator[Row]:
                 yield from _values(about, metric, values, seeds)
         if line.get("seconds") is not None and len(seeds) == 1:
             yield from _values(about, "seconds", [line["seconds"]], seeds)
-    for metric, values in results.get("metrics", {}).items():
+    if "table" in results:
+        return
+    for name, values in results.get("metrics", {}).items():
+        method, metric = name.split(".", 1) if run["kind"] == "conditions" else ("", name)
         if isinstance(values, list):
-            yield from _values({"method": "", "regime": "", "density": None}, metric, values, seeds)
+            yield from _values({"method": method, "regime": "", "density": None}, metric, values, seeds)
 
 
 def _values(about: Row, metric: str, values: list[Any], seeds: list[int]) -> Iterator[Row]:
