@@ -14,7 +14,6 @@ import torch
 from biosim import __version__
 from biosim.errors import BiosimError, Interrupted
 from biosim.experiments.base import Experiment, Progress
-from biosim.report import write_report
 from biosim.scenario import Scenario
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 
@@ -35,6 +34,8 @@ def carry_out(
         raise
     finished = Run(folder)
     if report:
+        from biosim.report import write_report  # here, since a sweep's workers do without matplotlib
+
         write_report(finished)
     return finished
 

@@ -14,9 +14,9 @@ import numpy as np
 from biosim.errors import BiosimError
 from biosim.store import write_json
 from biosim.sweep.executor import Means, executor
-from biosim.sweep.plan import Job, Plan
+from biosim.sweep.plan import RUNS, Job, Plan
 from biosim.sweep.table import gather, write_table
-from biosim.sweep.work import Outcome, finished, lock
+from biosim.sweep.work import ATTEMPTS, LOCKS, LOGS, Outcome, finished, lock
 
 SWEEP, LOCK = "sweep.json", ".lock"
 TABLE_EVERY = 60.0  # seconds between two writings of the table
@@ -106,7 +106,7 @@ def carry_out(state: State, means: Means, on: str, tell: Callable[[State, Outcom
     try:
         folder.mkdir(parents=True, exist_ok=True)
         strangers = [p.name for p in folder.iterdir()] if not (folder / SWEEP).exists() else []
-        if strangers and set(strangers) - {LOCK, "runs", "locks", "logs"}:
+        if set(strangers) - {LOCK, ATTEMPTS, LOCKS, LOGS, RUNS}:
             raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
         with lock(folder / LOCK, wait=False) as held:
             if not held:
