@@ -32,7 +32,9 @@ def made(side: int, density: float) -> Circuit:
     name = "input-output"
     born = {name: np.ones(weight.shape, np.bool_)}
     populations = (("input", side, "linear"), ("output", side, "linear"))
-    return Circuit(populations, ((name, "input", "output"),), {name: mask}, born, {name: weight}, gain, {"rule": "none", "locality": "synapse"})
+    return Circuit(
+        populations, ((name, "input", "output"),), {name: mask}, born, {name: weight}, gain, {"rule": "none", "locality": "synapse"}
+    )
 
 
 def step(what: str, folder: Path, side: int, density: float) -> None:
@@ -63,7 +65,11 @@ def step(what: str, folder: Path, side: int, density: float) -> None:
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = sum(p.stat().st_blocks * 512 for p in folder.rglob(f"sent-{what.split()[-1]}*") if p.is_file()) if " " in what else 0
-    size += sum(p.stat().st_blocks * 512 for d in folder.glob(f"sent-{what.split()[-1]}") if d.is_dir() for p in d.iterdir()) if " " in what else 0
+    size += (
+        sum(p.stat().st_blocks * 512 for d in folder.glob(f"sent-{what.split()[-1]}") if d.is_dir() for p in d.iterdir())
+        if " " in what
+        else 0
+    )
     print(f"{seconds:6.1f} s  {peak:5.2f} GiB peak" + (f"  {size / 2**30:5.2f} GiB on disk" if size else ""))
 
 

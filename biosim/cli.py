@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from biosim.errors import BiosimError, Interrupted
 from biosim.commands.exchange import export, import_
 from biosim.commands.sweep import sweep
+from biosim.errors import BiosimError, Interrupted
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -174,8 +174,8 @@ def report(folder: RunFolder) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this installation has: versions, threads, devices, data sets."""
-    from biosim.catalogue import diagnosis
+    """Say what this installation has and lacks, and the command that adds it: packages, programs, threads, devices, data sets."""
+    from biosim.doctor import diagnosis
 
     print("\n".join(diagnosis()))
 

@@ -97,7 +97,7 @@ def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     for name, pre, post in projections:
         if {a[name].shape for a in (mask, born, weight)} != {(replicates, sizes[pre], sizes[post])}:
             raise InputError(f"the tensors of projection '{name}' do not fit its populations")
-        if (mask[name].dtype, born[name].dtype, weight[name].dtype) != (np.bool_, np.bool_, np.float32):
+        if [str(a[name].dtype) for a in (mask, born, weight)] != ["bool", "bool", "float32"]:
             raise InputError(f"the tensors of projection '{name}' are not of types bool, bool and float32")
     for name, size in sizes.items():
         if gain[name].shape != (replicates, size) or gain[name].dtype != np.float32:

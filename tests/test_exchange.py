@@ -36,7 +36,9 @@ def made(replicates: int = 2, loops: bool = False, seed: int = 0) -> Circuit:
     projections += (("hidden1-hidden1", "hidden1", "hidden1"),) if loops else ()
     size = {n: k for n, k, _ in populations}
     born = {n: random.random((replicates, size[a], size[b])) < 0.9 for n, a, b in projections}
-    weight = {n: (b * random.standard_normal(b.shape) * 10.0 ** random.integers(-30, 30, b.shape)).astype(np.float32) for n, b in born.items()}
+    weight = {
+        n: (b * random.standard_normal(b.shape) * 10.0 ** random.integers(-30, 30, b.shape)).astype(np.float32) for n, b in born.items()
+    }
     mask = {n: b & (random.random(b.shape) < 0.5) for n, b in born.items()}
     gain = {n: (random.random((replicates, k)) + 0.5).astype(np.float32) for n, k, _ in populations}
     about = {"rule": "three-factor", "locality": "broadcast", "seeds": [3, 4]}
@@ -216,7 +218,9 @@ def connectome(n: int = 30) -> np.ndarray:
     return np.where(random.random((n, n)) < 0.2, random.integers(1, 40, (n, n)), 0).astype(np.float64)
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "npy", "dense npz", "sparse npz", "csc npz", "edges", "edges without header", "graphml", "sonata"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "tsv", "npy", "dense npz", "sparse npz", "csc npz", "edges", "edges without header", "graphml", "sonata"]
+)
 def test_a_connectome_comes_in(kind: str, cli: Cli, tmp_path: Path) -> None:
     matrix = connectome()
     rows, columns = np.nonzero(matrix)
@@ -277,7 +281,9 @@ def test_a_run_is_sent_by_the_command_line(cli: Cli, tmp_path: Path) -> None:
     writer.status("done", results={})
     run = open_run(folder)
     for name in ("graphml", "nwb", "sonata"):
-        code, out, err = cli("export", str(folder), "--to", name, "--circuit", "random", "--replicate", "1", "--out", str(tmp_path / f"x-{name}.{name}"))
+        code, out, err = cli(
+            "export", str(folder), "--to", name, "--circuit", "random", "--replicate", "1", "--out", str(tmp_path / f"x-{name}.{name}")
+        )
         assert code == 0 and "replicate 1 of 2" in out, err
         back = read(tmp_path / f"x-{name}.{name}")[0].circuit
         for n, mask in run.rivals["random"].mask.items():

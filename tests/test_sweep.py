@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,7 +211,20 @@ def sweep_under_fire(cli: Cli, study: Path, folder: Path, runs: int, kills: int,
     over = threading.Event()
     gun = threading.Thread(target=fire, args=(folder, kills, over, fired))
     gun.start()
-    command = ("sweep", str(study), "--set", "study.wait=0.4", "--seeds", f"0..{runs - 1}", "--out", str(folder), "--retries", "20", "--json", *on)
+    command = (
+        "sweep",
+        str(study),
+        "--set",
+        "study.wait=0.4",
+        "--seeds",
+        f"0..{runs - 1}",
+        "--out",
+        str(folder),
+        "--retries",
+        "20",
+        "--json",
+        *on,
+    )
     code, out, err = cli(*command)
     over.set()
     gun.join()

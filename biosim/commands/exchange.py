@@ -25,7 +25,7 @@ def export(
     known = formats()
     if out is None:
         ending = known[to].ending if to in known else ""
-        out = folder / f"{circuit if source.is_dir() else source.stem}{ending and '.' + to + ending or '-' + to}"
+        out = folder / f"{circuit if source.is_dir() else source.stem}{(ending and '.' + to + ending) or '-' + to}"
     written = write(found, out, to, replicate, records, force)
     which = "all replicates" if written is None else f"replicate {written} of {found.replicates}"
     typer.echo(f"{out}: {which}; {known[to].carries}")
@@ -40,7 +40,9 @@ def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:
         run: Run = open_run(source)
         names = ["local", *sorted(p.stem for p in (source / RIVALS).glob("*.safetensors"))]
         if circuit not in names:
-            raise BiosimError(f"--circuit {circuit}: the run has no such circuit{did_you_mean(circuit, names)}; there are: {', '.join(names)}")
+            raise BiosimError(
+                f"--circuit {circuit}: the run has no such circuit{did_you_mean(circuit, names)}; there are: {', '.join(names)}"
+            )
         if not (source / CIRCUIT).exists():
             raise BiosimError(f"{source} holds no circuit: it is a {run.kind} with the status '{run.about.get('status')}'")
         return (run.circuit, run.history, source / "exported") if circuit == "local" else (run.rivals[circuit], (), source / "exported")
@@ -64,7 +66,8 @@ def import_(
     write(circuit, target, "safetensors", force=force)
     sizes = ", ".join(f"{n} {s}" for n, s, _ in circuit.populations)
     count = sum(int(m.sum()) for m in circuit.mask.values())
-    typer.echo(f"{file}: {form.name}, {circuit.replicates} replicates; populations {sizes}; {count} synapses in {len(circuit.projections)} projections")
+    where = f"{count} synapses in {len(circuit.projections)} projections"
+    typer.echo(f"{file}: {form.name}, {circuit.replicates} replicates; populations {sizes}; {where}")
     for note in imported.notes:
         typer.echo(f"note: {note}")
     typer.echo(target)

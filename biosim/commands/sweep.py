@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,7 +50,9 @@ def sweep(
 
     if on not in EXECUTORS:
         raise BiosimError(f"--on {on}: there are {', '.join(EXECUTORS)}")
-    plan = make_plan(what[0], parse_over(over or []), None if seeds is None else parse_seeds(seeds), settings or [], replicates, out, device)
+    plan = make_plan(
+        what[0], parse_over(over or []), None if seeds is None else parse_seeds(seeds), settings or [], replicates, out, device
+    )
     count = workers or max(1, len(os.sched_getaffinity(0)) // threads)
     means = Means(plan.folder, count, threads, retries, scheduler, _pairs(cluster or []))
     state = State.of(plan)
@@ -63,7 +64,7 @@ def sweep(
         _say(line, as_json)
     if dry_run:
         return
-    with _Live(count, as_json) as live:
+    with _Live(count) as live:
         carry_out(state, means, on, live)
     _say(f"{len(state.done)} of {len(plan.jobs)} runs done; the table is {plan.folder / 'results.csv'}", as_json)
     failed = _failed(plan, state.failed, as_json)
@@ -149,11 +150,12 @@ def _say(text: str, as_json: bool) -> None:
 class _Live:
     """A bar on a terminal; elsewhere a line whenever another tenth is done, and for the first run."""
 
-    def __init__(self, workers: int, as_json: bool) -> None:
+    def __init__(self, workers: int) -> None:
         from rich.console import Console
 
-        self.workers, self.as_json, self.bar, self.tenth, self.began = workers, as_json, None, -1, time.monotonic()
+        self.workers, self.tenth = workers, -1
         self.console: Any = Console(stderr=True)
+        self.bar: Any = None
         self.task: Any = None
 
     def __enter__(self) -> _Live:
@@ -161,9 +163,8 @@ class _Live:
             from rich.progress import BarColumn, Progress, TextColumn
 
             columns = (TextColumn("sweep"), BarColumn(), TextColumn("{task.completed}/{task.total}  {task.fields[note]}"))
-            bar: Any = Progress(*columns, console=self.console)
-            bar.start()
-            self.bar = bar
+            self.bar = Progress(*columns, console=self.console)
+            self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -32,7 +32,9 @@ def formats() -> dict[str, Format]:
 def _named(name: str, writing: bool) -> Format:
     known = [n for n, f in formats().items() if (f.write if writing else f.read)]
     if name not in known:
-        raise BiosimError(f"{'--to' if writing else '--as'} {name}: unknown format{did_you_mean(name, known)}; there are: {', '.join(known)}")
+        raise BiosimError(
+            f"{'--to' if writing else '--as'} {name}: unknown format{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        )
     return formats()[name]
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from biosim.errors import BiosimError
 from biosim.exchange.base import Diagram, Edges, Format, Imported, from_edges
-from biosim.exchange.npz import ABOUT, members, read_arrays
+from biosim.exchange.npz import ABOUT, members, read_array, read_arrays
 
 LONGEST = 2_000_000_000  # bytes of a text that is read
 SPARSE = {"format", "shape", "data", "indices", "indptr"}
@@ -41,11 +41,13 @@ def _matrix(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray
         if set(arrays) >= SPARSE:
             return _sparse(path, arrays)
         if len(arrays) != 1:
-            raise BiosimError(f"{path}: it holds {len(arrays)} arrays ({', '.join(list(arrays)[:5])}); a matrix alone, or scipy's five, can be read")
+            raise BiosimError(
+                f"{path}: it holds {len(arrays)} arrays ({', '.join(list(arrays)[:5])}); a matrix alone, or scipy's five, can be read"
+            )
         dense = next(iter(arrays.values()))
     elif path.suffix == ".npy":
         with path.open("rb") as file:
-            dense = np.lib.format.read_array(file, allow_pickle=False)
+            dense = read_array(file)
     else:
         if path.stat().st_size > LONGEST:
             raise BiosimError(f"{path}: a text of more than {LONGEST:.3g} bytes is not read; give the matrix as .npz")
@@ -57,7 +59,9 @@ def _matrix(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray
     return rows, columns, dense[rows, columns], dense.shape
 
 
-def _sparse(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], tuple[int, ...]]:
+def _sparse(
+    path: Path, arrays: dict[str, npt.NDArray[Any]]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], tuple[int, ...]]:
     kind = arrays["format"].tobytes().strip(b"\0").decode() if arrays["format"].dtype.kind == "S" else str(arrays["format"])
     if kind not in ("csr", "csc"):
         raise BiosimError(f"{path}: a sparse matrix in '{kind}' form; save it as csr or csc")

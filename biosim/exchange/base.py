@@ -101,13 +101,15 @@ class Diagram:
 
 def single(circuit: Circuit, k: int) -> Circuit:
     """Return replicate ``k`` alone."""
-    arrays = ({n: a[k : k + 1] for n, a in whole.items()} for whole in (circuit.mask, circuit.born, circuit.weight, circuit.gain))
-    mask, born, weight, gain = arrays
+
+    def own(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        return {n: a[k : k + 1] for n, a in arrays.items()}
+
     provenance = dict(circuit.provenance)
     for name in ("seeds", "births_seeds"):
         if isinstance(provenance.get(name), list | tuple) and len(provenance[name]) == circuit.replicates:
             provenance[name] = [provenance[name][k]]
-    return replace(circuit, mask=mask, born=born, weight=weight, gain=gain, provenance=provenance)
+    return replace(circuit, mask=own(circuit.mask), born=own(circuit.born), weight=own(circuit.weight), gain=own(circuit.gain), provenance=provenance)
 
 
 def synapses(circuit: Circuit) -> int:

@@ -106,7 +106,7 @@ def _labelled(path: Path, found: dict[str, Any], weight: npt.NDArray[Any]) -> Im
     one = ["neurons"] * len(weight)
     ends = {}
     for what in ("pre", "post"):
-        names = found[f"{what}_population"] if f"{what}_population" in found else one
+        names = found.get(f"{what}_population", one)
         ends[what] = np.array([str(n) for n in names])
     labels: dict[str, list[Any]] = {}
     for name in dict.fromkeys([*ends["pre"].tolist(), *ends["post"].tolist()]):

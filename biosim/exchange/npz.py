@@ -36,18 +36,24 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             for member in archive.infolist():
                 with archive.open(member) as file:
                     _check(path, member, archive)
-                    found[member.filename.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
+                    found[member.filename.removesuffix(".npy")] = read_array(file)
     except zipfile.BadZipFile as error:
         raise BiosimError(f"{path}: cannot be read as npz: {error}") from None
     return found
 
 
+def read_array(file: Any) -> npt.NDArray[Any]:
+    """Return the array of an ``.npy`` stream; a pickled one raises ValueError."""
+    array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+    return array
+
+
 def _check(path: Path, member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
     """Refuse an array whose header promises anything but the bytes that follow it."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
+        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = reader(file)
+        shape, _, kind = reader(file)  # type: ignore[no-untyped-call]
         start = file.tell()
     if kind.hasobject:
         raise BiosimError(f"{path}: '{member.filename}' holds pickled objects, which are never read")
@@ -61,7 +67,7 @@ def _check(path: Path, member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> Non
 def _write(circuit: Circuit, path: Path, records: Records) -> None:
     about = np.frombuffer(json.dumps(describe(circuit), sort_keys=True).encode(), np.uint8)
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{ABOUT: about}, **tensors(circuit))  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **{ABOUT: about}, **tensors(circuit))
 
 
 def _read(path: Path) -> Imported:

@@ -50,7 +50,11 @@ def _write(circuit: Circuit, path: Path, records: Records) -> None:
     module.add(common.DynamicTable(name="neurons", description="one row a neuron", columns=neurons))
     edges = edges_of(circuit)
     synapses = [
-        column("projection", "place in the list of projections", np.repeat(np.arange(len(edges), dtype=np.uint16), [len(e.source) for e in edges])),
+        column(
+            "projection",
+            "place in the list of projections",
+            np.repeat(np.arange(len(edges), dtype=np.uint16), [len(e.source) for e in edges]),
+        ),
         column("pre", "row of the presynaptic neuron", np.concatenate([e.source + starts[e.pre] for e in edges]).astype(np.uint32)),
         column("post", "row of the postsynaptic neuron", np.concatenate([e.target + starts[e.post] for e in edges]).astype(np.uint32)),
         column("weight", "weight", np.concatenate([e.weight for e in edges])),
@@ -95,8 +99,8 @@ def _read(path: Path) -> Imported:
     edges = []
     for k, (name, pre, post) in enumerate(about["projections"]):
         own = synapses["projection"] == k
-        ends = (synapses[c][own].astype(np.int64) - starts[n] for c, n in (("pre", pre), ("post", post)))
-        edges.append(Edges(name, pre, post, *ends, synapses["weight"][own]))
+        source, target = (synapses[c][own].astype(np.int64) - starts[n] for c, n in (("pre", pre), ("post", post)))
+        edges.append(Edges(name, pre, post, source, target, synapses["weight"][own]))
     return from_edges(path, diagram, edges)
 
 

@@ -111,7 +111,9 @@ def _index(group: Any, name: str, nodes: Index, ranges: Index) -> None:
 def _tables(circuit: Circuit, path: Path) -> None:
     lines = ["node_type_id pop_name model_type model_template dynamics_params activation leak"]
     for k, (name, _, activation) in enumerate(circuit.populations):
-        model = "virtual NULL NULL" if k == 0 and not any(post == name for _, _, post in circuit.projections) else f"point_neuron {MODEL} NULL"
+        model = (
+            "virtual NULL NULL" if k == 0 and not any(post == name for _, _, post in circuit.projections) else f"point_neuron {MODEL} NULL"
+        )
         lines.append(f"{k} {name} {model} {activation} {circuit.leak.get(name, 1.0)!r}")
     (path / NODE_TYPES).write_text("\n".join(lines) + "\n")
     lines = ["edge_type_id model_template delay dynamics_params"]

@@ -35,7 +35,6 @@ def _recognise(path: Path) -> bool:
 
 
 def _write(circuit: Circuit, path: Path, records: Records) -> None:
-    import torch
     from safetensors.torch import save_file
     from torch import nn
 
@@ -44,9 +43,10 @@ def _write(circuit: Circuit, path: Path, records: Records) -> None:
     layers: list[nn.Module] = []
     sizes = [size for _, size, _ in circuit.populations]
     for (pre, post), (_, _, activation) in zip(itertools.pairwise(sizes), circuit.populations[1:], strict=True):
-        layers.append(nn.utils.skip_init(nn.Linear, pre, post, bias=False))
+        layers.append(nn.utils.skip_init(nn.Linear, pre, post, bias=False))  # type: ignore[no-untyped-call]
         nn.init.zeros_(layers[-1].weight)  # type: ignore[arg-type]
-        layers += {"relu": [nn.ReLU()], "tanh": [nn.Tanh()]}.get(activation, [])
+        if activation != "linear":
+            layers.append(nn.ReLU() if activation == "relu" else nn.Tanh())
     pruned = to_torch_prune(circuit, nn.Sequential(*layers))
     about = {k: v for k, v in describe(circuit).items() if k != "provenance"} | {"layers": str(nn.Sequential(*layers))}
     save_file({k: v.contiguous() for k, v in pruned.state_dict().items()}, path, {"torch-prune": json.dumps(about, sort_keys=True)})

@@ -18,9 +18,7 @@ from biosim.scenario import Scenario
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 
 
-def carry_out(
-    scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool = True
-) -> Run:
+def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool = True) -> Run:
     """Execute an experiment, write its run directory and (asked for) its report, and return the run."""
     began = time.perf_counter()
     writer = RunWriter(folder, _about(scenario, device) | experiment.about())

@@ -184,7 +184,9 @@ def _check_seeds(seeds: tuple[int, ...], replicates: int) -> None:
     taken = sorted(seeds)
     for a, b in itertools.pairwise(taken):
         if b - a < replicates:
-            raise BiosimError(f"--seeds: with {replicates} replicates seed {b} is a replicate of the run of seed {a} too; leave {replicates} between seeds")
+            raise BiosimError(
+                f"--seeds: with {replicates} replicates seed {b} is a replicate of the run of seed {a} too; leave {replicates} between"
+            )
 
 
 def _births_seed(read: Scenario) -> int | None:

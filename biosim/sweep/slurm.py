@@ -61,7 +61,9 @@ def _executor(means: Means) -> Any:
     if cluster not in ("slurm", "local"):
         raise BiosimError(f"--cluster cluster={cluster}: there are slurm and local")
     if cluster == "slurm" and shutil.which("sbatch") is None:
-        raise BiosimError("--on slurm: this machine has no sbatch; give the command on a login node, or --cluster cluster=local to try it here")
+        raise BiosimError(
+            "--on slurm: this machine has no sbatch; give the command on a login node, or --cluster cluster=local to try it here"
+        )
     executor = submitit.AutoExecutor(folder=means.folder / "slurm", cluster=cluster)
     setup = [f"export {name}={value}" for name, value in threads(means.threads).items()]
     known = {"timeout_min": 240, "cpus_per_task": means.threads, "name": "biosim"} | ({"slurm_setup": setup} if cluster == "slurm" else {})
