@@ -41,10 +41,10 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["findings", "theory", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
     [
-        "store", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "sweeping",
+        "store", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "doctor",
         "catalogue", "spike_measures",
     ],
-    ["cli", "__main__"],
+    ["cli", "commands", "__main__"],
 ]  # fmt: skip
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
