@@ -185,6 +185,7 @@ class SpikingSpec(ExperimentSpec):
     model: ModelSpec
     simulation: SimulationSpec
     rules: dict[str, str | dict[str, Any]] = Field(min_length=1, description="the rule of each plastic projection")
+    schedule: ScheduleSpec | None = Field(None, description="how many synapses competitions leave; conditions alone decide without")
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the seed when left out")
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from biosim.errors import InputError
+from biosim.errors import BiosimError, InputError
 from biosim.experiments.base import Progress
 from biosim.scenario import SpikingScenario
-from biosim.spiking import GivenSpikes, Network
-from biosim.spiking.simulation import Simulation
+from biosim.schedule import Schedule
+from biosim.spiking import Network
 from biosim.spiking.survivor import SpikingCircuit
+from biosim.spiking.trains import Trains, listen
+from biosim.spiking_develop import SpikingRecorder, develop_spiking
 from biosim.store import RunWriter
 
-Values = npt.NDArray[np.float64]
+MOMENTS = 50
 
 
 @dataclass(frozen=True)
@@ -42,87 +45,86 @@ class SpikingExperiment:
         }
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
-        """Let the network live; write records, spikes of the first and the last window, and the survivors."""
-        scenario = self.scenario
-        life = Life.begin(scenario)
-        first = life.window()
-        life.live(writer, progress)
-        last = life.window()
-        circuit = SpikingCircuit.of(life.simulation)
+        """Let the network live; write records, survivors, and the spikes of the network as born and as it ended."""
+        s = self.scenario
+        window, cap = s.times["window"], s.spec.simulation.rate_cap
+        try:
+            network: Network = s.build(s.birth_seeds, **s.model_arguments)
+        except InputError as error:
+            raise s.error(error.under("model")) from None
+        first = self._listen(network, cap)
+        development = self._develop(network, writer, progress)
+        circuit = SpikingCircuit.of(development.simulation)
+        last = self._listen(circuit.network(network), cap)
         writer.arrays("circuit", circuit.tensors(), circuit.about())
-        writer.arrays("spikes", _rasters(first, "first") | _rasters(last, "last"), {"window": scenario.times["window"]})
-        metrics = life.metrics(circuit, first, last)
+        sizes = {p.name: p.size for p in network.populations}
+        tensors = {f"{when}.{key}": value for when, trains in (("first", first), ("last", last)) for key, value in trains.tensors().items()}
+        writer.arrays("spikes", tensors, {"window": window, "sizes": sizes})
+        metrics = measure(circuit, first, last)
         return {
-            "metrics": {name: values.tolist() for name, values in metrics.items()},
-            "checks": [check.result(metrics) for check in scenario.checks],
+            "metrics": {name: [float(v) if np.isfinite(v) else None for v in values] for name, values in metrics.items()},
+            "checks": [check.result(metrics) for check in s.checks],
         }
 
+    def _listen(self, network: Network, cap: float) -> Trains:
+        return listen(network, self.scenario.seeds, self.scenario.times["window"], rate_cap=cap)
 
-@dataclass
-class Window:
-    """Spikes of a stretch of time, by population and replicate: times from its beginning (s) and neurons."""
-
-    duration: float
-    spikes: dict[str, list[tuple[Values, npt.NDArray[np.int64]]]]
-    sizes: dict[str, int]
-
-    def rate(self, population: str) -> Values:
-        """Return the mean rate of the population's neurons in Hz, (R,)."""
-        return np.array([len(t) for t, _ in self.spikes[population]]) / (self.duration * self.sizes[population])
-
-    def cv(self, population: str) -> Values:
-        """Return the mean over neurons of the coefficient of variation of interspike intervals, (R,).
-
-        Neurons with fewer than three intervals are left out; NaN where there is no other.
-        """
-        found = []
-        for times, neurons in self.spikes[population]:
-            order = np.lexsort((times, neurons))
-            same = np.diff(neurons[order]) == 0
-            intervals, owner = np.diff(times[order])[same], neurons[order][1:][same]
-            n = np.bincount(owner, minlength=self.sizes[population])
-            kept = n >= 3
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean = np.bincount(owner, intervals, self.sizes[population]) / n
-                square = np.bincount(owner, intervals**2, self.sizes[population]) / n
-            deviation = np.sqrt(np.maximum(square[kept] - mean[kept] ** 2, 0.0))
-            found.append(float(np.mean(deviation / mean[kept])) if kept.any() else float("nan"))
-        return np.array(found)
-
-
-@dataclass
-class Life:
-    """A simulation on its way through a scenario."""
-
-    scenario: SpikingScenario
-    simulation: Simulation
-    born: dict[str, npt.NDArray[np.int64]]
-    counted: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-
-    @classmethod
-    def begin(cls, scenario: SpikingScenario) -> Life:
-        """Build the births and set the simulation up."""
+    def _develop(self, network: Network, writer: RunWriter, progress: Progress | None) -> Any:
+        s, options = self.scenario, self.scenario.spec.simulation
+        report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
+        schedule = None if s.spec.schedule is None else Schedule(**s.spec.schedule.model_dump())
         try:
-            network: Network = scenario.build(scenario.birth_seeds, **scenario.model_arguments)
-        except InputError as error:
-            raise scenario.error(error.under("model")) from None
-        options = scenario.spec.simulation
-        try:
-            simulation = Simulation(
+            return develop_spiking(
                 network,
-                scenario.rules,
-                scenario.seeds,
+                s.rules,
+                s.times["duration"],
+                decide_every=s.times["decide_every"],
+                schedule=schedule,
+                seeds=s.seeds,
+                recorder=SpikingRecorder(MOMENTS, writer.record),
+                progress=report,
                 precision=options.precision,
-                duration=scenario.times["duration"],
                 rate_cap=options.rate_cap,
-                decide_every=scenario.times["decide_every"],
-                tau_activity=scenario.times["tau_activity"],
+                tau_activity=s.times["tau_activity"],
             )
         except InputError as error:
-            raise scenario.error(error) from None
-        return cls(scenario, simulation, {n: network.projection(n).births.counts for n in scenario.rules})
+            raise s.error(_within(error)) from None
 
-    @property
-    def populations(self) -> dict[str, int]:
-        """Size of every population whose spikes are not given, by name."""
-        return {p.name: p.size for p in self.simulation.network.populations if not isinstance(p, GivenSpikes)}
+
+def _within(error: InputError) -> InputError:
+    """Return the error under the section of a scenario that its key belongs to."""
+    own = error.key[0] if error.key else ""
+    if own in ("duration", "decide_every", "tau_activity", "sample_every"):
+        return error.under("simulation")
+    return error if own in ("rules", "schedule") else InputError(error.message, ("model",))
+
+
+def measure(circuit: SpikingCircuit, first: Trains, last: Trains) -> dict[str, npt.NDArray[np.float64]]:
+    """Return (R,) metrics by the dotted names that checks use."""
+    found: dict[str, npt.NDArray[np.float64]] = {"circuit.density": circuit.density()}
+    wiring: Mapping[str, Any] = {name: circuit.wiring[name] for name in circuit.plastic}
+    found["circuit.synapses"] = np.sum([[w.alive.sum() for w in own] for own in wiring.values()], 0).astype(np.float64)
+    for name, own in wiring.items():
+        found[f"density.{name}"] = circuit.density(name)
+        found[f"weight.{name}"] = np.array([_mean(w.weight[w.alive]) for w in own])
+        found[f"birth_weight_of_survivors.{name}"] = np.array([_mean(w.birth_weight[w.alive]) / _mean(w.birth_weight) for w in own])
+    for name in last.sizes:
+        found |= {f"rate.{name}": last.rate(name), f"rate_at_birth.{name}": first.rate(name), f"cv.{name}": last.cv(name)}
+    return found
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    return float(values.mean(dtype=np.float64)) if len(values) else float("nan")
+
+
+def prepare_spiking(scenario: SpikingScenario, device: str) -> SpikingExperiment:
+    """Return the experiment.
+
+    Raises
+    ------
+    BiosimError
+        When it is to run on a GPU.
+    """
+    if device != "cpu":
+        raise BiosimError("--device cuda: spiking networks run on the CPU; leave --device out")
+    return SpikingExperiment(scenario)

@@ -37,7 +37,8 @@ def body(run: Run, drawn: Mapping[str, str]) -> str:
     """Return the page of a spiking run."""
     head, rows, _ = table_rows(run)
     window = run.about["scenario"]["simulation"]["window"]
-    rules = "".join(f"<h2>The rule of {html.escape(name)}: {html.escape(r['name'])}</h2>{rule_text(r)}" for name, r in run.about["rules"].items())
+    given = run.about["rules"].items()
+    rules = "".join(f"<h2>The rule of {html.escape(name)}: {html.escape(r['name'])}</h2>{rule_text(r)}" for name, r in given)
     return f"""{inline(drawn)}<h2>Measured</h2>{table(head, rows)}
 <p class=quiet>Means and standard deviations over replicates. Rates (Hz) and coefficients of variation of interspike intervals (cv) are
 those of the last {html.escape(window)}, rate_at_birth those of the first. Density counts synapses left in the projections that a rule

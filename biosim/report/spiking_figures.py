@@ -47,7 +47,7 @@ def development(run: Run) -> Figure:
     x = np.array([r["time"] for r in records])
     figure = Figure(figsize=(8.2, 2.9), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, prefix, label in ((left, "density.", "synapses alive / born"), (right, "rate.", "rate (Hz)")):
+    for axes, prefix, label in ((left, "alive.", "synapses alive / born"), (right, "rate.", "rate (Hz)")):
         for k, key in enumerate(key for key in records[0] if key.startswith(prefix)):
             band(axes, x, np.array([r[key] for r in records], np.float64), COLOURS[k % len(COLOURS)], key.removeprefix(prefix))
         axes.set(xlabel="time (s)", ylabel=label)

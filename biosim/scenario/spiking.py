@@ -14,6 +14,7 @@ from biosim.options import collect, read_rule, rule_data
 from biosim.scenario.arguments import model_of
 from biosim.scenario.base import Scenario
 from biosim.scenario.source import Source
+from biosim.schedule import Schedule
 from biosim.spec import SimulationSpec, SpikingSpec
 from biosim.spiking import GivenSpikes, Network
 
@@ -64,13 +65,16 @@ def read_spiking(source: Source) -> SpikingScenario:
         raise source.refusal(errors)
     times = _times(spec.simulation, errors)
     build, arguments, model_hash = model_of(spec.model, errors)
-    rules = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
+    read = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
+    rules = {name: rule for name, rule in read.items() if rule is not None}
     if errors:
         raise source.refusal(errors)
     network = _one(build, spec, arguments, errors)
     if network is None:
         raise source.refusal(errors)
     level = _check_rules(network, rules, errors)
+    if spec.schedule is not None:
+        collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     known = _known(network, list(rules))
     checks = []
     for index, c in enumerate(spec.checks):
@@ -100,21 +104,21 @@ def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
 
 
 def _one(build: Any, spec: SpikingSpec, arguments: Mapping[str, Any], errors: list[InputError]) -> Network | None:
-    network = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
+    network: Network | None = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
     if network is not None and not isinstance(network, Network):
         errors.append(InputError(f"build() returned {type(network).__name__}, not a spiking Network", ("model", "name")))
         return None
-    return network  # type: ignore[no-any-return]
+    return network
 
 
-def _check_rules(network: Network, rules: Mapping[str, Rule | None], errors: list[InputError]) -> Level:
+def _check_rules(network: Network, rules: Mapping[str, Rule], errors: list[InputError]) -> Level:
     names = [p.name for p in network.projections]
     levels = [Level.synapse]
     for name, rule in rules.items():
         if name not in names:
             listing = ", ".join(names)
             errors.append(InputError(f"there is no projection '{name}'{did_you_mean(name, names)}; there are: {listing}", ("rules", name)))
-        elif rule is not None:
+        else:
             levels.append(rule.level())
     return max(levels)
 

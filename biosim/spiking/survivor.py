@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from biosim.errors import InputError
+from biosim.spiking.births import Births
 from biosim.spiking.network import Network
 from biosim.spiking.simulation import Simulation
 
@@ -38,7 +39,8 @@ class Wiring:
     @property
     def alive(self) -> npt.NDArray[np.bool_]:
         """Which synapses live, (n,)."""
-        return self.death_step == ALIVE
+        alive: npt.NDArray[np.bool_] = self.death_step == ALIVE
+        return alive
 
     def density(self) -> float:
         """Return synapses alive over synapses born."""
@@ -93,6 +95,15 @@ class SpikingCircuit:
             alive += [w.alive.sum() for w in self.wiring[name]]
             born += [len(w.alive) for w in self.wiring[name]]
         return alive / born
+
+    def network(self, born: Network) -> Network:
+        """Return the network that was born with the survivors alone, at the weights they have now."""
+        left = []
+        for p in born.projections:
+            own = self.wiring[p.name]
+            edges = [(w.pre[w.alive], w.post[w.alive], w.weight[w.alive]) for w in own]
+            left.append(replace(p, births=Births.from_edges(p.births.n_pre, p.births.n_post, edges)))
+        return replace(born, projections=left)
 
     def to_networkx(self, replicate: int = 0) -> Any:
         """Return the surviving network as a networkx ``DiGraph``: nodes ``(population, neuron)``, edges with ``weight`` (signed)."""
