@@ -307,6 +307,7 @@ def thresholds(p: PoissonPopulation, rate: float | npt.NDArray[np.float64], r: i
     chance = own * dt
     if not p.groups:
         return bits(chance), np.uint32(0)
-    grouped, highest = np.arange(p.size) < sum(p.groups), float(own.max())
+    grouped = np.arange(p.size) < sum(p.groups)
+    highest = float(own[grouped].max())
     share = p.correlation * own / highest if highest > 0 else own
     return bits(np.where(grouped, share, chance)), np.uint32(bits(highest * dt / p.correlation))
