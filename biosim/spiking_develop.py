@@ -30,6 +30,8 @@ from biosim.statistics import RunningStatistics
 from biosim.synapses import Network as DenseNetwork
 from biosim.synapses import Population, Projection
 
+__all__ = ["Progress", "SpikingDevelopment", "SpikingRecorder", "develop_spiking"]
+
 MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 LARGEST = 1 << 26  # pairs of neurons in all replicates, up to which rate rules run on dense arrays
 Progress = Callable[[int, int, dict[str, float]], None]
