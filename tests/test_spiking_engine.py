@@ -9,8 +9,17 @@ import pytest
 from spiking_reference import Reference
 
 from biosim.equations import Rule, parse_rule
-from biosim.errors import InputError, NumericalError
-from biosim.spiking import LIF, Births, Conductance, Current, Delta, GivenSpikes, Network, PoissonDrive, PoissonPopulation, Population, Projection
+from biosim.spiking import (
+    LIF,
+    Births,
+    Conductance,
+    Current,
+    Delta,
+    GivenSpikes,
+    Network,
+    Population,
+    Projection,
+)
 from biosim.spiking.simulation import Simulation
 
 DT = 1e-4
@@ -81,7 +90,15 @@ def network(replicates: int = 1, delays: str = "one", n: int = 14, receptor: Any
         Projection("in", "input", "e", born("in", 10, n), excite, 0.0, scale * 1.6),
         Projection("ee", "e", "e", born("ee", n, n, loops=False), excite, delay, scale),
         Projection("ei", "e", "i", born("ei", n, 5), Current(5e-3), 1e-3, 9.0),
-        Projection("ie", "i", "e", born("ie", 5, n), Delta() if receptor is None else Conductance(8e-3, -10.0), 0.8e-3, -2.0 if receptor is None else 0.2),
+        Projection(
+            "ie",
+            "i",
+            "e",
+            born("ie", 5, n),
+            Delta() if receptor is None else Conductance(8e-3, -10.0),
+            0.8e-3,
+            -2.0 if receptor is None else 0.2,
+        ),
     ]
     return Network([inputs, e, i], projections, dt=DT)
 
