@@ -28,39 +28,24 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras"],
     [
-        "equations",
-        "births",
-        "selection",
-        "select",
-        "structure",
-        "sparse",
-        "packed",
-        "arrays",
-        "synapses",
-        "schedule",
-        "statistics",
-        "paths",
+        "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
+        "statistics", "paths", "graphs",
     ],
-    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
+    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge", "connectomes"],
     [
-        "plasticity",
-        "growth",
-        "neurons",
-        "exploration",
-        "feedback_learning",
-        "signals",
-        "decisions",
-        "develop",
-        "spiking_develop",
-        "scorers",
-        "compare",
+        "plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop",
+        "spiking_develop", "scorers", "compare",
     ],
+    ["findings", "theory", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
-    ["store", "analysis", "report", "contest", "runner", "prepare", "catalogue"],
-    ["cli", "__main__"],
-]
+    [
+        "store", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "doctor",
+        "catalogue", "spike_measures",
+    ],
+    ["cli", "commands", "__main__"],
+]  # fmt: skip
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 
 
