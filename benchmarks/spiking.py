@@ -8,9 +8,9 @@ Workload: N integrate-and-fire neurons (tau 20 ms, threshold 20 mV, refractory 2
 random recurrent synapses (p .5, delay 1 ms) under additive pair STDP with hard bounds (lambda .01, alpha 1.05, tau 20 ms), about 17 Hz.
 
 ``seconds`` are processor seconds a biological second, without building, compiling or birth: with one thread that is wall time on a machine
-that does nothing else, and unlike wall time it can be compared when it does. ``brian2`` is the textbook form (traces in the synapses),
-``brian2-traces`` keeps them in the neurons; ``dead`` carries its dead synapses (weight 0) as Brian2's users must. Brian2's share of building
-synapses in its run is taken out by its own clock. Peers at fewer survivors are built anew with those only.
+that does nothing else. ``brian2`` is the textbook form (traces in the synapses),
+``brian2-traces`` keeps them in the neurons; ``dead`` carries its dead synapses (weight 0) as Brian2's users
+must. Brian2's share of building synapses in its run is taken out by its own clock. Peers at fewer survivors are built anew with those only.
 """
 
 from __future__ import annotations
@@ -183,7 +183,9 @@ def table(arguments: argparse.Namespace) -> None:
         for kept in arguments.survivors:
             ours = 0.0
             engines = [e for e in OURS if e != "neurons" or kept == arguments.survivors[0]]
-            engines += [e for e in PEERS if e in arguments.peers or (e.endswith("dead") and kept < 1 and "brian2-traces" in arguments.peers)]
+            engines += [
+                e for e in PEERS if e in arguments.peers or (e.endswith("dead") and kept < 1 and "brian2-traces" in arguments.peers)
+            ]
             for engine in engines:
                 found = apart(engine, n, arguments.seconds, kept)
                 if not found:
@@ -218,8 +220,8 @@ def figure(arguments: argparse.Namespace) -> None:
     axis.set_ylabel("processor seconds a biological second")
     axis.legend(fontsize=7, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.figure.tight_layout()
-    axis.figure.savefig(arguments.figure, dpi=150)
+    plt.tight_layout()
+    plt.savefig(arguments.figure, dpi=150)
 
 
 def scale() -> None:
