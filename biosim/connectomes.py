@@ -163,7 +163,8 @@ def _table(file: Path, layout: str | None) -> Graph:
     if not rows:
         raise InputError("is empty")
     widths = {len(r) for r in rows[1:]} or {len(rows[0])}
-    if len(widths) != 1:
+    if len(widths) != 1 or len(rows[0]) - max(widths) not in (0, -1):  # a heading may lack the corner
+        widths.add(len(rows[0]))
         raise InputError(f"has lines of {', '.join(map(str, sorted(widths)))} columns: all need the same")
     width = widths.pop()
     if (layout or ("edges" if width <= 3 else "matrix")) == "edges":
