@@ -191,7 +191,7 @@ def test_bifans_and_bipartite_clustering_are_those_of_networkx() -> None:
 
 RECURRENT = """\
 name: tiny-recurrent
-model: {name: recurrent, hidden: [16], steps: 3}
+model: {name: recurrent, hidden: 16, steps: 3}
 drive: {kind: images, dataset: digits, batch: 64, epochs: 1, train_size: 128}
 rule: {name: three-factor, feedback: random}
 schedule: {kind: decreasing-rate, density: 0.4}
