@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from biosim.errors import BiosimError, InputError
+from biosim.errors import InputError
+from biosim.extras import need
 
 Numbers = npt.NDArray[np.float64]
 
@@ -173,7 +173,4 @@ def _counts(spikes: SpikeTrains, width: float) -> npt.NDArray[np.int64]:
 
 
 def _elephant(module: str) -> Any:
-    try:
-        return import_module(f"elephant.{module}")
-    except ImportError:
-        raise BiosimError("spike measures need the package elephant: pip install 'biosim[spikes]'") from None
+    return need(f"elephant.{module}", "spikes")

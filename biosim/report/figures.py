@@ -17,12 +17,10 @@ from biosim.store import Run
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
 _FEW = 7  # methods that a legend within the axes has room for
 _BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-matplotlib.rcParams.update(
-    {"svg.fonttype": "none", "svg.hashsalt": "biosim", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-)
+matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def _band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
+def band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
     """Plot the mean over replicates with the range of all of them; (moments, R) values."""
     axes.plot(x, values.mean(1), style, color=colour, label=label, lw=1.6)
     if values.shape[1] > 1:
@@ -43,13 +41,13 @@ def development(run: Run) -> Figure:
         ("active", RIVALS[3], "active"),
         ("effective_density", RIVALS[2], "active, on a path"),
     ):
-        _band(left, x, np.array([r[key] for r in records]), colour, label)
+        band(left, x, np.array([r[key] for r in records]), colour, label)
     left.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses")
     left.legend(frameon=False)
     shown = [r for r in records if "accuracy" in r]
     if shown:
         values = 100 * np.array([r["accuracy"] for r in shown])
-        _band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
+        band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
     split = run.about["evaluated_on"]
     for index, row in enumerate(run.headline):
         trained = ", trained" if row["regime"] == "retrained" else ""
@@ -154,13 +152,3 @@ FIGURE_MAKERS: dict[str, Callable[[Run], Figure]] = {
 def make_figures(run: Run) -> dict[str, Figure]:
     """Return every figure of a finished run, by name."""
     return {name: make(run) for name, make in FIGURE_MAKERS.items()}
-
-
-def svg(figure: Figure) -> str:
-    """Return a figure as SVG text, the same for the same figure."""
-    import io
-
-    buffer = io.StringIO()
-    metadata: dict[str, Any] = {"Date": None}
-    figure.savefig(buffer, format="svg", metadata=metadata)
-    return buffer.getvalue()
