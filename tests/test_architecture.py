@@ -31,9 +31,9 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile", "library", "extras"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
-        "statistics", "paths", "graphs",
+        "statistics", "paths",
     ],
-    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge", "connectomes"],
+    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "graphs", "drives", "torch_bridge", "connectomes"],
     [
         "plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "spiking_develop", "scorers", "compare",

@@ -52,10 +52,15 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "overlap": Family(overlap.compare_overlap, overlap.MEASURES, ("degree-preserving", "layer-shuffle"), "no synapses are left to share"),
-    "profiles": Family(profiles.compare_profiles, profiles.MEASURES, ("layer-shuffle",), "a profile that is the same for all neurons has no correlation"),
+    "profiles": Family(
+        profiles.compare_profiles, profiles.MEASURES, ("layer-shuffle",), "a profile that is the same for all neurons has no correlation"
+    ),
     "flow": Family(flow.compare_flow, flow.MEASURES, ("layer-shuffle", "degree-preserving"), "no path is left, or all carry the same"),
     "function": Family(
-        function.compare_function, function.MEASURES, ("layer-shuffle", "independent-errors"), "a population is silent, or every answer right",
+        function.compare_function,
+        function.MEASURES,
+        ("layer-shuffle", "independent-errors"),
+        "a population is silent, or every answer right",
         few=True,
     ),
     "causal": Family(causal.compare_causal, causal.MEASURES, ("random-synapses",), "activity runs away", few=True),
@@ -206,7 +211,9 @@ def check_families(families: Sequence[str]) -> None:
     """Refuse measures that there are not."""
     for name in families:
         if name not in FAMILIES:
-            raise InputError(f"there are no measures '{name}'{did_you_mean(name, list(FAMILIES))}; there are: {', '.join(FAMILIES)}", ("measures",))
+            raise InputError(
+                f"there are no measures '{name}'{did_you_mean(name, list(FAMILIES))}; there are: {', '.join(FAMILIES)}", ("measures",)
+            )
     if not families:
         raise InputError(f"name at least one of: {', '.join(FAMILIES)}", ("measures",))
 
@@ -235,7 +242,9 @@ class _Tally:
         self.null.append({})
         if "function" in self.families:
             self.populations = [n for n, _, _ in group.circuit.populations[1:]]
-            chosen = {name: own[0] for name, own in self.plan.between.items()} | {f"/{n}": own[0] for n, own in self.plan.within.items() if own}
+            chosen = {name: own[0] for name, own in self.plan.between.items()} | {
+                f"/{n}": own[0] for n, own in self.plan.within.items() if own
+            }
             self.cka.append({name: function.cka_matrix(group, *self.plan.pairs[i]) for name, i in chosen.items()})
         self.traits.append(characters.characters(group))
         self.shuffled.append({kind: [] for kind in STRUCTURAL})
@@ -275,7 +284,9 @@ class _Tally:
             for i, name in enumerate(names)
         } if self.accuracy else {}  # fmt: skip
         cka = {name: np.mean([birth[name] for birth in self.cka], 0) for name in (self.cka[0] if self.cka else {})}
-        return Comparison(reference, estimates, found, interventions, cka, self.populations, len(self.observed), searches, self.nulls, classes)
+        return Comparison(
+            reference, estimates, found, interventions, cka, self.populations, len(self.observed), searches, self.nulls, classes
+        )
 
     def _estimates(self, reference: str, other: str) -> list[Estimate]:
         own, spot = self.plan.between[other], {i: k for k, i in enumerate(self.between)}
@@ -295,7 +306,13 @@ class _Tally:
                 observed = np.array([v[key][own].mean() for v in self.observed])
                 found.append(
                     Estimate(
-                        f"{family}.{measure}", layer[0] if layer else "", kind, observed, draws.mean(1), draws.mean(0), *ceilings,
+                        f"{family}.{measure}",
+                        layer[0] if layer else "",
+                        kind,
+                        observed,
+                        draws.mean(1),
+                        draws.mean(0),
+                        *ceilings,
                         undefined=FAMILIES[family].undefined,
                     )  # fmt: skip
                 )

@@ -51,7 +51,9 @@ def same_births(circuits: Sequence[Circuit], names: Sequence[str] | None = None)
                 raise InputError(f"{own} and {name} do not share their births: birth edges of {projection} differ")
             trained = any(c.provenance.get("regime") == "retrained" or "plasticity" in c.provenance for c in (first, other))
             if not trained and not np.array_equal(first.weight[projection], other.weight[projection]):
-                raise InputError(f"{own} and {name} do not share their births: birth weights of {projection} differ; run both on one births_seed")
+                raise InputError(
+                    f"{own} and {name} do not share their births: birth weights of {projection} differ; run both on one births_seed"
+                )
 
 
 def beside(circuits: Sequence[Circuit], replicate: int) -> Circuit:

@@ -79,7 +79,9 @@ def answers(data: Mapping[str, Any], other: str) -> list[str]:
         show = (lambda v: "undefined" if v is None else f"{100 * v:.1f} %") if measure == "function.agreement" else number
         ceiling = "" if row["ceiling"] is None else f", {other} twice {show(row['ceiling'])}"
         way = f"; ratio not given: {row['reason']}" if row["reason"] else f"; {row['ratio']:.2f} of the way from chance to that"
-        chance = {"degree-preserving": "chance with these degrees", "independent-errors": "independent errors"}.get(row["null_kind"], "chance")
+        chance = {"degree-preserving": "chance with these degrees", "independent-errors": "independent errors"}.get(
+            row["null_kind"], "chance"
+        )
         said = text.format(layer=row["layer"])
         lines.append(f"{question:<16}{said} {show(row['observed'])} ({chance} {show(row['null'])}{ceiling}){way}")
     return lines
