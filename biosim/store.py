@@ -10,7 +10,8 @@
     figures/*.svg, report.html
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
-that is there is whole.
+that is there is whole; ``run.json`` holds the checksum of every file that results are read from, and its
+own, and a run that is done is read only where they agree (:mod:`biosim.seal`).
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from biosim import seal
 from biosim.circuit import Circuit
-from biosim.errors import BiosimError, InputError
+from biosim.circuit_file import assemble, circuit_bytes, describe, plain, read_circuit, tensors
+from biosim.errors import BiosimError
 from biosim.findings import Findings, csv_text, svg
 
 RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
     "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
+__all__ = [
+    "CIRCUIT", "CONDITIONS", "FIGURES", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN", "TABLES", "Run", "RunWriter",
+    "assemble", "circuit_bytes", "describe", "open_run", "read_circuit", "results_dataset", "tensors", "write_atomic", "write_json",
+]  # fmt: skip
 OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
-_SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -48,88 +54,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON, sorted and indented, atomically."""
-    text = json.dumps(data, indent=1, sort_keys=True, default=_plain, allow_nan=False)
+    text = json.dumps(data, indent=1, sort_keys=True, default=plain, allow_nan=False)
     write_atomic(path, text.encode() + b"\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
-
-
-def describe(circuit: Circuit) -> dict[str, Any]:
-    """Return what a circuit is beside its arrays, as plain data."""
-    about: dict[str, Any] = {"populations": circuit.populations, "projections": circuit.projections}
-    about["provenance"] = dict(circuit.provenance)
-    if circuit.settles:
-        about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
-    plain: dict[str, Any] = json.loads(json.dumps(about, sort_keys=True, default=_plain))
-    return plain
-
-
-def tensors(circuit: Circuit) -> dict[str, npt.NDArray[Any]]:
-    """Return a circuit's arrays: PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain."""
-    found: dict[str, npt.NDArray[Any]] = {}
-    for name, _, _ in circuit.projections:
-        found |= {f"{name}.mask": circuit.mask[name], f"{name}.weight": circuit.weight[name], f"{name}.born": circuit.born[name]}
-    found |= {f"{name}.gain": circuit.gain[name] for name, _, _ in circuit.populations}
-    return {k: np.ascontiguousarray(found[k]) for k in sorted(found)}
-
-
-def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Circuit:
-    """Return the circuit of :func:`describe` and :func:`tensors`.
-
-    Raises
-    ------
-    InputError, KeyError, ValueError, TypeError, AttributeError
-        When they do not describe a circuit, or do not fit together.
-    """
-    populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
-    projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
-    if not projections:
-        raise InputError("it has no projections")
-    mask, born, weight = ({n: arrays[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
-    gain = {n: arrays[f"{n}.gain"] for n, _, _ in populations}
-    sizes, replicates = {n: s for n, s, _ in populations}, len(mask[projections[0][0]])
-    for name, pre, post in projections:
-        if {a[name].shape for a in (mask, born, weight)} != {(replicates, sizes[pre], sizes[post])}:
-            raise InputError(f"the tensors of projection '{name}' do not fit its populations")
-        if [str(a[name].dtype) for a in (mask, born, weight)] != ["bool", "bool", "float32"]:
-            raise InputError(f"the tensors of projection '{name}' are not of types bool, bool and float32")
-    for name, size in sizes.items():
-        if gain[name].shape != (replicates, size) or gain[name].dtype != np.float32:
-            raise InputError(f"the gains of population '{name}' are not ({replicates}, {size}) float32")
-    settling = about.get("settling", {"steps": 1, "leak": {}})
-    steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak)
-
-
-def circuit_bytes(circuit: Circuit) -> bytes:
-    """Return a circuit as safetensors; the same circuit gives the same bytes."""
-    from safetensors.numpy import save
-
-    return bytes(save(tensors(circuit), {_SECTION: json.dumps(describe(circuit), sort_keys=True)}))
-
-
-def read_circuit(path: Path) -> Circuit:
-    """Read a circuit written by :func:`circuit_bytes`.
-
-    Raises
-    ------
-    BiosimError
-        When the file is missing, damaged, or its tensors do not fit together.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})[_SECTION])
-            return assemble(about, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
-        raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
 
 
 class RunWriter:
@@ -145,6 +71,7 @@ class RunWriter:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self.about = folder, dict(about)
+        self.files: dict[str, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / METRICS).write_text("")
@@ -154,31 +81,32 @@ class RunWriter:
 
     def status(self, status: str, **more: Any) -> None:
         """Rewrite ``run.json`` with this status."""
-        self.about |= {"status": status, **more}
-        write_json(self.folder / RUN, self.about)
+        if status == "done":
+            self.files[METRICS] = seal.of_file(self.folder / METRICS)
+        self.about |= {"status": status, **more, "files": dict(self.files)}
+        write_json(self.folder / RUN, seal.sealed(json.loads(json.dumps(self.about, default=plain, allow_nan=False))))
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append a record to ``metrics.jsonl``."""
         with (self.folder / METRICS).open("a", buffering=1) as file:
-            file.write(json.dumps(entry, default=_plain) + "\n")
+            file.write(json.dumps(entry, default=plain) + "\n")
 
     def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
         """Write the survivor, or a rival's circuit."""
-        path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
-        path.parent.mkdir(exist_ok=True)
-        write_atomic(path, circuit_bytes(circuit))
+        self._write(CIRCUIT if rival is None else f"{RIVALS}/{rival}.safetensors", circuit_bytes(circuit))
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
         for name, rows in findings.tables.items():
-            self._write(f"{TABLES}/{name}.csv", csv_text(rows))
+            self._write(f"{TABLES}/{name}.csv", csv_text(rows).encode())
         for name, figure in findings.figures.items():
-            self._write(f"{FIGURES}/{name}.svg", svg(figure))
+            self._write(f"{FIGURES}/{name}.svg", svg(figure).encode())
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path, text.encode())
+        write_atomic(path, content)
+        self.files[name] = seal.of_bytes(content)
 
     def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
         """Write ``results.nc``."""
@@ -186,6 +114,7 @@ class RunWriter:
         aside = self.folder / f".{RESULTS}.part"
         packed = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars if dataset[name].dtype.kind in "if"}
         dataset.to_netcdf(aside, engine="h5netcdf", encoding=packed)
+        self.files[RESULTS] = seal.of_file(aside)
         aside.replace(self.folder / RESULTS)
 
 
@@ -227,11 +156,20 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.about: dict[str, Any] = json.loads((self.folder / RUN).read_text())
+            self.about = seal.read(self.folder / RUN)
         except FileNotFoundError:
             raise BiosimError(f"{self.folder} is not a run directory: it has no {RUN}") from None
-        except (OSError, ValueError) as error:
-            raise BiosimError(f"{self.folder / RUN} cannot be read: {error}") from None
+
+    def whole(self, name: str) -> Path:
+        """Return the path of a file of the run, once its checksum was found right; raises when it is damaged or missing."""
+        return seal.whole(self.folder, name, self.about)
+
+    def check(self) -> None:
+        """Look at every file that results are read from; raises at the first that is damaged or missing."""
+        for name in self.about.get("files", {}):
+            self.whole(name)
+        for condition in self.conditions.values():
+            condition.check()
 
     @property
     def name(self) -> str:
@@ -254,11 +192,14 @@ class Run:
     @property
     def conditions(self) -> dict[str, Run]:
         """The runs of a scenario's conditions, by name."""
-        return {name: Run(self.folder / CONDITIONS / name) for name in self.about.get("conditions", {})}
+        names = list(self.about.get("conditions", {}))
+        if odd := [n for n in names if not seal.confined(n)]:
+            raise BiosimError(f"{self.folder / RUN} names a condition outside its folder: {odd[0]}")
+        return {name: Run(self.folder / CONDITIONS / name) for name in names}
 
     def rows(self, name: str) -> list[dict[str, str]]:
         """A table of a study, as text."""
-        with (self.folder / TABLES / f"{name}.csv").open(newline="") as file:
+        with self.whole(f"{TABLES}/{name}.csv").open(newline="") as file:
             return list(csv.DictReader(file))
 
     @property
@@ -281,18 +222,25 @@ class Run:
     @property
     def circuit(self) -> Circuit:
         """The survivor."""
-        return read_circuit(self.folder / CIRCUIT)
+        return read_circuit(self.whole(CIRCUIT))
 
     @property
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
-        return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+        return {name: read_circuit(self.whole(f"{RIVALS}/{name}.safetensors")) for name in self.rival_names}
+
+    @property
+    def rival_names(self) -> list[str]:
+        """Names of the rivals that have circuits."""
+        there = [p.name for p in (self.folder / RIVALS).glob("*.safetensors")]
+        listed = [n.removeprefix(f"{RIVALS}/") for n in self.about.get("files", {}) if n.startswith(f"{RIVALS}/")]
+        return sorted(n.removesuffix(".safetensors") for n in (listed if seal.is_final(self.about) else there))
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """The records of ``metrics.jsonl``; a line cut off by a crash is left out."""
         records = []
-        for line in (self.folder / METRICS).read_text().splitlines():
+        for line in self.whole(METRICS).read_text().splitlines():
             try:
                 records.append(json.loads(line))
             except ValueError:
@@ -303,7 +251,7 @@ class Run:
         """``results.nc`` as an xarray Dataset."""
         import xarray
 
-        return xarray.open_dataset(self.folder / RESULTS, engine="h5netcdf")
+        return xarray.open_dataset(self.whole(RESULTS), engine="h5netcdf")
 
     def images(self) -> Any:
         """The images the run was made with, read anew; raises when they have changed."""

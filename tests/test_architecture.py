@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "extras", "backend", "streams", "yamlfile", "library"],
+    ["errors", "extras", "seal", "backend", "streams", "yamlfile", "library"],
     [
         "equations",
         "births",
@@ -43,7 +43,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "statistics",
         "paths",
     ],
-    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge"],
+    ["rules", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "drives", "torch_bridge"],
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["findings", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
