@@ -17,7 +17,7 @@ def entries(kind: str) -> dict[str, str]:
     if kind == "rules":
         found = {}
         for name, rule in _rules().items():
-            role = "" if rule.role == "pruning" else f"{rule.role}: "
+            role = f"{rule.role}: " if rule.role != "pruning" else "spiking: " if rule.event_driven else ""
             found[name] = f"[{_level(rule)}] {role}{' '.join(rule.about.split())}"
         return found
     if kind == "scorers":
@@ -34,7 +34,7 @@ def _rules() -> dict[str, Rule]:
     from biosim.equations.rule import ROLES
     from biosim.rules import load_rule, rule_paths
 
-    return {name: load_rule(name, role) for role in ROLES for name in rule_paths(role)}
+    return {name: load_rule(name, role) for role in ROLES for name in [*rule_paths(role), *rule_paths(role, spiking=True)]}
 
 
 def describe(name: str, kind: str | None = None, cite: bool = False) -> str:

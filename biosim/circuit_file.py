@@ -13,7 +13,7 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 
-_SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
+SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
 def plain(value: Any) -> Any:
@@ -76,7 +76,7 @@ def circuit_bytes(circuit: Circuit) -> bytes:
     """Return a circuit as safetensors; the same circuit gives the same bytes."""
     from safetensors.numpy import save
 
-    return bytes(save(tensors(circuit), {_SECTION: json.dumps(describe(circuit), sort_keys=True)}))
+    return bytes(save(tensors(circuit), {SECTION: json.dumps(describe(circuit), sort_keys=True)}))
 
 
 def read_circuit(path: Path) -> Circuit:
@@ -91,7 +91,7 @@ def read_circuit(path: Path) -> Circuit:
 
     try:
         with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})[_SECTION])
+            about = json.loads((file.metadata() or {})[SECTION])
             return assemble(about, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
         raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None

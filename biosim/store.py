@@ -3,7 +3,11 @@
     run.json              resolved scenario, id, seeds, versions, data hash, status, results
     metrics.jsonl         one line a record, written as development goes on
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
+                          (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
+    spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
     rivals/NAME.safetensors
+    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
+    comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
     conditions/NAME/      a run directory for each condition of a scenario that has some
@@ -21,25 +25,32 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from biosim import seal
 from biosim.circuit import Circuit
-from biosim.circuit_file import assemble, circuit_bytes, describe, plain, read_circuit, tensors
-from biosim.errors import BiosimError
+from biosim.circuit_file import SECTION, assemble, circuit_bytes, describe, plain, read_circuit, tensors
+from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
+from biosim.results_file import results_dataset
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
+if TYPE_CHECKING:
+    from biosim.spiking.survivor import SpikingCircuit
+
+RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "searches", "comparison.json", "results.nc",
+    "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
 __all__ = [
-    "CIRCUIT", "CONDITIONS", "FIGURES", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN", "TABLES", "Run", "RunWriter",
+    "CIRCUIT", "COMPARISON", "CONDITIONS", "FIGURES", "LOCAL", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN",
+    "SEARCHES", "SPIKES", "TABLES", "Run", "RunWriter",
     "assemble", "circuit_bytes", "describe", "open_run", "read_circuit", "results_dataset", "tensors", "write_atomic", "write_json",
 ]  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
+LOCAL = "local"  # what comparisons call the scenario's own circuit
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -91,9 +102,23 @@ class RunWriter:
         with (self.folder / METRICS).open("a", buffering=1) as file:
             file.write(json.dumps(entry, default=plain) + "\n")
 
-    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
-        """Write the survivor, or a rival's circuit."""
-        self._write(CIRCUIT if rival is None else f"{RIVALS}/{rival}.safetensors", circuit_bytes(circuit))
+    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
+        """Write the survivor, or a rival's circuit, or what a further search found."""
+        name = CIRCUIT if rival is None else f"{RIVALS}/{rival}.safetensors"
+        self._write(f"{SEARCHES}/{rival or LOCAL}.{search}.safetensors" if search else name, circuit_bytes(circuit))
+
+    def arrays(self, name: str, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
+        """Write ``NAME.safetensors``: arrays by name, and plain data on them."""
+        from safetensors.numpy import save
+
+        metadata = {SECTION: json.dumps(about, sort_keys=True, default=plain)}
+        content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
+        self._write(f"{name}.safetensors", bytes(content))
+
+    def comparison(self, data: Mapping[str, Any]) -> None:
+        """Write ``comparison.json``."""
+        write_json(self.folder / COMPARISON, data)
+        self.files[COMPARISON] = seal.of_file(self.folder / COMPARISON)
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
@@ -116,31 +141,6 @@ class RunWriter:
         dataset.to_netcdf(aside, engine="h5netcdf", encoding=packed)
         self.files[RESULTS] = seal.of_file(aside)
         aside.replace(self.folder / RESULTS)
-
-
-def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> Any:
-    """Return history, death steps and table as one xarray Dataset."""
-    import xarray
-
-    data: dict[str, Any] = {}
-    coordinates: dict[str, Any] = {"time": ("moment", [r["time"] for r in records], {"units": "s"})}
-    coordinates["step"] = ("moment", [r["step"] for r in records])
-    coordinates["u"] = ("moment", [r["u"] for r in records], {"long_name": "fraction of development"})
-    for name in records[0] if records else ():
-        if name not in ("step", "time", "u"):
-            data[name] = (("moment", "replicate"), np.array([r[name] for r in records], np.float64))
-    for name, steps in death_step.items():
-        pre, post = name.split("-", 1) if "-" in name else (f"{name}_pre", f"{name}_post")
-        about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born"}
-        data[f"death_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), steps, about)
-    coordinates["row_method"] = ("row", [r["method"] for r in table])
-    coordinates["row_regime"] = ("row", [r["regime"] for r in table])
-    coordinates["row_target_density"] = ("row", np.array([r["target_density"] for r in table], np.float64))
-    for column in ("density", "effective_density", "accuracy"):
-        missing = [float("nan")] * len(table[0][column])  # a cell that is not defined
-        values = np.array([missing if r[column] is None else r[column] for r in table], np.float64)
-        data[f"table.{column}"] = (("row", "replicate"), values)
-    return xarray.Dataset(data, coordinates)
 
 
 class Run:
@@ -178,7 +178,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
+        """The kind of experiment: ``development``, ``spiking``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -224,6 +224,37 @@ class Run:
         """The survivor."""
         return read_circuit(self.whole(CIRCUIT))
 
+    def arrays(self, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and the data on them of ``NAME.safetensors``, of a spiking run: ``circuit`` or ``spikes``.
+
+        Raises
+        ------
+        BiosimError
+            When the file is missing or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.whole(f"{name}.safetensors")
+        try:
+            with safe_open(path, "numpy") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+                return tensors, json.loads((file.metadata() or {})[SECTION])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise BiosimError(f"{path}: cannot be read: {error}") from None
+
+    @property
+    def spiking_circuit(self) -> SpikingCircuit:
+        """The survivors of a spiking network."""
+        from biosim.spiking.survivor import SpikingCircuit
+
+        if self.kind != "spiking":
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}, not of a spiking network: its circuit is `circuit`")
+        tensors, about = self.arrays("circuit")
+        try:
+            return SpikingCircuit.read(about, tensors)
+        except (InputError, KeyError, ValueError, TypeError) as error:
+            raise BiosimError(f"{self.folder / CIRCUIT}: not a circuit that can be read: {error}") from None
+
     @property
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
@@ -235,6 +266,12 @@ class Run:
         there = [p.name for p in (self.folder / RIVALS).glob("*.safetensors")]
         listed = [n.removeprefix(f"{RIVALS}/") for n in self.about.get("files", {}) if n.startswith(f"{RIVALS}/")]
         return sorted(n.removesuffix(".safetensors") for n in (listed if seal.is_final(self.about) else there))
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """``comparison.json``; None for a run that compared nothing."""
+        listed = COMPARISON in self.about.get("files", {}) or (not seal.is_final(self.about) and (self.folder / COMPARISON).exists())
+        return json.loads(self.whole(COMPARISON).read_text()) if listed else None
 
     @property
     def history(self) -> list[dict[str, Any]]:

@@ -43,6 +43,10 @@ def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:
             raise BiosimError(
                 f"--circuit {circuit}: the run has no such circuit{did_you_mean(circuit, names)}; there are: {', '.join(names)}"
             )
+        if run.kind == "spiking":
+            from biosim.exchange.spiking import as_circuit
+
+            return as_circuit(source, run.spiking_circuit), run.history, source / "exported"
         if run.kind != "development" and not (source / CIRCUIT).exists():
             raise BiosimError(f"{source} holds no circuit: it is a {run.kind} with the status '{run.about.get('status')}'")
         return (run.circuit, run.history, source / "exported") if circuit == "local" else (run.rivals[circuit], (), source / "exported")
