@@ -56,9 +56,9 @@ METRICS = {
 def run(
     seeds: Sequence[int],
     *,
-    widths: list[int] = [16, 96],  # noqa: B006 (never changed; a default a scenario can read)
-    pools: list[int] = [4, 8, 12, 16],  # noqa: B006
-    epochs: int = 120,
+    widths: list[int] = [16, 64],  # noqa: B006 (never changed; a default a scenario can read)
+    pools: list[int] = [4, 10, 16],  # noqa: B006
+    epochs: int = 100,
     evaluations: int = 600,
     progress: Progress | None = None,
 ) -> Findings:
@@ -112,7 +112,7 @@ def _grid(dims: int, side: int) -> _Floats:
 
 
 def _inputs(points: _Floats) -> npt.NDArray[np.float32]:
-    return np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32)
+    return np.asarray(np.concatenate([points, np.ones((len(points), 1))], 1), np.float32)
 
 
 def _fit(circuit: Circuit, points: _Floats) -> _Floats:
