@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -121,17 +121,24 @@ class Circuit:
             population.gain = torch.from_numpy(self.gain[name].copy())
         return network
 
-    def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
-        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
+    def activity(self, inputs: npt.NDArray[np.float32] | Tensor, only: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what the neurons of each population (or of those in ``only``) do: (R, n, size) for (n, inputs) samples."""
         network, values = self.network, torch.as_tensor(inputs)
         effective = {n: p.effective for n, p in network.projections.items()}
         gains = {n: p.gain for n, p in network.populations.items()}
-        parts = []
+        wanted = [n for n, _, _ in self.populations] if only is None else only
+        parts: dict[str, list[Tensor]] = {n: [] for n in wanted}
         with torch.inference_mode():
             for start in range(0, len(values), BATCH):
-                activity = propagate(network, effective, gains, values[start : start + BATCH].unsqueeze(0))
-                parts.append(activity[self.populations[-1][0]])
-        return np.asarray(torch.cat(parts, 1))
+                found = propagate(network, effective, gains, values[start : start + BATCH].unsqueeze(0))
+                for name, own in parts.items():
+                    own.append(found[name])
+        return {n: np.asarray(torch.cat(own, 1)) for n, own in parts.items()}
+
+    def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
+        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
+        readout = self.populations[-1][0]
+        return self.activity(inputs, (readout,))[readout]
 
     def predict(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.int64]:
         """Return the predicted class of (n, inputs) samples: (R, n)."""

@@ -183,6 +183,12 @@ class Network:
         Settling steps for each presentation (:mod:`biosim.substrates.recurrent`); a network with recurrent
         projections needs at least two, one without recurrence or leak needs no more than one.
 
+    Attributes
+    ----------
+    planted : dict
+        (R, n_pre, n_post) bool by projection: a subnetwork that the model hid in the births, which nothing but a report
+        may read. Empty where there is none.
+
     Raises
     ------
     InputError
@@ -195,6 +201,7 @@ class Network:
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
             raise InputError("two populations, or two projections, share a name")
         self.steps = steps
+        self.planted: dict[str, Tensor] = {}
         self._order(list(self.populations), projections)
         self.replicates = projections[0].shape[0]
         for population in populations:
