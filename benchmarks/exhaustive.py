@@ -1,0 +1,44 @@
+"""How large a network the exhaustive search of masks still finishes: python benchmarks/exhaustive.py INPUTS HIDDEN [--within layer|free]
+
+Looks at every mask of one random network (32 samples) and prints how many there were, the time, and the time a mask next to
+that of evaluating masks one by one in numpy, in the same process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from biosim.theory.exhaustive import Problem, best_mask, loss_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("inputs", type=int)
+    parser.add_argument("hidden", type=int)
+    parser.add_argument("--within", default="layer", choices=["layer", "free", "network", "neuron"])
+    given = parser.parse_args()
+    random = np.random.default_rng(0)
+    d, h = given.inputs, given.hidden
+    weights = random.normal(size=(d, h)) * (2 / d) ** 0.5, random.normal(size=(h, 2)) * (2 / h) ** 0.5
+    problem = Problem(*weights, random.normal(size=(32, d)), np.arange(32) % 2, 2**0.5)
+    best_mask(Problem(weights[0][:1, :2], weights[1][:2], problem.samples[:, :1], problem.labels, 1.0))  # compiles
+    began = time.perf_counter()
+    found = best_mask(problem, given.within)
+    seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    for _ in range(2000):
+        loss_of(problem, found.first, found.second)
+    one = (time.perf_counter() - began) / 2000
+    print(
+        f"{problem.synapses} synapses, {found.masks:,} masks ({given.within}): {seconds:.1f} s, {1e9 * seconds / found.masks:.0f} ns a mask;"
+    )
+    print(
+        f"best loss {found.loss:.4f}, mean {found.mean:.4f}; one by one in numpy {1e9 * one:.0f} ns a mask, {one * found.masks / seconds:.0f} times"
+    )
+
+
+if __name__ == "__main__":
+    main()
