@@ -33,11 +33,9 @@ def main() -> None:
         loss_of(problem, found.first, found.second)
     one = (time.process_time() - began) / 2000
     each = seconds / found.masks
+    print(f"{problem.synapses} synapses, {found.masks:,} masks ({given.within}): {seconds:.1f} s of one core, {1e9 * each:.0f} ns a mask")
     print(
-        f"{problem.synapses} synapses, {found.masks:,} masks ({given.within}), {seconds:.1f} s of processor time: {1e9 * each:.0f} ns a mask"
-    )
-    print(
-        f"best loss {found.loss:.4f}, mean {found.mean:.4f}; in numpy one by one {1e9 * one:.0f} ns a mask, {one / each:.0f} times as long"
+        f"best loss {found.loss:.4f}, mean {found.mean:.4f}; one by one in numpy {1e9 * one:.0f} ns a mask, {one / each:.0f} times as long"
     )
 
 

@@ -20,7 +20,6 @@ from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
-from biosim.scorers.imp import round_densities
 from biosim.scorers.training import Training, retrain
 from biosim.synapses import Network
 from biosim.teaching import Feedback
@@ -124,10 +123,11 @@ def _runs(
     for epochs in budgets[:-1] or budgets:  # its rounds make it the dearest by far
         shown, training = drive.with_epochs(epochs), Training(epochs=epochs)
         began = time.perf_counter()
-        (made,) = make(load_scorer("imp"), Task(network, shown, (density,), seeds, training))
+        rounds: list[int] = []
+        counted = Task(network, shown, (density,), seeds, training, progress=lambda done, last, _: rounds.append(done))  # noqa: B023 (used up here)
+        (made,) = make(load_scorer("imp"), counted)
         circuit = retrain(network, made.masks[0], shown, seeds, training, start=made.start)
-        rounds = len(round_densities(density)) + 1
-        yield row("imp", epochs, rounds * epochs * per_epoch * cost.gradient_step(batch), began, circuit)
+        yield row("imp", epochs, (len(rounds) + 1) * epochs * per_epoch * cost.gradient_step(batch), began, circuit)
     for count in evaluations:
         began = time.perf_counter()
         scorer = load_scorer("greedy-flips", {"evaluations": count, "samples": SAMPLES})
