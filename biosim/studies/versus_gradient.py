@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from biosim.circuit import Circuit
 from biosim.compare.function import circuit_accuracy
@@ -24,7 +25,7 @@ from biosim.scorers.training import Training, retrain
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 from biosim.theory import Progress
-from biosim.theory.drawing import COLOURS, legend, panels
+from biosim.theory.drawing import COLOURS, panels
 from biosim.theory.flops import Cost
 
 METHODS = {
@@ -180,6 +181,7 @@ def _draw(rows: list[Mapping[str, Any]] | list[dict[str, Any]], replicates: int)
             axes.set(
                 xscale="log", xlabel=label, ylabel="test accuracy (%)", ylim=(0, 100), title=f"{dataset}, {width}-{width} hidden neurons"
             )
-    legend(grid[0, -1], loc="lower right")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     figure.suptitle(f"Accuracy against compute, same births and images: n = {replicates} replicates, band: range", fontsize=9)
     return figure
