@@ -29,8 +29,8 @@ from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
-from biosim.substrates.rate import RateSubstrate
-from biosim.substrates.recurrent import RecurrentSubstrate, guard
+from biosim.substrates import substrate_of
+from biosim.substrates.recurrent import guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 
@@ -174,7 +174,7 @@ class Nursery:
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
-        self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
+        self.substrate = substrate_of(network)
         self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)

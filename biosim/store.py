@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
+from biosim.lif import SpikingDynamics
 
 RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT = (
     "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "figures", "report.html",
@@ -70,6 +71,8 @@ def circuit_bytes(circuit: Circuit) -> bytes:
     about = {"populations": circuit.populations, "projections": circuit.projections, "provenance": dict(circuit.provenance)}
     if circuit.settles:
         about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
+    if circuit.spiking is not None:
+        about["spiking"] = circuit.spiking.data()
     metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
     return bytes(save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata))
 
@@ -94,7 +97,8 @@ def read_circuit(path: Path) -> Circuit:
         gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
         settling = about.get("settling", {"steps": 1, "leak": {}})
         steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"], steps, leak)
+        spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
+        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"], steps, leak, spiking)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
         raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
     sizes = {n: s for n, s, _ in populations}
