@@ -186,12 +186,13 @@ class Circuit:
 
         Nodes are ``(population, index)`` with attributes ``population`` and ``gain``; edges are the
         surviving synapses with attributes ``weight`` and ``projection``. The graph of a circuit that
-        settles has the attributes ``steps`` and ``leak`` (by population).
+        settles has the attributes ``steps`` and ``leak`` (by population), that of a spiking one ``spiking``.
         """
         import networkx as nx
 
         settling = {"steps": self.steps, "leak": {n: self.leak.get(n, 1.0) for n, _, _ in self.populations}}
-        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}))
+        spiking = {} if self.spiking is None else {"spiking": self.spiking.data()}
+        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}), **spiking)
         for name, size, _ in self.populations:
             gain = self.gain[name][replicate]
             graph.add_nodes_from(((name, i), {"population": name, "gain": float(gain[i])}) for i in range(size))

@@ -23,6 +23,7 @@ from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.exploration import Exploration
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
+from biosim.lif import Encoding
 from biosim.neurons import Mortality, NeuronDeath
 from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
@@ -216,7 +217,7 @@ class Nursery:
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                why = "it needs a spiking substrate, rate neurons do not spike"
+                why = "it needs the event-driven engine; these neurons show it rates, one number an image"
                 raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
             if TAUGHT & rule.names and self.feedback is None and place != "readout":
                 why = "it needs feedback, such as random or weight-mirror"
@@ -224,6 +225,10 @@ class Nursery:
             wanted = "pruning" if place in ("rule", "readout") else place
             if rule.role != wanted:
                 raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
+        shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
+        if shown != wanted_encoding:
+            how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"
+            raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted_encoding)}; {how}", ("encoding",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -292,6 +297,10 @@ class Nursery:
             self.mortality.strike(self.drive.clock.steps)
         regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
+
+
+def _said(encoding: Encoding | None) -> str:
+    return "rates" if encoding is None else f"spikes ({encoding})"
 
 
 def _record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:

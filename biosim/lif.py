@@ -35,14 +35,19 @@ class Encoding:
         Hz; rate of a neuron whose pixel is brightest.
     low, high : float
         Darkest and brightest pixel value.
+    baseline : float
+        Tonic inhibition: at every time step each input synapse also takes away its weight times this, what it brings
+        for a pixel of average brightness. Without it the mean brightness, common to all images, drives each neuron
+        to or from its threshold by the chance sum of its weights.
     """
 
     kind: EncodingKind = "poisson"
     window: float = 0.05
     dt: float = 0.001
-    peak: float = 200.0
+    peak: float = 400.0
     low: float = 0.0
     high: float = 1.0
+    baseline: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in ENCODINGS:
@@ -61,6 +66,8 @@ class Encoding:
             raise InputError(
                 f"{self.peak} Hz is more than one spike in a time step of {self.dt} s; at most {1 / self.dt:g} Hz", ("peak_rate",)
             )
+        if not 0 <= self.baseline <= 1:
+            raise InputError(f"tonic inhibition cancels 0 to 1 spikes in a time step, not {self.baseline}", ("baseline",))
         if not self.low < self.high:
             raise InputError(f"the brightest pixel ({self.high}) must exceed the darkest ({self.low})", ("encoding",))
 
@@ -90,6 +97,8 @@ class SpikingDynamics:
     psp : float
         mV; what one spike adds to the potential through a synapse of weight 1 onto a neuron of gain 1 (with
         exponential synapses: what it would add in the end if the membrane did not leak).
+    readout_unit : float
+        mV; the readout says its mean potential in this unit, and a softmax reads it.
     encoding : Encoding
         How images reach the network.
     """
@@ -101,11 +110,12 @@ class SpikingDynamics:
     delay: float = 0.001
     synapse: SynapseKind = "delta"
     tau_synapse: float = 0.005
-    psp: float = 10.0
+    psp: float = 20.0
+    readout_unit: float = 10.0
     encoding: Encoding = field(default_factory=Encoding)
 
     def __post_init__(self) -> None:
-        for name, value, unit in (("tau", self.tau, "s"), ("tau_synapse", self.tau_synapse, "s"), ("psp", self.psp, "mV")):
+        for name, value, unit in (("tau", self.tau, "s"), ("tau_synapse", self.tau_synapse, "s"), ("psp", self.psp, "mV"), ("readout_unit", self.readout_unit, "mV")):
             _positive(name, value, unit)
         for name in ("refractory", "delay"):
             value = getattr(self, name)

@@ -10,7 +10,7 @@ import torch
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
-from biosim.equations import Rule, parse_time
+from biosim.equations import Rule, parse_rate, parse_time
 from biosim.errors import BiosimError, InputError
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.options import Options
@@ -36,6 +36,8 @@ class Prepared:
         """Build the network as born; the same births every time."""
         s = self.scenario
         network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
+        if network.spiking is not None and self.drive.encoding is not None:
+            network.spiking = network.spiking.shown(self.drive.encoding)
         return network.to(self.device)
 
 
@@ -60,14 +62,35 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Prepared:
         drive = ImageDrive(images, spec.batch, spec.epochs, parse_time(spec.presentation).value)
     except InputError as error:
         raise scenario.error(error.under("drive")) from None
-    prepared = Prepared(scenario, images, drive, torch.device(device))
     try:
         one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
     except InputError as error:
         raise scenario.error(error.under("model")) from None
     if not isinstance(one, Network):
         raise scenario.error(InputError(f"build() returned {type(one).__name__}, not a Network", ("model", "name")))
-    return prepared
+    return Prepared(scenario, images, _encoded(scenario, drive, one), torch.device(device))
+
+
+def _encoded(scenario: Scenario, drive: ImageDrive, network: Network) -> ImageDrive:
+    """Return the drive as the network needs it: spikes for spiking neurons, as the scenario asks; pixels for others."""
+    spec = scenario.spec.drive
+    if network.spiking is None:
+        for key in ("encoding", "peak_rate", "centred"):
+            if getattr(spec, key) is not None:
+                message = f"the model '{scenario.spec.model.name}' does not spike: leave {key} out, or take one that does"
+                raise scenario.error(InputError(message, ("drive", key)))
+        return drive
+    own = network.spiking.encoding
+    try:
+        peak = own.peak if spec.peak_rate is None else parse_rate(spec.peak_rate)
+    except InputError as error:
+        raise scenario.error(InputError(error.message, ("drive", "peak_rate"))) from None
+    try:
+        made = drive.encoded(replace(own, kind=spec.encoding or own.kind, peak=peak, window=drive.presentation), spec.centred is not False)
+    except InputError as error:
+        key = "presentation" if error.key in (("window",), ("dt",)) else str(error.key[0])
+        raise scenario.error(InputError(error.message, ("drive", key))) from None
+    return made
 
 
 def _homeostasis(prepared: Prepared) -> list[Homeostasis]:

@@ -32,6 +32,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
     [
         "equations",
         "births",
+        "lif",
         "selection",
         "select",
         "structure",

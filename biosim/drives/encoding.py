@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -34,9 +35,21 @@ def encode(pixels: Tensor, encoding: Encoding, random: Sequence[np.random.Genera
     Returns
     -------
     Tensor
-        (R, S, T, n) float32, 1 where a neuron spikes in a step and 0 elsewhere. For ``current``: (R, S, 1, n), what
-        arrives in every step alike.
+        (R, S, T, n) float32, 1 where a neuron spikes in a step and 0 elsewhere, less the baseline. For ``current``:
+        (R, S, 1, n), what arrives in every step alike.
     """
+    sent = _sent(pixels, encoding, random)
+    return sent.sub_(encoding.baseline) if encoding.baseline else sent
+
+
+def expected(pixels: npt.NDArray[np.float32], encoding: Encoding) -> float:
+    """Return the spikes that an input neuron sends in a time step, averaged over images: the baseline that cancels them."""
+    x = brightness(torch.from_numpy(pixels).double(), encoding)
+    per_step = (x > 0).double() / encoding.steps if encoding.kind == "latency" else x * (encoding.peak * encoding.dt)
+    return float(per_step.mean())
+
+
+def _sent(pixels: Tensor, encoding: Encoding, random: Sequence[np.random.Generator]) -> Tensor:
     x = brightness(pixels, encoding)
     if encoding.kind == "current":
         return (x * (encoding.peak * encoding.dt)).unsqueeze(2)

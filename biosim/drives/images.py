@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from biosim.drives.base import Presentation
-from biosim.drives.encoding import encode
+from biosim.drives.encoding import encode, expected
 from biosim.equations import Clock
 from biosim.errors import DataError, InputError
 from biosim.lif import Encoding
@@ -243,10 +243,15 @@ class ImageDrive:
         """Classes."""
         return self.images.classes
 
-    def encoded(self, encoding: Encoding) -> ImageDrive:
-        """Return the same drive for a spiking network: its window is the presentation, brightness runs over the training images."""
+    def encoded(self, encoding: Encoding, centred: bool = True) -> ImageDrive:
+        """Return the same drive for a spiking network.
+
+        The window is the presentation, brightness runs over the range of the training images, and tonic inhibition
+        cancels their mean (``centred``).
+        """
         low, high = float(self.images.train.min()), float(self.images.train.max())
-        return replace(self, encoding=replace(encoding, window=self.presentation, low=low, high=high))
+        made = replace(encoding, window=self.presentation, low=low, high=high, baseline=0.0)
+        return replace(self, encoding=replace(made, baseline=expected(self.images.train, made)) if centred else made)
 
     def with_epochs(self, epochs: int) -> ImageDrive:
         """Return the same drive, shown for another number of epochs."""

@@ -8,7 +8,7 @@ arrives (spikes sent ``delay`` earlier, times weight, gain and ``psp``) and I th
     v <- v + a where neither refractory nor spiking (delta synapses)  or  I <- I + a (exponential ones)
     v <- reset where it spiked
 
-The readout does not spike: what it says is its mean potential over the window, in units of ``psp``. No projection
+The readout does not spike: what it says is its mean potential over the window, in units of ``readout_unit``. No projection
 may be recurrent, so a population's spikes are known for the whole window before the next one's are asked for, and each
 projection is one matrix product.
 
@@ -17,8 +17,8 @@ A sample of activity is one image. A neuron's activity is its filtered rate, ave
     r = sum over its spikes of h(arrival) / window  [Hz],      h(t) = 1 - exp(-(window - t)/tau)
 
 with delta synapses: a spike counts, on arrival, by the share of its effect on a membrane that falls inside the
-window (with exponential synapses, of theirs). The readout is linear in it, ``y_j = gain_j tau' sum_i w_ij r_i``, tau' the
-area under the potential that a spike leaves, over ``psp``.
+window (with exponential synapses, of theirs). The readout is linear in it, ``y_j = gain_j A sum_i w_ij r_i / readout_unit``,
+A the area under the potential that a spike leaves.
 
 Everything is differentiable in the weights once ``membrane`` is (scorers pass theirs; development never does).
 """
@@ -69,7 +69,7 @@ def unfold(
     inputs : Tensor
         (R, S, T, n_input) spikes, or (1, S, T, n_input) shared by all replicates; T = 1 for what arrives in every step alike.
     push : mapping, optional
-        (R, S, size) by population: a constant current that alone would hold the potential at push*psp.
+        (R, S, size) by population: a constant current that alone would hold the potential at push*readout_unit.
     membrane : callable, optional
         In place of :func:`spikes_of`.
     """
@@ -88,7 +88,7 @@ def unfold(
         if name == names[-1]:
             total = _sum([deliver(activity[p.pre.name], effective[p.name]) for p in network.incoming(name)], name)
             total = total * gain.unsqueeze(1) if gain is not None else total
-            total = total * long_run(dynamics)
+            total = total * (area(dynamics) / dynamics.readout_unit)
             activity[name] = total if pushed is None else total + pushed
             continue
         parts = []
@@ -97,7 +97,7 @@ def unfold(
             parts.append(deliver(sent.flatten(1, 2), effective[p.name]).unflatten(1, sent.shape[1:3]))
         total = _sum(_alike(parts), name)
         scale = torch.full_like(total[:, 0, 0], dynamics.psp_scale) if gain is None else gain * dynamics.psp_scale
-        current = None if pushed is None else pushed * dynamics.psp
+        current = None if pushed is None else pushed * dynamics.readout_unit
         spikes[name] = membrane(total, scale, dynamics, current)
         activity[name] = filtered(spikes[name], dynamics)
     return activity, spikes
@@ -196,9 +196,9 @@ def _summed_effect(dynamics: SpikingDynamics) -> tuple[npt.NDArray[np.float64], 
     return left.cumsum(), psp / (1 - (c.keep if c.delta else c.keep_current))
 
 
-def long_run(dynamics: SpikingDynamics) -> float:
-    """Return tau', seconds: the area under the potential that a spike leaves, over ``psp``."""
-    return _summed_effect(dynamics)[1] * dynamics.encoding.dt / dynamics.psp
+def area(dynamics: SpikingDynamics) -> float:
+    """Return the area under the potential that a spike leaves through a weight of 1, mV seconds."""
+    return _summed_effect(dynamics)[1] * dynamics.encoding.dt
 
 
 def filtered(spikes: Tensor, dynamics: SpikingDynamics) -> Tensor:
