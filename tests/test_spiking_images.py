@@ -115,7 +115,7 @@ def test_same_spikes_as_the_event_driven_engine(synapse: Any) -> None:
     simulation = pytest.importorskip("biosim.spiking.simulation")
     window, dt = 0.2, 1e-3
     dynamics = SpikingDynamics(
-        synapse=synapse, delay=2e-3, psp=6.0, tau_synapse=3e-3, encoding=Encoding(window=window, dt=dt, peak=150.0)
+        synapse=synapse, delay=2e-3, psp=30.0, tau_synapse=3e-3, encoding=Encoding(window=window, dt=dt, peak=150.0)
     )
     network = spiking((3, 4), (30, 20), dynamics=dynamics, weights="kaiming-normal", probability=0.7)
     for p in network.projections.values():
@@ -136,7 +136,7 @@ def test_same_spikes_as_the_event_driven_engine(synapse: Any) -> None:
         )
         for n, p in network.projections.items() if n != "hidden2-output"
     ]  # fmt: skip
-    run = simulation.Simulation(engine.Network(populations, projections, dt), precision="float64")
+    run = simulation.Simulation(engine.Network(populations, projections, dt=dt), precision="float64")
     run.run(window)
     for name in ("hidden1", "hidden2"):
         for r in range(2):
