@@ -115,7 +115,12 @@ class SpikingDynamics:
     encoding: Encoding = field(default_factory=Encoding)
 
     def __post_init__(self) -> None:
-        for name, value, unit in (("tau", self.tau, "s"), ("tau_synapse", self.tau_synapse, "s"), ("psp", self.psp, "mV"), ("readout_unit", self.readout_unit, "mV")):
+        for name, value, unit in (
+            ("tau", self.tau, "s"),
+            ("tau_synapse", self.tau_synapse, "s"),
+            ("psp", self.psp, "mV"),
+            ("readout_unit", self.readout_unit, "mV"),
+        ):
             _positive(name, value, unit)
         for name in ("refractory", "delay"):
             value = getattr(self, name)

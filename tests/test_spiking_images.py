@@ -114,9 +114,7 @@ def test_same_spikes_as_the_event_driven_engine(synapse: Any) -> None:
     engine = pytest.importorskip("biosim.spiking")
     simulation = pytest.importorskip("biosim.spiking.simulation")
     window, dt = 0.2, 1e-3
-    dynamics = SpikingDynamics(
-        synapse=synapse, delay=2e-3, psp=30.0, tau_synapse=3e-3, encoding=Encoding(window=window, dt=dt, peak=150.0)
-    )
+    dynamics = SpikingDynamics(synapse=synapse, delay=2e-3, psp=30.0, tau_synapse=3e-3, encoding=Encoding(window=window, dt=dt, peak=150.0))
     network = spiking((3, 4), (30, 20), dynamics=dynamics, weights="kaiming-normal", probability=0.7)
     for p in network.projections.values():
         p.eliminate(torch.rand(p.shape, generator=torch.manual_seed(0)) < 0.4, 0)
@@ -213,7 +211,9 @@ def test_each_replicate_sees_its_own_spikes_whoever_else_is_there(shown: Any) ->
 
 
 # -- development ------------------------------------------------------------------------------------
-def grown(drive: ImageDrive, network: Network, seeds: tuple[int, ...], rule: str = "mirrored-three-factor", feedback: str = "random") -> Any:
+def grown(
+    drive: ImageDrive, network: Network, seeds: tuple[int, ...], rule: str = "mirrored-three-factor", feedback: str = "random"
+) -> Any:
     wires = Feedback(network, feedback, seeds)
     return develop(network, drive, load_rule(rule), schedule=Schedule(density=0.25), feedback=wires, seeds=seeds)
 
@@ -365,7 +365,10 @@ def test_networks_that_cannot_spike_are_refused(shown: Any) -> None:
     with pytest.raises(InputError, match="spiking dynamics"):
         Network.layered([36, 8, 4], [0], activation="lif")
     a, b, c = Population("a", 3), Population("b", 3), Population("c", 2, "linear")
-    edges = [Projection(f"{p.name}-{q.name}", p, q, torch.ones(1, p.size, q.size), torch.ones(1, p.size, q.size).bool()) for p, q in ((a, b), (b, c))]
+    edges = [
+        Projection(f"{p.name}-{q.name}", p, q, torch.ones(1, p.size, q.size), torch.ones(1, p.size, q.size).bool())
+        for p, q in ((a, b), (b, c))
+    ]
     with pytest.raises(InputError, match="kind lif"):
         Network([a, b, c], edges, spiking=DYNAMICS)
     with pytest.raises(InputError, match="encode the images"):

@@ -77,4 +77,3 @@ def _poisson(chance: Tensor, steps: int, random: Sequence[np.random.Generator]) 
             draws = torch.from_numpy(own.random((len(part), steps, size), np.float32))
             torch.lt(draws, part.unsqueeze(1), out=out[r, start : start + at_once])
     return out.to(chance.device)
-

@@ -63,7 +63,9 @@ class Backprop:
         with torch.inference_mode(False), torch.enable_grad():
             leaves = {n: e.clone().requires_grad_() for n, e in effective.items()}
             gains = {n: g.clone() for n, g in self.gains.items()}
-            output = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)[next(reversed(self.network.populations))]
+            output = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)[
+                next(reversed(self.network.populations))
+            ]
             losses = torch.nn.functional.cross_entropy(output.transpose(1, 2), labels.clone(), reduction="none")
             found = torch.autograd.grad(losses.mean(1).sum(), list(leaves.values()), materialize_grads=True)
             output = output.detach()

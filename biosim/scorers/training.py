@@ -97,7 +97,9 @@ def losses(
     ``effective`` holds (R, n_pre, n_post) weights; inputs are (R, S, n_input), spikes of a spiking network
     (R, S, T, n_input), whose neurons have a surrogate slope; labels (R, S). ``twice``: gradients of gradients will be asked for.
     """
-    output = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)[next(reversed(network.populations))]
+    output = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)[
+        next(reversed(network.populations))
+    ]
     return torch.nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none").mean(1)
 
 

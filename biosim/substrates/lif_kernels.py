@@ -78,9 +78,7 @@ def _steps(arriving, scale, pushed, numbers, delay, hold, delta, spikes, distanc
                 spikes[r, t, s, j] = 1 if spike else 0
 
 
-def run(
-    arriving: Floats, scale: Floats, pushed: Floats | None, constants: Constants, want_distance: bool = False
-) -> tuple[Floats, Floats]:
+def run(arriving: Floats, scale: Floats, pushed: Floats | None, constants: Constants, want_distance: bool = False) -> tuple[Floats, Floats]:
     """Return spikes, (R, T, S, n), and, when wanted, each potential's distance to its threshold, -inf where refractory.
 
     Parameters
@@ -132,9 +130,7 @@ def _back(arrived, spikes, distance, scale, numbers, delay, delta, out):  # type
                 credit[j] = c
 
 
-def back(
-    arrived: Floats, spikes: Floats, distance: Floats, scale: Floats, constants: Constants, sharpness: float, steps: int
-) -> Floats:
+def back(arrived: Floats, spikes: Floats, distance: Floats, scale: Floats, constants: Constants, sharpness: float, steps: int) -> Floats:
     """Return dL/darriving, (R, ``steps``, S, n), from dL/dspikes where a spike has the slope of a fast sigmoid."""
     c, kind = constants, spikes.dtype
     out = np.zeros((spikes.shape[0], steps, *spikes.shape[2:]), kind)
