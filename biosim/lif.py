@@ -66,8 +66,8 @@ class Encoding:
             raise InputError(
                 f"{self.peak} Hz is more than one spike in a time step of {self.dt} s; at most {1 / self.dt:g} Hz", ("peak_rate",)
             )
-        if not 0 <= self.baseline <= 1:
-            raise InputError(f"tonic inhibition cancels 0 to 1 spikes in a time step, not {self.baseline}", ("baseline",))
+        if not (math.isfinite(self.baseline) and self.baseline >= 0):
+            raise InputError(f"tonic inhibition cancels 0 spikes or more in a time step, not {self.baseline}", ("baseline",))
         if not self.low < self.high:
             raise InputError(f"the brightest pixel ({self.high}) must exceed the darkest ({self.low})", ("encoding",))
 

@@ -113,8 +113,21 @@ def _about(prepared: Prepared) -> dict[str, Any]:
         "data_source": prepared.images.source,
         "evaluated_on": prepared.images.evaluated_on,
         "image_side": list(prepared.images.side),
-        "signals": _signals(s),
+        "signals": [*_shown(prepared), *_signals(s)],
     }
+
+
+def _shown(prepared: Prepared) -> list[str]:
+    """Say how a spiking network is shown its images, and what its rules see of them."""
+    encoding = prepared.drive.encoding
+    if encoding is None:
+        return []
+    how = f"{encoding.kind} code, up to {encoding.peak:g} Hz" if encoding.kind != "latency" else "latency code, one spike a pixel"
+    found = [f"spikes of the input neurons: {how}, {1e3 * encoding.window:g} ms an image in steps of {1e3 * encoding.dt:g} ms"]
+    if encoding.baseline:
+        found.append("tonic inhibition: every input synapse takes away what it brings for a pixel of average brightness")
+    found.append("slope of a hidden neuron: 1 where it fires in the window, else 0")
+    return [*found, "pre and post: rates in Hz filtered as by a membrane, pre taken on arrival, one number a neuron and image"]
 
 
 def _signals(scenario: Scenario) -> list[str]:

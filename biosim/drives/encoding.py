@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from biosim.lif import Encoding
-from biosim.streams import generator
 
 GOLDEN = 0.6180339887498949  # steps of the golden ratio spread phases evenly for any number of neurons
 PART = 1 << 22  # random numbers drawn at a time

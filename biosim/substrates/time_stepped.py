@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,14 +202,21 @@ def area(dynamics: SpikingDynamics) -> float:
     return _summed_effect(dynamics)[1] * dynamics.encoding.dt
 
 
-def filtered(spikes: Tensor, dynamics: SpikingDynamics) -> Tensor:
-    """Return the filtered rate in Hz, averaged over the window: (R, T, S, n) -> (R, S, n)."""
+@lru_cache(maxsize=64)
+def _shares(dynamics: SpikingDynamics, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return what a spike sent in each step counts for, (T,) Hz; kept, as a recorded graph of device steps may make no copies."""
     encoding = dynamics.encoding
     summed, limit = _summed_effect(dynamics)
     heard = max(0, encoding.steps - constants_of(dynamics).delay)
     share = np.zeros(encoding.steps)
     share[:heard] = summed[:heard][::-1] / limit / encoding.window
-    weights = torch.from_numpy(share).to(spikes.device, spikes.dtype)
+    with torch.inference_mode(False):  # gradients may run through it later
+        return torch.from_numpy(share).to(device, dtype)
+
+
+def filtered(spikes: Tensor, dynamics: SpikingDynamics) -> Tensor:
+    """Return the filtered rate in Hz, averaged over the window: (R, T, S, n) -> (R, S, n)."""
+    weights = _shares(dynamics, spikes.device, spikes.dtype)
     if spikes.shape[1] == 1:
         return spikes[:, 0] * weights.sum()
     rows = matmul(weights.expand(len(spikes), 1, -1), spikes.flatten(2))
