@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from biosim.errors import BiosimError, InputError
+from biosim.findings import Findings, csv_text
 from biosim.library import find, load_module
 from biosim.store import Run, open_run, write_atomic
 
-
-@dataclass
-class Findings:
-    """What an analysis returns.
-
-    Attributes
-    ----------
-    figures : mapping
-        matplotlib figures by file name (without ending).
-    tables : mapping
-        Lists of rows (dicts with the same keys) by file name.
-    """
-
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+__all__ = ["Findings", "analyse_runs", "main", "write_findings"]
 
 
 def analyse_runs(name: str, runs: Sequence[Path], out: Path | None = None) -> list[Path]:
@@ -66,11 +50,7 @@ def write_findings(findings: Findings, folder: Path) -> list[Path]:
             write_atomic(folder / f"{name}.{ending}", buffer.getvalue())
             written.append(folder / f"{name}.{ending}")
     for name, rows in findings.tables.items():
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomic(folder / f"{name}.csv", text.getvalue().encode())
+        write_atomic(folder / f"{name}.csv", csv_text(rows).encode())
         written.append(folder / f"{name}.csv")
     return written
 

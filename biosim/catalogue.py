@@ -12,7 +12,7 @@ from biosim.equations import Rule
 from biosim.errors import BiosimError, did_you_mean
 from biosim.library import names
 
-KINDS = ("rules", "models", "scenarios", "scorers", "analysis")
+KINDS = ("rules", "models", "scenarios", "scorers", "studies", "analysis")
 
 
 def entries(kind: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
     BiosimError
         When nothing has that name.
     """
-    plural = {"rule": "rules", "model": "models", "scenario": "scenarios", "scorer": "scorers"}.get(kind or "", kind)
+    plural = {"rule": "rules", "model": "models", "scenario": "scenarios", "scorer": "scorers", "study": "studies"}.get(kind or "", kind)
     if plural is not None and plural not in KINDS:
         raise BiosimError(f"there is no kind '{kind}'; there are: {', '.join(KINDS)}")
     if plural == "scorers" and name.endswith(".py"):

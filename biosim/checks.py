@@ -102,6 +102,12 @@ def parse_check(name: str, value: str, needs: str, known: Sequence[str]) -> Chec
     return Check(name, value, needs)
 
 
+def named_in(value: str, needs: str, known: Sequence[str]) -> list[str]:
+    """Return the metrics that a check refers to, in the order in which they stand."""
+    match = _NEEDS.fullmatch(needs)
+    return [path for text in (value, match[2] if match else "") if text for path in _names(text, known)[1].values()]
+
+
 def _names(text: str, known: Sequence[str]) -> tuple[Any, dict[str, str]]:
     """Return the parsed expression and the metric behind each placeholder in it."""
     holders: dict[str, str] = {}

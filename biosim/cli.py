@@ -73,11 +73,11 @@ def run(
     """Run a scenario. Exit status 3 when one of its checks fails, 2 on bad input."""
     read = _read(scenario, settings, seed, replicates)
     from biosim import runner
-    from biosim.report.page import verdict
+    from biosim.report import summary, verdict
 
     with _Progress(read.spec.name) as progress:
         finished, fresh = runner.run(read, out, device=device, force=force, progress=progress)
-    result = runner.summary(finished)
+    result = summary(finished)
     _print_table(finished)
     for check in result["checks"]:
         word = "passed" if check["passed"] else "FAILED"
@@ -93,12 +93,9 @@ def run(
 def validate(scenario: ScenarioName, settings: Set = None) -> None:
     """Check a scenario file, its rule, its model and its data, and run nothing."""
     read = _read(scenario, settings)
-    from biosim.prepare import prepare
+    from biosim.experiments import prepare
 
-    prepared = prepare(read)
-    print(
-        f"{read.document.path}: valid; rule {read.rule.name}, locality {read.level.name}, {prepared.drive.clock.steps} steps of development"
-    )
+    print(f"{read.source.document.path}: valid; {prepare(read).outline()}")
 
 
 @app.command()
@@ -110,7 +107,7 @@ def schema() -> None:
 
 
 @app.command("list")
-def list_(kind: Annotated[str | None, typer.Argument(help="rules, models, scenarios, scorers or analysis")] = None) -> None:
+def list_(kind: Annotated[str | None, typer.Argument(help="rules, models, scenarios, scorers, studies or analysis")] = None) -> None:
     """List what there is to name in a scenario."""
     from biosim.catalogue import KINDS, entries
 
@@ -124,7 +121,7 @@ def list_(kind: Annotated[str | None, typer.Argument(help="rules, models, scenar
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="a name, or a kind (rule, model, scenario, scorer, analysis) followed by one")],
+    name: Annotated[str, typer.Argument(help="a name, or a kind (rule, model, scenario, scorer, study, analysis) followed by one")],
     second: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None,
     cite: Annotated[bool, typer.Option(help="print only the BibTeX of a rule")] = False,
 ) -> None:
@@ -190,7 +187,7 @@ def _print_table(run: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from biosim.report.page import table_rows
+    from biosim.report import table_rows
 
     head, rows, notes = table_rows(run)
     table = Table(*head, title=f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd")

@@ -10,14 +10,14 @@ from typing import Literal
 
 from biosim.errors import BiosimError, InputError, did_you_mean
 
-Kind = Literal["models", "scenarios", "analysis", "scorers"]
-KINDS: dict[Kind, str] = {"models": ".py", "scenarios": ".yaml", "analysis": ".py", "scorers": ".py"}
+Kind = Literal["models", "scenarios", "analysis", "scorers", "studies"]
+KINDS: dict[Kind, str] = {"models": ".py", "scenarios": ".yaml", "analysis": ".py", "scorers": ".py", "studies": ".py"}
 _PACKAGE = Path(__file__).parent
 
 
 def folders(kind: Kind) -> list[Path]:
     """Return the folders searched, first match wins: the working directory's, then biosim's own."""
-    own = _PACKAGE / "_library" / kind
+    own = _PACKAGE / "studies" if kind == "studies" else _PACKAGE / "_library" / kind
     if not own.is_dir():
         own = _PACKAGE.parent / kind  # biosim's own scorers are part of the package: there is no such folder of them
     return [folder for folder in (Path.cwd() / kind, own) if folder.is_dir()]
@@ -49,7 +49,7 @@ def find(kind: Kind, name: str) -> Path:
     known = names(kind)
     key = name.replace("_", "-")
     if key not in known:
-        singular = {"models": "model", "scenarios": "scenario", "analysis": "analysis", "scorers": "scorer"}[kind]
+        singular = {"models": "model", "scenarios": "scenario", "scorers": "scorer", "studies": "study"}.get(kind, kind)
         listing = ", ".join(known) or "none"
         raise InputError(f"unknown {singular} '{name}'{did_you_mean(key, list(known))}; there are: {listing}, or a path", ("name",))
     return known[key]

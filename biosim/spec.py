@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from biosim.exploration import Exploration
 from biosim.growth import Growth
@@ -120,13 +120,51 @@ class CheckSpec(_Strict):
     needs: str
 
 
-class ScenarioSpec(_Strict):
-    """A scenario file."""
+class ExperimentSpec(_Strict):
+    """What every scenario file may say."""
 
+    kind: ClassVar[str]
     name: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")
     question: str = ""
     source: str = ""
     headline: str = ""
+    replicates: int = Field(5, ge=1, le=10_000)
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="search seed of replicate 0; replicate k uses seed + k")
+    checks: list[CheckSpec] = Field(default_factory=list)
+
+
+class ConditionsSpec(ExperimentSpec):
+    """A scenario file with ``conditions:``, beside the sections of the experiment that they change."""
+
+    kind = "conditions"
+    conditions: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], dict[str, Any]] = Field(
+        min_length=2, description="by name, the keys that each changes: low: {model.rate: 10 Hz}"
+    )
+
+
+class StudySpec(BaseModel):
+    """``study:`` a file of ``studies/`` and the arguments of its ``run``."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    name: str = Field(description="name of a file in studies/, or a path ending in .py")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class StudyScenarioSpec(ExperimentSpec):
+    """A scenario file with a ``study:``."""
+
+    kind = "study"
+    study: StudySpec
+
+
+class ScenarioSpec(ExperimentSpec):
+    """A scenario file in which a network develops."""
+
+    kind = "development"
     model: ModelSpec
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
     rule: str | dict[str, Any]
@@ -144,13 +182,14 @@ class ScenarioSpec(_Strict):
     )
     local_densities: bool = Field(False, description="develop the local rule anew at each of the densities too")
     retrain: RetrainSpec | None = Field(None, description="also train every circuit's survivors from their birth weights")
-    replicates: int = Field(5, ge=1, le=10_000)
-    seed: int = Field(0, ge=0, le=2**32 - 1, description="search seed of replicate 0; replicate k uses seed + k")
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
     moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
-    checks: list[CheckSpec] = Field(default_factory=list)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a scenario file."""
-    return ScenarioSpec.model_json_schema()
+    """Return the JSON Schema of scenario files of every kind."""
+    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | StudyScenarioSpec).json_schema()
+    conditions = ConditionsSpec.model_json_schema()["properties"]["conditions"]
+    for kind in (ScenarioSpec, StudyScenarioSpec):
+        schema["$defs"][kind.__name__]["properties"]["conditions"] = conditions
+    return schema

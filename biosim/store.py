@@ -5,6 +5,8 @@
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
     rivals/NAME.safetensors
     results.nc            history, death steps and the table (xarray)
+    tables/*.csv          of a study
+    conditions/NAME/      a run directory for each condition of a scenario that has some
     figures/*.svg, report.html
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
@@ -13,6 +15,7 @@ that is there is whole.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Mapping
@@ -24,12 +27,13 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
+from biosim.findings import Findings, csv_text, svg
 from biosim.lif import SpikingDynamics
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "figures", "report.html",
+RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
@@ -145,6 +149,18 @@ class RunWriter:
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, circuit_bytes(circuit))
 
+    def findings(self, findings: Findings) -> None:
+        """Write a study's tables as CSV and its figures as SVG."""
+        for name, rows in findings.tables.items():
+            self._write(f"{TABLES}/{name}.csv", csv_text(rows))
+        for name, figure in findings.figures.items():
+            self._write(f"{FIGURES}/{name}.svg", svg(figure))
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, text.encode())
+
     def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
         """Write ``results.nc``."""
         dataset = results_dataset(records, death_step, table)
@@ -204,11 +220,34 @@ class Run:
         return str(self.about["scenario"]["name"])
 
     @property
-    def table(self) -> list[dict[str, Any]]:
-        """One row a method; raises when the run has not finished."""
+    def kind(self) -> str:
+        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
+        return str(self.about.get("kind", "development"))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What the run came to; raises when it has not finished."""
         if "results" not in self.about:
             raise BiosimError(f"the run in {self.folder} has not finished: its status is '{self.about.get('status')}'")
-        rows: list[dict[str, Any]] = self.about["results"]["table"]
+        found: dict[str, Any] = self.about["results"]
+        return found
+
+    @property
+    def conditions(self) -> dict[str, Run]:
+        """The runs of a scenario's conditions, by name."""
+        return {name: Run(self.folder / CONDITIONS / name) for name in self.about.get("conditions", {})}
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        """A table of a study, as text."""
+        with (self.folder / TABLES / f"{name}.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One row a method; raises when the run has not finished."""
+        if self.kind != "development":
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}: it has no circuits to read")
+        rows: list[dict[str, Any]] = self.results["table"]
         return rows
 
     @property

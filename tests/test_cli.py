@@ -153,7 +153,9 @@ def test_show_list_schema_validate_doctor(cli: Cli, tiny: Path) -> None:
     out = cli("list")[1]
     assert all(word in out for word in ("three-factor", "mlp", "local-vs-global", "edge-popup", "survivors"))
     schema = json.loads(cli("schema")[1])
-    assert {"model", "drive", "rule", "schedule", "rivals", "checks"} <= set(schema["properties"])
+    kinds = [schema["$defs"][kind["$ref"].rsplit("/", 1)[1]]["properties"] for kind in schema["anyOf"]]
+    assert any({"model", "drive", "rule", "schedule", "rivals", "checks"} <= set(kind) for kind in kinds)
+    assert any({"study", "checks", "seed"} <= set(kind) for kind in kinds)
     code, out, _ = cli("validate", str(tiny))
     assert code == 0 and "valid" in out and "broadcast" in out
     assert "torch" in cli("doctor")[1]

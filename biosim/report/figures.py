@@ -18,9 +18,7 @@ from biosim.store import Run
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
 _FEW = 7  # methods that a legend within the axes has room for
 _BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-matplotlib.rcParams.update(
-    {"svg.fonttype": "none", "svg.hashsalt": "biosim", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-)
+matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
 def _band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
@@ -156,13 +154,3 @@ def make_figures(run: Run) -> dict[str, Figure]:
     """Return every figure of a finished run, by name."""
     makers = FIGURE_MAKERS | (SPIKING_FIGURES if run.circuit.spiking is not None else {})
     return {name: make(run) for name, make in makers.items()}
-
-
-def svg(figure: Figure) -> str:
-    """Return a figure as SVG text, the same for the same figure."""
-    import io
-
-    buffer = io.StringIO()
-    metadata: dict[str, Any] = {"Date": None}
-    figure.savefig(buffer, format="svg", metadata=metadata)
-    return buffer.getvalue()

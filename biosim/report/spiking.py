@@ -102,7 +102,7 @@ def weights(run: Run) -> Figure:
         bins = np.linspace(-1.05 * limit, 1.05 * limit, 42).tolist()
         axes.hist(born, bins, color=BORN, alpha=0.6, label=f"born: {100 * float((born > 0).mean()):.0f} % positive")
         axes.hist(left, bins, color=LEFT, alpha=0.8, label=f"left: {100 * float((left > 0).mean()):.0f} % positive")
-        axes.set(xlabel=f"weight in {name}", ylabel="synapses")
+        axes.set(xlabel=f"weight in {name}", ylabel="synapses", ylim=(0, 1.4 * axes.get_ylim()[1]))
         axes.legend(frameon=False, fontsize=7)
     figure.suptitle(f"Weights before and after (n = {circuit.replicates} replicates together)")
     return figure
@@ -121,7 +121,7 @@ def survival(run: Run) -> Figure:
         for own in died:
             times = np.sort(own[own >= 0])
             born = int((own >= -1).sum())
-            curves.append(1 - np.searchsorted(times, moments, side="left") / max(born, 1))
+            curves.append(1 - np.searchsorted(times, moments, side="right") / max(born, 1))
         share, colour = np.array(curves), COLOURS[k % len(COLOURS)]
         axes.plot(moments / steps * seconds / 60, share.mean(0), color=colour, label=name, lw=1.6)
         axes.fill_between(moments / steps * seconds / 60, share.min(0), share.max(0), color=colour, alpha=0.18, lw=0)

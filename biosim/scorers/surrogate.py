@@ -51,7 +51,7 @@ class _Spikes(torch.autograd.Function):
         return torch.from_numpy(spikes)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, arrived: Tensor) -> tuple[Tensor | None, None, None, None]:
         spikes, distance, scale, constants, steps = ctx.parts
         given = np.ascontiguousarray(arrived.numpy())

@@ -95,7 +95,8 @@ def unfold(
         parts = []
         for p in network.incoming(name):
             sent = spikes[p.pre.name]
-            parts.append(deliver(sent.flatten(1, 2), effective[p.name]).unflatten(1, sent.shape[1:3]))
+            arriving = deliver(sent.flatten(1, 2), effective[p.name])
+            parts.append(arriving.view(*sent.shape[:3], arriving.shape[2]))
         total = _sum(_alike(parts), name)
         scale = torch.full_like(total[:, 0, 0], dynamics.psp_scale) if gain is None else gain * dynamics.psp_scale
         current = None if pushed is None else pushed * dynamics.readout_unit

@@ -1,0 +1,35 @@
+"""Scenarios made ready to run, one file a kind of experiment."""
+
+from __future__ import annotations
+
+import torch
+
+from biosim.errors import BiosimError
+from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.conditions import ConditionsExperiment
+from biosim.experiments.development import prepare_development
+from biosim.experiments.study import StudyExperiment
+from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, StudyScenario
+
+__all__ = ["Experiment", "Progress", "prepare"]
+
+
+def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
+    """Load what a scenario needs and try its parts; nothing is written.
+
+    Raises
+    ------
+    BiosimError
+        Naming the file, line and key of what is wrong.
+    """
+    if device not in ("cpu", "cuda"):
+        raise BiosimError(f"--device {device}: there are cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
+    if isinstance(scenario, StudyScenario):
+        return StudyExperiment(scenario)
+    if isinstance(scenario, ConditionsScenario):
+        outlines = {name: prepare(condition, device).outline() for name, condition in scenario.conditions.items()}
+        return ConditionsExperiment(scenario, device, prepare, outlines)
+    assert isinstance(scenario, DevelopmentScenario)
+    return prepare_development(scenario, device)

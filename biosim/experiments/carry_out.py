@@ -1,0 +1,78 @@
+"""Carry an experiment out into a run directory."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from biosim import __version__
+from biosim.errors import BiosimError, Interrupted
+from biosim.experiments.base import Experiment, Progress
+from biosim.report import write_report
+from biosim.scenario import Scenario
+from biosim.store import OWN_FILES, RUN, Run, RunWriter
+
+
+def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None) -> Run:
+    """Execute an experiment, write its run directory and its report, and return the run."""
+    began = time.perf_counter()
+    writer = RunWriter(folder, _about(scenario, device) | experiment.about())
+    try:
+        results = experiment.execute(writer, progress)
+        results["seconds"] = time.perf_counter() - began
+        writer.status("done", results=results)
+    except BaseException as error:
+        kind = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt, SystemExit)) else "failed"
+        writer.status(kind, reason=f"{type(error).__name__}: {error}")
+        raise
+    finished = Run(folder)
+    write_report(finished)
+    return finished
+
+
+def existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
+    """Return the finished run of a scenario if ``folder`` holds it; make way for a new one if it holds an unfinished one.
+
+    Raises
+    ------
+    BiosimError
+        When the folder holds something else.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise BiosimError(f"{folder} is a file; name a folder with --out")
+    if not (folder / RUN).exists():
+        if any(folder.iterdir()):
+            raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
+        return None
+    run = Run(folder)
+    if run.about.get("id") != scenario.id:
+        raise BiosimError(f"{folder} holds another run ({run.about.get('id')}); name another folder with --out")
+    if run.about.get("status") == "done" and not force:
+        return run
+    for name in OWN_FILES:  # the same run over again; analyses and whatever else is in the folder stay
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return None
+
+
+def _about(scenario: Scenario, device: str) -> dict[str, Any]:
+    versions = {"biosim": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "id": scenario.id,
+        "kind": scenario.spec.kind,
+        "scenario": scenario.resolved["scenario"],
+        "seeds": list(scenario.seeds),
+        "versions": versions,
+        "device": device,
+    }

@@ -1,0 +1,48 @@
+"""The same experiment under several conditions, each a run of its own within the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.carry_out import carry_out, existing
+from biosim.scenario import ConditionsScenario, Scenario
+from biosim.store import CONDITIONS, RunWriter
+
+
+@dataclass(frozen=True)
+class ConditionsExperiment:
+    """Conditions that have all been tried; each is made ready again when its turn comes."""
+
+    scenario: ConditionsScenario
+    device: str
+    prepare: Callable[[Scenario, str], Experiment]
+    outlines: Mapping[str, str]
+
+    def outline(self) -> str:
+        """Return what ``validate`` says of a scenario in order."""
+        return f"{len(self.outlines)} conditions; " + "; ".join(f"{name}: {text}" for name, text in self.outlines.items())
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``run.json`` says from the start."""
+        return {"conditions": {name: scenario.id for name, scenario in self.scenario.conditions.items()}}
+
+    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+        """Run each condition in a folder of its own; one that is there and finished is left alone."""
+        metrics: dict[str, list[float]] = {}
+        for name, scenario in self.scenario.conditions.items():
+            folder = writer.folder / CONDITIONS / name
+            run = existing(folder, scenario, force=False)
+            if run is None:
+                run = carry_out(scenario, self.prepare(scenario, self.device), folder, self.device, _under(name, progress))
+            metrics |= {f"{name}.{metric}": values for metric, values in run.results["metrics"].items()}
+        values = {name: np.array(own, np.float64) for name, own in metrics.items()}
+        return {"metrics": metrics, "checks": [check.result(values) for check in self.scenario.checks]}
+
+
+def _under(name: str, progress: Progress | None) -> Progress | None:
+    return None if progress is None else (lambda stage, step, steps, numbers: progress(f"{name}: {stage}", step, steps, numbers))

@@ -1,0 +1,86 @@
+"""The report of a scenario under several conditions: what each came to, side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from biosim.checks import named_in
+from biosim.report.figures import LOCAL
+from biosim.report.parts import inline, table
+from biosim.store import CONDITIONS, REPORT, Run
+
+MOST = 6  # metrics that the figure has room for
+
+
+def drawings(run: Run) -> dict[str, Any]:
+    """Return one figure: every metric that a check names, condition by condition."""
+    shown = _checked(run)[:MOST]
+    if not shown:
+        return {}
+    names = list(run.conditions)
+    figure = Figure(figsize=(max(3.0, 0.9 * len(names) + 1.6) * len(shown), 2.9), layout="constrained")
+    for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
+        for place, name in enumerate(names):
+            values = np.array(run.results["metrics"].get(f"{name}.{metric}", []), np.float64)
+            spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
+            axes.plot(place + spread, values, "o", ms=3.5, color=LOCAL, alpha=0.7)
+            if len(values):
+                axes.hlines(values.mean(), place - 0.25, place + 0.25, color="black", lw=1.2)
+        axes.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
+        axes.set(ylabel=metric, xlim=(-0.6, len(names) - 0.4))
+    figure.suptitle(f"Conditions (n = {len(run.about['seeds'])} replicates; line: mean)", fontsize=9)
+    return {"conditions": figure}
+
+
+def _checked(run: Run) -> list[str]:
+    """Return the metrics that checks name, without the condition."""
+    found = [m for check in run.about["scenario"]["checks"] for m in named_in(check["value"], check["needs"], list(run.results["metrics"]))]
+    return list(dict.fromkeys(m.split(".", 1)[1] for m in found))
+
+
+def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heading, rows and notes: a row a metric, a column a condition."""
+    names = list(run.conditions)
+    metrics = run.results["metrics"]
+    every = list(dict.fromkeys(key.split(".", 1)[1] for key in metrics))
+    shown = _checked(run) + [m for m in every if m not in _checked(run)]
+    rows = [[metric, *(_cell(metrics.get(f"{name}.{metric}")) for name in names)] for metric in shown]
+    return ["metric", *names], rows, []
+
+
+def _cell(values: list[float] | None) -> str:
+    known = [v for v in values or () if np.isfinite(v)]
+    if not known:
+        return "n/a"
+    return f"{np.mean(known):.4g}" + (f" ± {np.std(known):.2g}" if len(known) > 1 else "")
+
+
+def facts(run: Run) -> list[str]:
+    """Return what the heading says of such a run."""
+    return [f"Conditions {', '.join(f'<b>{html.escape(name)}</b>' for name in run.conditions)}"]
+
+
+def body(run: Run, drawn: Mapping[str, str]) -> str:
+    """Return the page of a scenario under several conditions."""
+    head, rows, _ = table_rows(run)
+    changed = run.about["scenario"]["conditions"]
+    links = "".join(
+        f"<li><a href='{CONDITIONS}/{html.escape(name)}/{REPORT}'>{html.escape(name)}</a>: "
+        + html.escape(", ".join(f"{key} = {value}" for key, value in changed[name].items()) or "as the file says")
+        + "</li>"
+        for name in run.conditions
+    )
+    spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
+    return f"<h2>Conditions</h2><ul>{links}</ul>{inline(drawn)}<h2>Measured</h2>{table(head, rows)}{spread}"
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return what ``biosim run --json`` prints of such a run."""
+    metrics = run.results["metrics"]
+    names = list(run.conditions)
+    return {"conditions": {n: {k.split(".", 1)[1]: v for k, v in metrics.items() if k.startswith(f"{n}.")} for n in names}}

@@ -1,0 +1,145 @@
+"""The report of a run in which a network developed: methods side by side, development, circuits, rules."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from biosim.report.figures import make_figures
+from biosim.report.parts import inline, percent, table
+from biosim.store import Run
+
+
+def drawings(run: Run) -> dict[str, Any]:
+    """Return the figures of a run."""
+    return make_figures(run)
+
+
+def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heading, rows and numbered notes of the run's table, as text: a row a method and density."""
+    retrained = any(r["regime"] == "retrained" for r in run.table)
+    untrained = list(dict.fromkeys(r["regime"] for r in run.table if r["regime"] != "retrained"))
+    cells: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for row in run.table:
+        nothing = row["accuracy"] is None and not any(r["accuracy"] is not None and _place(r) == _place(row) for r in run.table)
+        key = (_place(row)[0], row.get("note")) if nothing else _place(row)  # one line for all the cells of a method that mean nothing
+        cells.setdefault(key, {}).setdefault(row["regime"], row)
+    notes: list[str] = []
+    rows = []
+    for own in cells.values():
+        local = "plastic" if "plastic" in own else "frozen"
+        some = next((r for r in own.values() if r["accuracy"] is not None), next(iter(own.values())))
+        said = list(dict.fromkeys(r["note"] for r in own.values() if r.get("note")))
+        notes += [n for n in said if n not in notes]
+        line = [some["method"], some["locality"], _percent(some["density"]), _percent(some["effective_density"]), _percent(some["neurons"])]
+        line += [_percent(own[regime]["accuracy"]) if regime in own else "" for regime in (local, "retrained")[: 1 + retrained]]
+        rows.append([*line, _seconds(own), " ".join(f"[{notes.index(n) + 1}]" for n in said)])
+    split = run.about["evaluated_on"]
+    head = ["method", "locality", "density %", "effective %", "hidden neurons %", f"{' or '.join(untrained)}: {split} accuracy %"]
+    head += [f"retrained: {split} accuracy %"] * retrained + ["seconds", "note"]
+    if not notes:
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    return head, rows, [f"[{k}] {note}" for k, note in enumerate(notes, 1)]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row.get("source", row["method"]), row["target_density"]
+
+
+def _percent(values: list[float] | None) -> str:
+    return "n/a" if values is None else percent(values)
+
+
+def _seconds(own: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the seconds of a search and, after a plus, of the training that followed."""
+    spent = {regime: row["seconds"] for regime, row in own.items() if row["seconds"] is not None}
+    if not spent:
+        return ""
+    if len(spent) == 1:
+        return f"{next(iter(spent.values())):.0f}"
+    search = next(seconds for regime, seconds in spent.items() if regime != "retrained")
+    return f"{search:.0f} + {spent['retrained'] - search:.0f}"
+
+
+def _overlap(comparisons: dict[str, Any]) -> str:
+    rows = []
+    for rival, found in comparisons.items():
+        for projection, o in found["overlap"].items():
+            means = [float(np.mean(o[key])) for key in ("jaccard", "chance", "deviation", "kappa")]
+            rows.append(
+                [rival, projection, *(f"{m:.3f}" for m in means[:2]), f"{means[2]:.4f}", f"{means[3]:.3f}", percent(found["agreement"])]
+            )
+    head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
+    return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
+    lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
+    for section in ("traces", "coincidences", "synapse", "survivors"):
+        lines += [f"{section}: {line}" for line in rule[section]]
+    lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
+    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
+
+
+def _others(about: dict[str, Any]) -> str:
+    """Return what else takes part in development: plasticity, growth, a rule of the readout's own."""
+    parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
+    if "readout" in about:
+        parts.append((f"Readout: {html.escape(about['readout']['name'])}", about["readout"]))
+    if "growth" in about and about["growth"]["rule"] is not None:
+        growth = about["growth"]
+        share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
+        parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
+    return "".join(f"<h2>{title}</h2>{_rule(rule)}" for title, rule in parts)
+
+
+def facts(run: Run) -> list[str]:
+    """Return what the heading says of such a run."""
+    about = run.about
+    return [
+        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>",
+        f"data {html.escape(about['data_source'])}",
+    ]
+
+
+def body(run: Run, drawings: Mapping[str, str]) -> str:
+    """Return the page of a run in which a network developed."""
+    results = run.results
+    head, rows, notes = table_rows(run)
+    signals = html.escape("; ".join(run.about["signals"]) or "none")
+    return f"""<h2>Methods</h2>{table(head, rows)}
+<p class=quiet>{"<br>".join(html.escape(note) for note in notes)}</p>
+<p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
+birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
+Density counts synapses left, effective density those on a path
+from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
+then: {percent(results["final_cut"])} % of births.</p>
+<h2>Development</h2>{inline(drawings)}
+<h2>The same circuit?</h2>{_overlap(results["comparisons"])}
+<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
+Overlap of edges alone says little: two searches by the same method differ as much.</p>
+<h2>The rule</h2>{_rule(run.about["rule"])}{_others(run.about)}
+<p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return what ``biosim run --json`` prints of a run in which a network developed."""
+    table, results, others = run.table, run.results, run.headline[1:]
+
+    def entry(row: dict[str, Any]) -> dict[str, Any]:
+        metrics = {"accuracy": row["accuracy"]}
+        kept = {"density": row["density"], "effective_density": row["effective_density"]}
+        return {"regime": row["regime"], **kept, "metrics": metrics}
+
+    return {
+        "locality": run.about["locality"],
+        "circuit": entry(table[0]) | {"final_cut": results["final_cut"]},
+        "rules": {row["method"]: entry(row) for row in others if row["source"].startswith("rules.")},
+        "rivals": {row["method"]: entry(row) for row in others if not row["source"].startswith("rules.")},
+        "table": table,
+        "comparisons": results["comparisons"],
+    }

@@ -1,0 +1,63 @@
+"""The report of a study: what it measured, its figures, its tables."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from biosim.report.parts import inline, table
+from biosim.store import FIGURES, TABLES, Run
+
+SHOWN = 200  # rows of a table that the page shows
+
+
+def drawings(run: Run) -> dict[str, str]:
+    """Return the figures that the study left, as SVG text."""
+    return {path.stem: path.read_text() for path in sorted((run.folder / FIGURES).glob("*.svg"))}
+
+
+def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heading, rows and notes of what was measured: a row a metric."""
+    rows = []
+    for name, values in run.results["metrics"].items():
+        known = [v for v in values if np.isfinite(v)]
+        mean = f"{np.mean(known):.4g}" if known else "n/a"
+        rows.append([name, mean, f"{np.std(known):.2g}" if len(known) > 1 else "", run.about["measures"][name.removeprefix("study.")]])
+    return ["metric", "mean", "sd", "what it is"], rows, []
+
+
+def facts(run: Run) -> list[str]:
+    """Return what the heading says of such a run."""
+    study = run.about["scenario"]["study"]
+    given = ", ".join(f"{name} {value}" for name, value in study.items() if name != "name")
+    return [f"Study <b>{html.escape(study['name'])}</b>" + (f" with {html.escape(given)}" if given else "")]
+
+
+def body(run: Run, drawn: Mapping[str, str]) -> str:
+    """Return the page of a study."""
+    head, rows, _ = table_rows(run)
+    listings = [f"<h2>{html.escape(name.replace('-', ' ').replace('_', ' '))}</h2>{_listing(run, name)}" for name in run.results["tables"]]
+    spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
+    return f"<h2>Measured</h2>{table(head, rows)}{spread}{inline(drawn)}{''.join(listings)}"
+
+
+def _listing(run: Run, name: str) -> str:
+    rows = run.rows(name)
+    if not rows:
+        return "<p class=quiet>empty</p>"
+    shown = table(list(rows[0]), [list(row.values()) for row in rows[:SHOWN]])
+    rest = f"<p class=quiet>{len(rows) - SHOWN} more rows in {TABLES}/{html.escape(name)}.csv.</p>" if len(rows) > SHOWN else ""
+    return f"<div class=wide>{shown}</div>{rest}"
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return what ``biosim run --json`` prints of a study."""
+    tables = {name: run.rows(name) for name in run.results["tables"]}
+    return {
+        "study": run.about["scenario"]["study"],
+        "metrics": {n.removeprefix("study."): v for n, v in run.results["metrics"].items()},
+        "tables": tables,
+    }

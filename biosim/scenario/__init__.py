@@ -1,0 +1,34 @@
+"""Scenario files: one YAML an experiment, read, checked and turned into the parts of a run.
+
+Reading reports every error at once as ``file:line: key: what is wrong``. Nothing is written before a scenario has
+been read, its data loaded and its network built. The sections of a file say which kind of experiment it describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from biosim.scenario.base import Scenario
+from biosim.scenario.conditions import ConditionsScenario, read_conditions
+from biosim.scenario.development import DevelopmentScenario, read_development
+from biosim.scenario.source import Source, read_source
+from biosim.scenario.study import StudyScenario, read_study
+
+__all__ = ["ConditionsScenario", "DevelopmentScenario", "Scenario", "StudyScenario", "read_scenario"]
+
+
+def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
+    """Read a scenario file, apply ``key=value`` settings, and check all that needs no data.
+
+    Raises
+    ------
+    BiosimError
+        With one line for every error found.
+    """
+    source = read_source(path, settings)
+    return read_conditions(source, _read) if "conditions" in source.document.data else _read(source)
+
+
+def _read(source: Source) -> Scenario:
+    return read_study(source) if "study" in source.document.data else read_development(source)

@@ -1,0 +1,53 @@
+"""What every scenario has, whatever kind of experiment it describes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from biosim.checks import Check
+from biosim.errors import BiosimError, InputError
+from biosim.scenario.source import Source
+from biosim.spec import ExperimentSpec
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario read and checked; each kind of experiment adds what is its own.
+
+    Attributes
+    ----------
+    spec : ExperimentSpec
+        The file's content.
+    checks : tuple of Check
+    resolved : mapping
+        Everything that decides the result, as plain data: what the run's id is the hash of.
+    source : Source
+    metrics : tuple of str
+        Dotted names of what a run will measure: checks may refer to them.
+    """
+
+    spec: ExperimentSpec
+    checks: tuple[Check, ...]
+    resolved: Mapping[str, Any]
+    source: Source
+    metrics: tuple[str, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Search seed of each replicate."""
+        return tuple(self.spec.seed + k for k in range(self.spec.replicates))
+
+    @cached_property
+    def id(self) -> str:
+        """Ten hexadecimal digits: hash of the resolved scenario, biosim's version and the files used."""
+        text = json.dumps(self.resolved, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    def error(self, error: InputError) -> BiosimError:
+        """Return an error that says where in the scenario its key stands."""
+        return BiosimError(self.source.locate(error))

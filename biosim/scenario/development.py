@@ -1,0 +1,134 @@
+"""A scenario in which a network develops under local rules, and score-based rivals prune the same births."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from biosim import __version__
+from biosim.checks import known_metrics, parse_check
+from biosim.equations import Level, Rule, parse_time
+from biosim.errors import InputError
+from biosim.library import find, load_module
+from biosim.options import Options, collect, further_rules, read_rules, rule_data
+from biosim.roster import Rival, roster
+from biosim.scenario.arguments import checked_arguments, file_hash
+from biosim.scenario.base import Scenario
+from biosim.scenario.source import Source
+from biosim.schedule import Schedule
+from biosim.spec import ScenarioSpec
+
+
+@dataclass(frozen=True)
+class DevelopmentScenario(Scenario):
+    """A network, what it is shown, the rules it develops under, and its rivals.
+
+    Attributes
+    ----------
+    spec : ScenarioSpec
+    rule : Rule
+        With the scenario's parameters.
+    options : Options
+        Feedback, plasticity, growth and neuron death.
+    rules : mapping of (Rule, Options)
+        Further local rules by label.
+    rivals : mapping of Rival
+        By the label that tables and checks use.
+    build : callable
+        The model's ``build``.
+    model_arguments : mapping
+    """
+
+    spec: ScenarioSpec
+    rule: Rule
+    options: Options
+    rules: Mapping[str, tuple[Rule, Options]]
+    rivals: Mapping[str, Rival]
+    build: Any
+    model_arguments: Mapping[str, Any]
+
+    @property
+    def feedback(self) -> str | None:
+        """What carries teaching signals, where a rule reads them."""
+        return self.options.feedback
+
+    @property
+    def level(self) -> Level:
+        """The highest locality level among the rules."""
+        return self.options.level
+
+    @property
+    def birth_seeds(self) -> tuple[int, ...]:
+        """Births seed of each replicate."""
+        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
+        return tuple(first + k for k in range(self.spec.replicates))
+
+
+def read_development(source: Source) -> DevelopmentScenario:
+    """Check all that a scenario of this kind says and that needs no data.
+
+    Raises
+    ------
+    BiosimError
+        With one line for every error found.
+    """
+    errors: list[InputError] = []
+    spec = source.validate(ScenarioSpec, errors)
+    if spec is None:
+        raise source.refusal(errors)
+    rule, options = read_rules(spec, errors)
+    collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
+    for index, mechanism in enumerate(spec.homeostasis):
+        for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
+            if mechanism.kind != "synaptic-scaling":
+                errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
+    build, arguments, model_hash = _model(spec, errors)
+    rivals = roster(spec, errors)
+    rules = further_rules(spec, errors)
+    for label in sorted(set(rules) & {*rivals}):
+        errors.append(InputError(f"a rule and a rival are both called '{label}'; give one a label", ("rules",)))
+    if len(set(spec.densities)) < len(spec.densities):
+        errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
+    known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None, list(rules))
+    checks = []
+    for index, c in enumerate(spec.checks):
+        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    if errors or rule is None or options is None:
+        raise source.refusal(errors)
+    resolved = {
+        "scenario": spec.model_dump(),
+        "rule": rule_data(rule, options.feedback),
+        "model_source": model_hash,
+        "version": __version__,
+    }
+    resolved |= options.data()
+    if rules:
+        resolved["rules"] = {label: {"rule": rule_data(r, o.feedback), **o.data()} for label, (r, o) in rules.items()}
+    if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
+        resolved["scorer_sources"] = users
+    return DevelopmentScenario(
+        spec, tuple(c for c in checks if c), resolved, source, tuple(known), rule, options, rules, rivals, build, arguments
+    )
+
+
+def _presentation(spec: ScenarioSpec) -> float:
+    quantity = parse_time(spec.drive.presentation)
+    if quantity.relative or quantity.value <= 0:
+        raise InputError(f"must be a positive time such as 50 ms, not {spec.drive.presentation!r}")
+    return quantity.value
+
+
+def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
+    """Load the model and check the scenario's arguments against the signature of its ``build``."""
+    path = collect(errors, ("model",), lambda: find("models", spec.model.name))
+    if path is None:
+        return None, {}, ""
+    build = getattr(load_module(path), "build", None)
+    if build is None:
+        errors.append(InputError(f"{path} has no function build(inputs, outputs, seeds, ...)", ("model", "name")))
+        return None, {}, ""
+    arguments, wrong = checked_arguments(build, spec.model.model_extra or {}, "model", spec.model.name)
+    errors += wrong
+    return build, arguments, file_hash(path)
