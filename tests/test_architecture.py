@@ -34,7 +34,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "statistics", "paths",
     ],
     [
-        "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
+        "rules", "spiking", "lif", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",
     ],
     [
