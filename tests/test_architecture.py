@@ -47,7 +47,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop", "scorers", "compare"],
     ["findings", "studies"],
     ["checks", "spec", "options", "roster", "scenario"],
-    ["store", "analysis", "report", "contest", "experiments", "runner", "catalogue"],
+    ["store", "analysis", "report", "comparing", "contest", "experiments", "runner", "catalogue"],
     ["cli", "__main__"],
 ]
 PLACE = {name: i for i, layer in enumerate(LAYERS) for name in layer}

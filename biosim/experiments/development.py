@@ -32,7 +32,6 @@ from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
 
-
 PLANTED_NAME = re.compile(rf"\bplanted\.|\.(?:{'|'.join(PLANTED)})\b")
 
 

@@ -112,8 +112,8 @@ def _overlap(comparisons: dict[str, Any]) -> str:
 def _rule(rule: dict[str, Any]) -> str:
     lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
     lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
-    for section in ("traces", "coincidences", "synapse", "survivors"):
-        lines += [f"{section}: {line}" for line in rule[section]]
+    for part in ("traces", "coincidences", "synapse", "survivors"):
+        lines += [f"{part}: {line}" for line in rule[part]]
     lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
     return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
 
