@@ -91,7 +91,8 @@ def intervention_rows(data: Mapping[str, Any]) -> tuple[list[str], list[list[str
     """Return heading and rows of accuracies under interventions, a row a method."""
     kinds = [k for k in INTERVENTIONS if k in next(iter(data["interventions"].values()), {})]
     rows = []
-    for method, own in data["interventions"].items():
+    for method in (data["reference"], *data["pairs"]):
+        own = data["interventions"][method]
         cells = ["-" if None in own[kind] else f"{100 * sum(own[kind]) / len(own[kind]):.1f}" for kind in kinds]
         rows.append([method, *cells])
     return ["accuracy %", *(k.replace("-", " ") for k in kinds)], rows
