@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from biosim.commands.exchange import export, import_
+from biosim.commands.sweep import sweep
 from biosim.errors import BiosimError, Interrupted
 
 app = typer.Typer(
@@ -200,10 +202,15 @@ def report(folder: RunFolder) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this installation has: versions, threads, devices, data sets."""
-    from biosim.catalogue import diagnosis
+    """Say what this installation has and lacks, and the command that adds it: packages, programs, threads, devices, data sets."""
+    from biosim.doctor import diagnosis
 
     print("\n".join(diagnosis()))
+
+
+app.command()(export)
+app.command("import")(import_)
+app.command()(sweep)
 
 
 def _say(text: str) -> None:

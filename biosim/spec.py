@@ -167,6 +167,28 @@ class StudyScenarioSpec(ExperimentSpec):
     study: StudySpec
 
 
+class SimulationSpec(_Strict):
+    """``simulation:`` how long a spiking network lives, and how often its synapses are judged."""
+
+    duration: TimeText = Field(description="of development, in the network's own time, such as 60 s")
+    decide_every: TimeText = Field("1 s", description="how often conditions on synapses are judged")
+    window: TimeText = Field("2 s", description="how much is recorded spike by spike, first and last, and measured")
+    tau_activity: TimeText = Field("20 ms", description="time constant of the filtered rates that rate rules sense")
+    precision: Literal["float32", "float64"] = "float32"
+    rate_cap: float = Field(300.0, gt=0, description="Hz; a population that fires faster has exploded, and the run stops")
+
+
+class SpikingSpec(ExperimentSpec):
+    """A scenario file in which a spiking network lives and loses synapses."""
+
+    kind = "spiking"
+    model: ModelSpec
+    simulation: SimulationSpec
+    rules: dict[str, str | dict[str, Any]] = Field(min_length=1, description="the rule of each plastic projection")
+    schedule: ScheduleSpec | None = Field(None, description="how many synapses competitions leave; conditions alone decide without")
+    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the seed when left out")
+
+
 class ScenarioSpec(ExperimentSpec):
     """A scenario file in which a network develops."""
 
@@ -195,8 +217,8 @@ class ScenarioSpec(ExperimentSpec):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files of every kind."""
-    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | StudyScenarioSpec).json_schema()
+    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | SpikingSpec | StudyScenarioSpec).json_schema()
     conditions = ConditionsSpec.model_json_schema()["properties"]["conditions"]
-    for kind in (ScenarioSpec, StudyScenarioSpec):
+    for kind in (ScenarioSpec, SpikingSpec, StudyScenarioSpec):
         schema["$defs"][kind.__name__]["properties"]["conditions"] = conditions
     return schema

@@ -161,6 +161,13 @@ class Graph:
         """Return the graph with every weight 1."""
         return Graph(self.nodes, self.source, self.target, np.ones(self.edges), self.names, self.group)
 
+    def symmetric(self) -> Graph:
+        """Return the undirected graph as a symmetric one: i - j with weight ``w_ij + w_ji``, self-loops as they are."""
+        other = self.source != self.target
+        ends = (np.concatenate([self.source, self.target[other]]), np.concatenate([self.target, self.source[other]]))
+        weight = np.concatenate([self.weight, self.weight[other]])
+        return Graph.from_edges(self.nodes, *ends, weight, self.names, self.group, parallel="sum")
+
     def select(self, nodes: npt.ArrayLike) -> Graph:
         """Return the subgraph of these nodes (numbers, or a mask), in ascending order."""
         kept = np.zeros(self.nodes, bool)

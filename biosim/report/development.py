@@ -11,7 +11,7 @@ import numpy as np
 from biosim.report.comparison import section
 from biosim.report.comparison_figures import comparison_figures
 from biosim.report.figures import make_figures
-from biosim.report.parts import inline, percent, table
+from biosim.report.parts import inline, percent, rule_text, table
 from biosim.store import LOCAL, Run
 
 
@@ -109,15 +109,6 @@ def _overlap(comparisons: dict[str, Any]) -> str:
     return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
 
 
-def _rule(rule: dict[str, Any]) -> str:
-    lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
-    lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
-    for part in ("traces", "coincidences", "synapse", "survivors"):
-        lines += [f"{part}: {line}" for line in rule[part]]
-    lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
-    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
-
-
 def _others(about: dict[str, Any]) -> str:
     """Return what else takes part in development: plasticity, growth, a rule of the readout's own."""
     parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
@@ -127,7 +118,7 @@ def _others(about: dict[str, Any]) -> str:
         growth = about["growth"]
         share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
         parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
-    return "".join(f"<h2>{title}</h2>{_rule(rule)}" for title, rule in parts)
+    return "".join(f"<h2>{title}</h2>{rule_text(rule)}" for title, rule in parts)
 
 
 def facts(run: Run) -> list[str]:
@@ -154,7 +145,7 @@ from input to readout. Means and standard deviations over replicates. Synapses s
 then: {percent(results["final_cut"])} % of births.{_PLANTED if _planted(run) else ""}</p>
 <h2>Development</h2>{inline({n: d for n, d in drawings.items() if n not in compared})}
 <h2>The same circuit?</h2>{_same_circuit(run, compared)}
-<h2>The rule</h2>{_rule(run.about["rule"])}{_others(run.about)}
+<h2>The rule</h2>{rule_text(run.about["rule"])}{_others(run.about)}
 <p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
 
 

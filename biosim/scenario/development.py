@@ -11,10 +11,9 @@ from biosim.checks import known_metrics, parse_check
 from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_time
 from biosim.errors import InputError, did_you_mean
-from biosim.library import find, load_module
 from biosim.options import Options, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
-from biosim.scenario.arguments import checked_arguments, file_hash
+from biosim.scenario.arguments import model_of
 from biosim.scenario.base import Scenario
 from biosim.scenario.source import Source
 from biosim.schedule import Schedule
@@ -85,7 +84,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
-    build, arguments, model_hash = _model(spec, errors)
+    build, arguments, model_hash = model_of(spec.model, errors)
     rivals = roster(spec, errors)
     rules = further_rules(spec, errors)
     for label in sorted(set(rules) & {*rivals}):
@@ -139,17 +138,3 @@ def _presentation(spec: ScenarioSpec) -> float:
     if quantity.relative or quantity.value <= 0:
         raise InputError(f"must be a positive time such as 50 ms, not {spec.drive.presentation!r}")
     return quantity.value
-
-
-def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
-    """Load the model and check the scenario's arguments against the signature of its ``build``."""
-    path = collect(errors, ("model",), lambda: find("models", spec.model.name))
-    if path is None:
-        return None, {}, ""
-    build = getattr(load_module(path), "build", None)
-    if build is None:
-        errors.append(InputError(f"{path} has no function build(inputs, outputs, seeds, ...)", ("model", "name")))
-        return None, {}, ""
-    arguments, wrong = checked_arguments(build, spec.model.model_extra or {}, "model", spec.model.name)
-    errors += wrong
-    return build, arguments, file_hash(path)

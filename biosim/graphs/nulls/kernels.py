@@ -148,3 +148,52 @@ def swap_weights(source, target, weight, gap_out, gap_in, proposals, state):  # 
             gap_out[c] -= shift
             gap_in[b] += shift
             gap_in[d] -= shift
+
+
+@numba.njit(cache=True)
+def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
+    """Maslov-Sneppen swaps of undirected edges, each listed once, in place; returns how many were made."""
+    edges = source.size
+    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
+    for e in range(edges):
+        _flip(bits, source[e], target[e], n)
+        _flip(bits, target[e], source[e], n)
+    made = 0
+    for _ in range(proposals):
+        e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
+        a, b, c, d = source[e], target[e], source[f], target[f]
+        if _uniform(state) < 0.5:
+            c, d = d, c
+        if e == f or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
+            continue
+        for i, j in ((a, b), (c, d), (a, d), (c, b)):
+            _flip(bits, i, j, n)
+            _flip(bits, j, i, n)
+        source[e], target[e], source[f], target[f] = a, d, c, b
+        made += 1
+    return made
+
+
+@numba.njit(cache=True)
+def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
+    """Swap targets, in place, only where that brings edges nearer to the diagonal of a ring; returns how many were made."""
+    edges = source.size
+    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
+    for e in range(edges):
+        _flip(bits, source[e], target[e], n)
+    made = 0
+    for _ in range(proposals):
+        e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
+        a, b, c, d = source[e], target[e], source[f], target[f]
+        before = min(abs(a - b), n - abs(a - b)) + min(abs(c - d), n - abs(c - d))
+        if min(abs(a - d), n - abs(a - d)) + min(abs(c - b), n - abs(c - b)) >= before:
+            continue
+        if a == c or b == d or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
+            continue
+        _flip(bits, a, b, n)
+        _flip(bits, c, d, n)
+        _flip(bits, a, d, n)
+        _flip(bits, c, b, n)
+        target[e], target[f] = d, b
+        made += 1
+    return made

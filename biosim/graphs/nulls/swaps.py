@@ -8,7 +8,7 @@ import numpy as np
 
 from biosim.errors import InputError
 from biosim.graphs.graph import Graph
-from biosim.graphs.nulls.kernels import swap_targets
+from biosim.graphs.nulls.kernels import swap_targets, swap_to_lattice, swap_undirected
 from biosim.graphs.nulls.states import generator, states
 
 SWAPS = 10.0
@@ -68,3 +68,48 @@ def random_graph(graph: Graph, seed: int, null: int = 0, loops: bool = False) ->
     if not loops:
         target = target + (target >= source)  # step over the diagonal
     return own.with_edges(source, target, random.permutation(own.weight))
+
+
+def degree_preserving_undirected(graph: Graph, seed: int, null: int = 0, swaps: float = SWAPS) -> Graph:
+    """Return a randomised copy of an undirected graph that keeps every degree and stays undirected.
+
+    Edges a - b, c - d drawn at random become a - d, c - b (or, the other way round, a - c, d - b) unless that repeats an
+    edge or makes a loop; uniform over all simple graphs with these degrees. Self-loops stay; weights go with the edges.
+
+    Raises
+    ------
+    InputError
+        When the graph is not symmetric, weights included, or too large.
+    """
+    _check_size(graph)
+    reverse = np.lexsort((graph.source, graph.target))
+    if any((a[reverse] != b).any() for a, b in ((graph.source, graph.target), (graph.target, graph.source), (graph.weight, graph.weight))):
+        raise InputError("the graph is not symmetric: take graph.symmetric(), or a null of directed graphs")
+    once, loop = graph.source < graph.target, graph.source == graph.target
+    source, target, weight = graph.source[once].copy(), graph.target[once].copy(), graph.weight[once]
+    if source.size > 1:
+        state = states(seed, "graphs/swaps-undirected", range(null, null + 1))
+        swap_undirected(source, target, graph.nodes, int(np.ceil(swaps * source.size)), state)
+    ends = (np.concatenate([source, target, graph.source[loop]]), np.concatenate([target, source, graph.target[loop]]))
+    return graph.with_edges(*ends, np.concatenate([weight, weight, graph.weight[loop]]))
+
+
+def latticised(graph: Graph, seed: int, null: int = 0, swaps: float = SWAPS) -> Graph:
+    """Return a copy with the same in- and out-degrees whose edges are drawn to the diagonal: the regular end of small worlds.
+
+    As :func:`degree_preserving`, but a swap is made only when it shortens the two edges on a ring of the nodes in their
+    order (Sporns & Zwi 2004, https://doi.org/10.1385/NI:2:2:145). Self-loops stay where they are.
+    """
+    _check_size(graph)
+    target = graph.target.copy()
+    if graph.edges > 1:
+        state = states(seed, "graphs/lattice", range(null, null + 1))
+        swap_to_lattice(graph.source, target, graph.nodes, int(np.ceil(swaps * graph.edges)), state)
+    return graph.with_edges(graph.source, target, graph.weight)
+
+
+def _check_size(graph: Graph) -> None:
+    if graph.nodes > MOST_NODES:
+        raise InputError(
+            f"degree-preserving nulls are for up to {MOST_NODES} nodes, not {graph.nodes}: take a projection of it (curveball)"
+        )
