@@ -190,7 +190,7 @@ def test_births_with_a_ticket() -> None:
         assert float(planted.std() / others.std()) == pytest.approx(1, abs=0.1) and abs(float(planted.mean() / others.std())) < 0.1
         assert (projection.effective == projection.weight).all()
     assert (whole.planted["input-hidden1"][0] != whole.planted["input-hidden1"][1]).any()
-    with pytest.raises(InputError, match="64 inputs and 10 classes, not 36 and 4: use drive.dataset: teacher"):
+    with pytest.raises(InputError, match=r"64 inputs and 10 classes, not 36 and 4: use drive\.dataset: teacher"):
         build(36, 4, [0])
     with pytest.raises(InputError, match="100 hidden neurons do not fit into 99"):
         build(64, 10, [0], hidden=99)

@@ -15,7 +15,7 @@ from sklearn.metrics import cohen_kappa_score, jaccard_score
 
 from biosim.circuit import Circuit
 from biosim.compare import agreement, overlap
-from biosim.compare.causal import compare_causal, interventions, measured_accuracy, random_synapses, take
+from biosim.compare.causal import compare_causal, interventions, measured_accuracy, random_synapses
 from biosim.compare.characters import characters
 from biosim.compare.flow import compare_flow, path_mass, two_paths
 from biosim.compare.function import (
@@ -28,7 +28,7 @@ from biosim.compare.function import (
     matched,
     same_selectivity,
 )
-from biosim.compare.group import Group, beside, correlation, same_births
+from biosim.compare.group import Group, beside, correlation, same_births, take
 from biosim.compare.nulls import draw_null
 from biosim.compare.overlap import compare_overlap
 from biosim.compare.planted import found

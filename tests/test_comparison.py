@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2, 3)
 
 def estimate(observed: Any, null: Any, ceiling: Any) -> Estimate:
     values = [None if v is None else np.array(v, float) for v in (observed, null, ceiling)]
-    return Estimate("overlap.jaccard", "", "layer-shuffle", values[0], values[1], np.zeros(3), values[2], undefined="because")  # type: ignore[arg-type]
+    return Estimate("overlap.jaccard", "", "layer-shuffle", values[0], values[1], np.zeros(3), values[2], None, undefined="because")  # type: ignore[arg-type]
 
 
 def random_circuits(network: Network, density: float, searches: int, first: int = 0) -> list[Circuit]:

@@ -54,8 +54,8 @@ class Estimate:
     observed: _Array
     null: _Array
     null_draws: _Array = field(repr=False)
-    ceiling: _Array | None = None
-    own_ceiling: _Array | None = None
+    ceiling: _Array | None
+    own_ceiling: _Array | None
     undefined: str = ""
 
     @property

@@ -17,8 +17,8 @@ import torch
 
 from biosim.drives.base import Presentation
 from biosim.drives.encoding import encode, expected
-from biosim.equations import Clock
 from biosim.drives.teacher import Teacher, read_teacher
+from biosim.equations import Clock
 from biosim.errors import DataError, InputError
 from biosim.lif import Encoding
 from biosim.streams import generator

@@ -91,7 +91,8 @@ def intervention_rows(data: Mapping[str, Any]) -> tuple[list[str], list[list[str
     """Return heading and rows of accuracies under interventions, a row a method."""
     kinds = [k for k in INTERVENTIONS if k in next(iter(data["interventions"].values()), {})]
     rows = []
-    for method, own in data["interventions"].items():
+    for method in (data["reference"], *data["pairs"]):
+        own = data["interventions"][method]
         cells = ["-" if None in own[kind] else f"{100 * sum(own[kind]) / len(own[kind]):.1f}" for kind in kinds]
         rows.append([method, *cells])
     return ["accuracy %", *(k.replace("-", " ") for k in kinds)], rows
@@ -112,9 +113,10 @@ def section(data: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
     return "".join(parts) + READING + inline(drawn)
 
 
-READING = """<p class=quiet>Observed: mean over pairs of searches, one by each method, on the same birth. Null: the same measure once synapses are
-placed anew (overlap: every neuron's degrees kept; agreement and error consistency: errors independent given the true class; transplant, union
-and intersection: random synapses in place of the other circuit's). Ceiling: two searches by the second method. Effect: observed - null.
-Intervals: 95 %, Student over births; of the null, quantiles of its draws. g: Hedges' g over births. Ratio: effect / (ceiling - null), 0 is
-chance and 1 as alike as two searches by one method, with Fieller's interval; suppressed where the ceiling's interval holds the null.
-Interventions: synapses placed anew within each layer; the same with every degree kept; birth weights dealt out anew; every sign flipped or not, by the toss of a coin.</p>"""
+READING = """<p class=quiet>Observed: mean over pairs of searches, one by each method, on the same birth. Null: the same measure once
+synapses are placed anew (overlap: every neuron's degrees kept; agreement and error consistency: errors independent given the true
+class; transplant, union and intersection: random synapses in place of the other circuit's). Ceiling: two searches by the second method.
+Effect: observed - null. Intervals: 95 %, Student over births; of the null, quantiles of its draws. g: Hedges' g over births. Ratio:
+effect / (ceiling - null), 0 is chance and 1 as alike as two searches by one method, with Fieller's interval; suppressed where the
+ceiling's interval holds the null. Interventions: synapses placed anew within each layer; the same with every degree kept; birth
+weights dealt out anew; every sign flipped or not, by the toss of a coin.</p>"""

@@ -160,7 +160,7 @@ def two_paths(data: Mapping[str, Any]) -> Figure:
 
 def interventions(data: Mapping[str, Any]) -> Figure:
     """Draw accuracy under interventions."""
-    methods, kinds = list(data["interventions"]), list(INTERVENTIONS)
+    methods, kinds = [data["reference"], *data["pairs"]], list(INTERVENTIONS)
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     axes = figure.subplots()
     for m, method in enumerate(methods):
