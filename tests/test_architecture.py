@@ -31,10 +31,10 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
-        "statistics", "paths",
+        "statistics", "paths", "lif",
     ],
     [
-        "rules", "spiking", "lif", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
+        "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",
     ],
     [
