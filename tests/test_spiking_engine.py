@@ -299,7 +299,7 @@ def test_a_network_that_explodes_is_stopped_with_its_population_and_time() -> No
         (lambda: LIF(v_reset=30.0), "below v_threshold"),
         (lambda: LIF(refractory=-1e-3), "refractory time cannot be"),
         (lambda: Population("e", 0), "at least one neuron"),
-        (lambda: Population("e", 1, sign="exciting"), "did you mean 'excitatory'"),  # type: ignore[arg-type]
+        (lambda: Population("e", 1, sign="excitatry"), "did you mean 'excitatory'"),  # type: ignore[arg-type]
         (lambda: one_population(delay=-1e-3), "whole number of steps"),
         (lambda: one_population(delay=0.0), "at least one step"),
         (lambda: one_population(delay=1.23456e-3), "whole number of steps"),

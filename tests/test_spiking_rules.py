@@ -19,7 +19,7 @@ from biosim.spiking.windows import ActivityFilter
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
 
 NAMES = sorted(rule_paths(spiking=True))
-DEFERRED = {"additive-stdp", "triplet-stdp", "symmetric-stdp"}
+DEFERRED = {"additive-stdp", "multiplicative-stdp", "triplet-stdp", "symmetric-stdp"}  # only growth must be free of the weight
 
 
 def uniform(random: np.random.Generator, n: int) -> Any:
