@@ -301,19 +301,15 @@ def test_parts_of_groups_sums_operations_and_later_births() -> None:
     assert len(synapses) == 0 and not synapses.N_incoming_post.any() and not np.any(group.total)
 
 
-def test_what_points_at_single_synapses_is_refused() -> None:
+def test_synapses_that_others_lead_onto_are_refused() -> None:
     group, synapses = small()
-
-    def refused_below_others() -> None:
-        upper = b2.Synapses(group, synapses, on_pre="g_post += 1*nS")
-        upper.connect(i=0, j=5)
-        with pytest.raises(InputError, match=upper.name):
-            eliminate(synapses, [0])
-
-    refused_below_others()
+    upper = b2.Synapses(group, synapses, on_pre="g_post += 1*nS")
+    upper.connect(i=0, j=5)
+    with pytest.raises(InputError, match=upper.name):
+        eliminate(synapses, [0])
     assert len(synapses) == 16
     assert eliminate(synapses, []) == 0
-    assert eliminate(synapses, [0]) == 1  # what pointed at them is gone
+    assert eliminate(upper, [0]) == 1
 
 
 def test_refused_during_a_run_in_standalone_mode_and_on_other_things() -> None:
