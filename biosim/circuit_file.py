@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
+from biosim.lif import SpikingDynamics
 
 SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
@@ -31,6 +32,8 @@ def describe(circuit: Circuit) -> dict[str, Any]:
     about["provenance"] = dict(circuit.provenance)
     if circuit.settles:
         about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
+    if circuit.spiking is not None:
+        about["spiking"] = circuit.spiking.data()
     found: dict[str, Any] = json.loads(json.dumps(about, sort_keys=True, default=plain))
     return found
 
@@ -69,7 +72,8 @@ def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
             raise InputError(f"the gains of population '{name}' are not ({replicates}, {size}) float32")
     settling = about.get("settling", {"steps": 1, "leak": {}})
     steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak)
+    spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
+    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking)
 
 
 def circuit_bytes(circuit: Circuit) -> bytes:

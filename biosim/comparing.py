@@ -8,7 +8,7 @@ from typing import Any
 
 from biosim.circuit import Circuit
 from biosim.compare import FAMILIES, compare
-from biosim.compare.comparison import SAMPLES
+from biosim.compare.methods import SAMPLES
 from biosim.errors import BiosimError, InputError
 from biosim.store import LOCAL, RIVALS, SEARCHES, Run, read_circuit
 
