@@ -273,7 +273,7 @@ def test_a_run_is_sent_by_the_command_line(cli: Cli, tmp_path: Path) -> None:
     from biosim.store import RunWriter, open_run
 
     folder = tmp_path / "run"
-    writer = RunWriter(folder, {"id": "0", "kind": "development", "scenario": {"name": "tiny"}})
+    writer = RunWriter(folder, {"id": "0", "kind": "development", "scenario": {"name": "tiny"}, "seeds": [0, 1], "versions": {}})
     writer.circuit(made())
     writer.circuit(made(seed=1), "random")
     for record in RECORDS:
@@ -398,3 +398,26 @@ def test_formats_say_what_they_carry() -> None:
     for form in formats().values():
         assert form.about and form.carries and (form.largest is None) == (not form.because)
         assert form.write is not None or form.read is not None
+
+
+def test_spiking_survivors_travel(tmp_path: Path) -> None:
+    from biosim.exchange.spiking import as_circuit
+    from biosim.spiking.survivor import SpikingCircuit, Wiring
+
+    pre, post = np.array([0, 0, 1, 2]), np.array([1, 2, 0, 0])
+    birth, now = np.full(4, 0.5), np.array([0.25, np.nan, 0.75, 1.5])
+    death = np.array([-1, 7, -1, -1], np.int32)
+    wiring = {"exc-exc": (Wiring(pre, post, birth, now, death),), "inh-exc": (Wiring(pre[:2], post[:2], birth[:2], now[2:], death[2:]),)}
+    survivors = SpikingCircuit(
+        {"exc": (3, "+"), "inh": (1, "-")}, {"exc-exc": ("exc", "exc", 1.0), "inh-exc": ("inh", "exc", -2.0)}, wiring, 1e-4, ("exc-exc",)
+    )
+    circuit = as_circuit(tmp_path, survivors)
+    expected = survivors.to_networkx(0)
+    for name in ("npz", "sonata", "graphml", "nwb"):
+        path = tmp_path / f"s{formats()[name].ending}"
+        write(circuit, path, name)
+        back = read(path)[0].circuit
+        found = back.to_networkx(0)
+        assert {e: d["weight"] for e, d in expected.edges.items()} == {e: d["weight"] for e, d in found.edges.items()}
+        assert [n for n, _, _ in back.populations] == ["exc", "inh"] and back.provenance["dt"] == 1e-4
+    assert circuit.born["exc-exc"].sum() == 4 and circuit.weight["exc-exc"][0, 0, 2] == 0.5
