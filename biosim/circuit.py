@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -128,19 +128,27 @@ class Circuit:
             population.gain = torch.from_numpy(self.gain[name].copy())
         return network
 
+    def activity(self, inputs: npt.NDArray[np.float32] | Tensor, only: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what the neurons of each population (or of those in ``only``) do: (R, n, size) for (n, inputs) samples."""
+        network, values = self.network, torch.as_tensor(inputs)
+        effective = {n: p.effective for n, p in network.projections.items()}
+        gains = {n: p.gain for n, p in network.populations.items()}
+        wanted = [n for n, _, _ in self.populations] if only is None else only
+        parts: dict[str, list[Tensor]] = {n: [] for n in wanted}
+        with torch.inference_mode():
+            for shown in self._shown(values):
+                found = propagate(network, effective, gains, shown)
+                for name, own in parts.items():
+                    own.append(found[name])
+        return {n: np.asarray(torch.cat(own, 1)) for n, own in parts.items()}
+
     def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
         """Return the readout's output for (n, inputs) samples: (R, n, outputs).
 
         A spiking circuit encodes images itself, the same ones into the same spikes every time.
         """
-        network, values = self.network, torch.as_tensor(inputs)
-        effective = {n: p.effective for n, p in network.projections.items()}
-        gains = {n: p.gain for n, p in network.populations.items()}
-        parts = []
-        with torch.inference_mode():
-            for shown in self._shown(values):
-                parts.append(propagate(network, effective, gains, shown)[self.populations[-1][0]])
-        return np.asarray(torch.cat(parts, 1))
+        readout = self.populations[-1][0]
+        return self.activity(inputs, (readout,))[readout]
 
     def _shown(self, values: Tensor) -> Iterator[Tensor]:
         """Yield (1, S, ...) batches of what the network is shown."""

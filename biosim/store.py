@@ -3,7 +3,11 @@
     run.json              resolved scenario, id, seeds, versions, data hash, status, results
     metrics.jsonl         one line a record, written as development goes on
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
+                          (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
+    spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
     rivals/NAME.safetensors
+    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
+    comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
     conditions/NAME/      a run directory for each condition of a scenario that has some
@@ -20,7 +24,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +34,15 @@ from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
 from biosim.lif import SpikingDynamics
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
+if TYPE_CHECKING:
+    from biosim.spiking.survivor import SpikingCircuit
+
+RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "searches", "comparison.json", "results.nc",
+    "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
+OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
+LOCAL = "local"  # what comparisons call the scenario's own circuit
 _SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
 
@@ -61,24 +70,61 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def circuit_bytes(circuit: Circuit) -> bytes:
-    """Return a circuit as safetensors; the same circuit gives the same bytes."""
-    from safetensors.numpy import save
-
-    tensors: dict[str, npt.NDArray[Any]] = {}
-    for name, _, _ in circuit.projections:
-        tensors[f"{name}.mask"] = circuit.mask[name]
-        tensors[f"{name}.weight"] = circuit.weight[name]
-        tensors[f"{name}.born"] = circuit.born[name]
-    for name, _, _ in circuit.populations:
-        tensors[f"{name}.gain"] = circuit.gain[name]
-    about = {"populations": circuit.populations, "projections": circuit.projections, "provenance": dict(circuit.provenance)}
+def describe(circuit: Circuit) -> dict[str, Any]:
+    """Return what a circuit is beside its arrays, as plain data."""
+    about: dict[str, Any] = {"populations": circuit.populations, "projections": circuit.projections}
+    about["provenance"] = dict(circuit.provenance)
     if circuit.settles:
         about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
     if circuit.spiking is not None:
         about["spiking"] = circuit.spiking.data()
-    metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
-    return bytes(save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata))
+    plain: dict[str, Any] = json.loads(json.dumps(about, sort_keys=True, default=_plain))
+    return plain
+
+
+def tensors(circuit: Circuit) -> dict[str, npt.NDArray[Any]]:
+    """Return a circuit's arrays: PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain."""
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name, _, _ in circuit.projections:
+        found |= {f"{name}.mask": circuit.mask[name], f"{name}.weight": circuit.weight[name], f"{name}.born": circuit.born[name]}
+    found |= {f"{name}.gain": circuit.gain[name] for name, _, _ in circuit.populations}
+    return {k: np.ascontiguousarray(found[k]) for k in sorted(found)}
+
+
+def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Circuit:
+    """Return the circuit of :func:`describe` and :func:`tensors`.
+
+    Raises
+    ------
+    InputError, KeyError, ValueError, TypeError, AttributeError
+        When they do not describe a circuit, or do not fit together.
+    """
+    populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
+    projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
+    if not projections:
+        raise InputError("it has no projections")
+    mask, born, weight = ({n: arrays[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
+    gain = {n: arrays[f"{n}.gain"] for n, _, _ in populations}
+    sizes, replicates = {n: s for n, s, _ in populations}, len(mask[projections[0][0]])
+    for name, pre, post in projections:
+        if {a[name].shape for a in (mask, born, weight)} != {(replicates, sizes[pre], sizes[post])}:
+            raise InputError(f"the tensors of projection '{name}' do not fit its populations")
+        if [str(a[name].dtype) for a in (mask, born, weight)] != ["bool", "bool", "float32"]:
+            raise InputError(f"the tensors of projection '{name}' are not of types bool, bool and float32")
+    for name, size in sizes.items():
+        if gain[name].shape != (replicates, size) or gain[name].dtype != np.float32:
+            raise InputError(f"the gains of population '{name}' are not ({replicates}, {size}) float32")
+    settling = about.get("settling", {"steps": 1, "leak": {}})
+    steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
+    spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
+    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking)
+
+
+def circuit_bytes(circuit: Circuit) -> bytes:
+    """Return a circuit as safetensors; the same circuit gives the same bytes."""
+    from safetensors.numpy import save
+
+    return bytes(save(tensors(circuit), {_SECTION: json.dumps(describe(circuit), sort_keys=True)}))
 
 
 def read_circuit(path: Path) -> Circuit:
@@ -94,23 +140,9 @@ def read_circuit(path: Path) -> Circuit:
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[_SECTION])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
-        projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
-        mask, born, weight = ({n: tensors[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
-        gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
-        settling = about.get("settling", {"steps": 1, "leak": {}})
-        steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-        spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
-        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"], steps, leak, spiking)
+            return assemble(about, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
         raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
-    sizes = {n: s for n, s, _ in populations}
-    for name, pre, post in projections:
-        shapes = {circuit.mask[name].shape, circuit.weight[name].shape, circuit.born[name].shape}
-        if len(shapes) != 1 or circuit.mask[name].shape[1:] != (sizes[pre], sizes[post]):
-            raise BiosimError(f"{path}: the tensors of projection '{name}' do not fit its populations")
-    return circuit
 
 
 class RunWriter:
@@ -143,11 +175,25 @@ class RunWriter:
         with (self.folder / METRICS).open("a", buffering=1) as file:
             file.write(json.dumps(entry, default=_plain) + "\n")
 
-    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
-        """Write the survivor, or a rival's circuit."""
+    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
+        """Write the survivor, or a rival's circuit, or what a further search found."""
         path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
+        if search:
+            path = self.folder / SEARCHES / f"{rival or LOCAL}.{search}.safetensors"
         path.parent.mkdir(exist_ok=True)
         write_atomic(path, circuit_bytes(circuit))
+
+    def arrays(self, name: str, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
+        """Write ``NAME.safetensors``: arrays by name, and plain data on them."""
+        from safetensors.numpy import save
+
+        metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
+        content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
+        write_atomic(self.folder / f"{name}.safetensors", bytes(content))
+
+    def comparison(self, data: Mapping[str, Any]) -> None:
+        """Write ``comparison.json``."""
+        write_json(self.folder / COMPARISON, data)
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
@@ -221,7 +267,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
+        """The kind of experiment: ``development``, ``spiking``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -264,10 +310,47 @@ class Run:
         """The survivor."""
         return read_circuit(self.folder / CIRCUIT)
 
+    def arrays(self, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and the data on them of ``NAME.safetensors``, of a spiking run: ``circuit`` or ``spikes``.
+
+        Raises
+        ------
+        BiosimError
+            When the file is missing or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / f"{name}.safetensors"
+        try:
+            with safe_open(path, "numpy") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+                return tensors, json.loads((file.metadata() or {})[_SECTION])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise BiosimError(f"{path}: cannot be read: {error}") from None
+
+    @property
+    def spiking_circuit(self) -> SpikingCircuit:
+        """The survivors of a spiking network."""
+        from biosim.spiking.survivor import SpikingCircuit
+
+        if self.kind != "spiking":
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}, not of a spiking network: its circuit is `circuit`")
+        tensors, about = self.arrays("circuit")
+        try:
+            return SpikingCircuit.read(about, tensors)
+        except (InputError, KeyError, ValueError, TypeError) as error:
+            raise BiosimError(f"{self.folder / CIRCUIT}: not a circuit that can be read: {error}") from None
+
     @property
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
         return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """``comparison.json``; None for a run that compared nothing."""
+        path = self.folder / COMPARISON
+        return json.loads(path.read_text()) if path.exists() else None
 
     @property
     def history(self) -> list[dict[str, Any]]:

@@ -188,6 +188,12 @@ class Network:
         Hidden neurons are then leaky integrate-and-fire and the readout their leaky sum
         (:mod:`biosim.substrates.time_stepped`); rate neurons without.
 
+    Attributes
+    ----------
+    planted : dict
+        (R, n_pre, n_post) bool by projection: a subnetwork that the model hid in the births, which nothing but a report
+        may read. Empty where there is none.
+
     Raises
     ------
     InputError
@@ -206,6 +212,7 @@ class Network:
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
             raise InputError("two populations, or two projections, share a name")
         self.steps, self.spiking = steps, spiking
+        self.planted: dict[str, Tensor] = {}
         self._order(list(self.populations), projections)
         self._check_kinds()
         self.replicates = projections[0].shape[0]

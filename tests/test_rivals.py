@@ -31,7 +31,6 @@ from biosim.scorers import (
     scorer_names,
     variants,
 )
-from biosim.scorers.imp import round_densities
 from biosim.scorers.keep_neurons import NeuronBudget
 from biosim.scorers.random import erk_counts
 from biosim.scorers.snip import samples_of_each_class
@@ -184,31 +183,6 @@ def test_synflow_prunes_in_rounds_that_only_shrink_and_collapses_no_layer(drive:
     assert all(m.any() for m in ours.mask.values()) and float(ours.effective_density()[0]) > 0.04
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.floats(0.001, 1), st.floats(0.05, 0.9))
-def test_imp_drops_a_fifth_a_round_and_lands_exactly(density: float, drop: float) -> None:
-    schedule = round_densities(density, drop)
-    assert schedule[-1] == density
-    assert all(schedule[k] == (1 - drop) ** (k + 1) for k in range(len(schedule) - 1))
-    assert len(schedule) == 1 or schedule[-2] > density
-
-
-def test_imp_is_train_drop_rewind(births: Births, drive: ImageDrive) -> None:
-    network, seeds = births((2, 3)), (2, 3)
-    chain = {m.target: m for m in made("imp", network, drive, (0.3, 0.6), seeds)}
-    for density in (0.6, 0.3):
-        masks = {n: p.born for n, p in network.projections.items()}
-        for target in round_densities(density):  # written plainly: one density, from the start
-            trained = train(network, masks, drive, seeds, SHORT)
-            before = masks
-            masks = keep({n: torch.where(masks[n], w.abs(), -1.0) for n, w in trained.items()}, network, target, "layer", seeds)
-            assert not any(bool((masks[n] & ~before[n]).any()) for n in masks)
-        assert all(torch.equal(chain[density].masks[0][n], masks[n]) for n in masks)
-        assert chain[density].start is None
-    late = made("imp", network, drive, (0.6,), seeds, rewind=1)[0].start
-    assert late is not None and all(not torch.equal(late[n], p.weight) for n, p in network.projections.items())
-
-
 def test_supermask_gradient_is_that_of_the_expected_path(births: Births, drive: ImageDrive) -> None:
     network = births((0,), weights="kaiming-normal")
     random = torch.Generator().manual_seed(0)
@@ -217,14 +191,14 @@ def test_supermask_gradient_is_that_of_the_expected_path(births: Births, drive: 
     shown = next(drive.presentations((0,), CPU))
     assert shown.labels is not None
     weights = {n: p.weight for n, p in network.projections.items()}
-    for rescale in (False, True):
-        ours, _ = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, rescale)
+    for power in (0.0, 0.5, 1.0):
+        ours, _ = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, power)
         leaves = {n: m[0].double().clone().requires_grad_() for n, m in logits.items()}
         effective = []
         for n, leaf in leaves.items():
             chance, drawn = torch.sigmoid(leaf), masks[n][0].double()
             through = drawn + chance - chance.detach()  # the draw forward, sigmoid(M) backward
-            factor = drawn.numel() / float(drawn.sum()) if rescale else 1.0
+            factor = (drawn.numel() / float(drawn.sum())) ** power
             effective.append(weights[n][0].double() * through * factor)
         loss = torch.nn.functional.cross_entropy(plain_logits(effective, shown.inputs[0].double()), shown.labels[0])
         expected = torch.autograd.grad(loss, list(leaves.values()))
@@ -237,10 +211,12 @@ def test_supermask_density_emerges(births: Births, drive: ImageDrive) -> None:
     one, asked = made("supermask", network, drive, (0.2,), (0, 1), draws=4, rescale=True)
     assert one.target is None and len(one.masks) == 4 and "emerges" in one.note
     assert asked.target == 0.2 and "cannot be asked for" in asked.undefined and not asked.masks
-    assert one.gains is not None
-    for name, p in network.projections.items():
-        expected = p.born[0].sum() / one.masks[0][name][0].sum()
-        assert float(one.gains[p.post.name][0, 0]) == pytest.approx(float(expected))
+    circuits = one.circuits("supermask", "gradient", network, (0, 1))
+    for circuit, masks in zip(circuits, one.masks, strict=True):  # a draw is scaled by its own count
+        for name, p in network.projections.items():
+            share = masks[name].sum((1, 2)) / p.born.sum((1, 2))
+            assert circuit.gain[p.post.name][:, 0] == pytest.approx(share.double().rsqrt().numpy())
+    assert len({float(sum(g[0, 0] for g in c.gain.values())) for c in circuits}) > 1
     redrawn = made("supermask", network, drive, (), (0, 1), weights="glorot", epochs=1)[0]
     assert redrawn.start is not None and all(not bool((w != 0)[~network.projections[n].born].any()) for n, w in redrawn.start.items())
 

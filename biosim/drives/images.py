@@ -18,6 +18,7 @@ import torch
 from biosim.drives.base import Presentation
 from biosim.drives.encoding import encode, expected
 from biosim.equations import Clock
+from biosim.drives.teacher import Teacher, read_teacher
 from biosim.errors import DataError, InputError
 from biosim.lif import Encoding
 from biosim.streams import generator
@@ -72,7 +73,8 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     Parameters
     ----------
     dataset : str
-        ``digits`` (bundled with scikit-learn), ``fashion-mnist`` or ``mnist`` (looked for in
+        ``digits`` (bundled with scikit-learn), ``teacher`` (random inputs labelled by a planted circuit: :mod:`biosim.drives.teacher`),
+        ``fashion-mnist`` or ``mnist`` (looked for in
         ``BIOSIM_DATA_DIR``, the user's cache and /usr/share/datasets), or a folder of four IDX files,
         raw or .gz.
     train_size : int, optional
@@ -86,7 +88,9 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     DataError
         When it is not found (every path tried is listed), truncated, or holds what no image holds.
     """
-    train, train_labels, test, test_labels, side, source = _digits() if dataset == "digits" else _idx(dataset)
+    teacher = read_teacher(dataset)
+    raw = _taught(teacher) if teacher is not None else _digits() if dataset == "digits" else _idx(dataset)
+    train, train_labels, test, test_labels, side, source = raw
     for part, values, labels in (("training", train, train_labels), ("test", test, test_labels)):
         _check(part, values, labels, source)
     evaluated_on = "test"
@@ -103,10 +107,11 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     if train_size is not None or validation > 0:
         order = np.sort(order)
         train, train_labels = train[order], train_labels[order]
-    mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
-    if deviation == 0:
-        raise DataError(f"every training pixel of {source} is the same")
-    train, test = ((x - np.float32(mean)) / np.float32(deviation) for x in (train, test))
+    if teacher is None:  # the teacher's labels hold for its inputs as they are
+        mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
+        if deviation == 0:
+            raise DataError(f"every training pixel of {source} is the same")
+        train, test = ((x - np.float32(mean)) / np.float32(deviation) for x in (train, test))
     return Images(train, train_labels, test, test_labels, side, dataset, source, evaluated_on)
 
 
@@ -125,6 +130,13 @@ def _digits() -> _Raw:
     return values[train], labels[train], values[test], labels[test], (8, 8), "scikit-learn load_digits"
 
 
+def _taught(teacher: Teacher) -> _Raw:
+    """Random inputs and a teacher's labels: 8000 to train on, 2000 to test."""
+    train, train_labels = teacher.samples(8000, "train")
+    test, test_labels = teacher.samples(2000, "test")
+    return train, train_labels, test, test_labels, (8, teacher.sizes[0] // 8), f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit"
+
+
 def _candidates(dataset: str) -> list[Path]:
     if dataset not in _NAMED:
         return [Path(dataset).expanduser()]
@@ -141,7 +153,7 @@ def _idx(dataset: str) -> _Raw:
     if folder is None:
         hint = "; on Debian: apt-get install dataset-fashion-mnist" if dataset == "fashion-mnist" else ""
         where = ", ".join(str(path) for path in tried)
-        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, {', '.join(_NAMED)}{hint}")
+        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, teacher, {', '.join(_NAMED)}{hint}")
     arrays = []
     for prefix in ("train", "t10k"):
         values = read_idx(_find(folder, prefix, "images", 3))

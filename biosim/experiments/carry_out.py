@@ -14,13 +14,12 @@ import torch
 from biosim import __version__
 from biosim.errors import BiosimError, Interrupted
 from biosim.experiments.base import Experiment, Progress
-from biosim.report import write_report
 from biosim.scenario import Scenario
 from biosim.store import OWN_FILES, RUN, Run, RunWriter
 
 
-def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None) -> Run:
-    """Execute an experiment, write its run directory and its report, and return the run."""
+def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool = True) -> Run:
+    """Execute an experiment, write its run directory and (asked for) its report, and return the run."""
     began = time.perf_counter()
     writer = RunWriter(folder, _about(scenario, device) | experiment.about())
     try:
@@ -32,7 +31,10 @@ def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: 
         writer.status(kind, reason=f"{type(error).__name__}: {error}")
         raise
     finished = Run(folder)
-    write_report(finished)
+    if report:
+        from biosim.report import write_report  # here, since a sweep's workers do without matplotlib
+
+        write_report(finished)
     return finished
 
 
@@ -49,7 +51,7 @@ def existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
     if not folder.is_dir():
         raise BiosimError(f"{folder} is a file; name a folder with --out")
     if not (folder / RUN).exists():
-        if any(folder.iterdir()):
+        if any(p.name not in OWN_FILES and not p.name.endswith(".part") for p in folder.iterdir()):  # what a kill left is ours
             raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
         return None
     run = Run(folder)

@@ -22,7 +22,7 @@ from biosim.scorers.keep import Scope
 from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell, check_search
 from biosim.synapses import Network
 
-_FIRST = 32  # swaps that set the unit of temperature
+_FIRST = 32  # swaps that set the unit of temperature; at most half of the budget
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Scorer(SearchScorer):
     def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
         """Return 1 for the synapses of the best mask seen, else 0."""
         search = MaskSearch(network, drive, density, self.scope, seeds, self.samples, "annealing")
-        unit = _unit(search)
+        first = min(_FIRST, (self.evaluations - 1) // 2)
+        unit = _unit(search, first)
         best, journal = search.loss.copy(), _Journal(len(seeds))
-        begin = 1 + _FIRST
-        for spent in range(begin, self.evaluations):
+        for spent in range(1 + first, self.evaluations):
             swaps = search.draw(1)
             change = search.judge(swaps)[:, 0] - search.loss
             temperature = unit * self.hot * (self.cold / self.hot) ** (spent / self.evaluations)
@@ -73,11 +73,14 @@ class Scorer(SearchScorer):
         return search.scores()
 
 
-def _unit(search: MaskSearch) -> Losses:
+def _unit(search: MaskSearch, swaps: int) -> Losses:
     """Return the mean absolute change of loss over a few random swaps, (R,)."""
-    found = np.concatenate([search.judge(search.draw(1)) for _ in range(_FIRST)], 1) - search.loss[:, None]
-    size = np.abs(np.where(np.isfinite(found), found, 0.0))
-    return np.asarray(np.maximum(size.sum(1) / np.maximum(1, np.isfinite(found).sum(1)), 1e-12))
+    total, found = np.zeros(len(search.loss)), np.zeros(len(search.loss))
+    for _ in range(swaps):
+        change = search.judge(search.draw(1))[:, 0] - search.loss
+        total += np.where(np.isfinite(change), np.abs(change), 0.0)
+        found += np.isfinite(change)
+    return np.asarray(np.maximum(total / np.maximum(1, found), 1e-12))
 
 
 class _Journal:

@@ -63,8 +63,8 @@ class Made:
         The density asked for; None where density cannot be asked for.
     masks : tuple of mapping
         (R, n_pre, n_post) bool by projection. A method that draws its masks at random gives several draws.
-    gains : mapping, optional
-        (R, size) by population; ``1/sqrt(target)`` when left out.
+    gains : mapping or tuple of mapping, optional
+        (R, size) by population, of all draws or of each; ``1/sqrt(target)`` when left out.
     start : mapping, optional
         (R, n_pre, n_post) weights, where they are not those at birth.
     seconds : float
@@ -77,7 +77,7 @@ class Made:
 
     target: float | None
     masks: tuple[Masks, ...] = ()
-    gains: Mapping[str, Tensor] | None = None
+    gains: Masks | tuple[Masks, ...] | None = None
     start: Mapping[str, Tensor] | None = None
     seconds: float = 0.0
     note: str = ""
@@ -87,7 +87,8 @@ class Made:
         """Return each draw as a frozen circuit."""
         about = {"scorer": name, "locality": level, "seeds": list(seeds), "regime": "frozen"}
         gains = gains_after(network, self.target or 1.0, "layer") if self.gains is None else self.gains
-        return [Circuit.of(network, about, masks, gains, self.start) for masks in self.masks]
+        each = gains if isinstance(gains, tuple) else (gains,) * len(self.masks)
+        return [Circuit.of(network, about, masks, own, self.start) for masks, own in zip(self.masks, each, strict=True)]
 
 
 @runtime_checkable
@@ -250,6 +251,7 @@ def prune(
     UndefinedError
         When the method has none.
     """
+    reason = "it made no circuit"
     for made in make(scorer, Task(network, drive, (density,), seeds, progress=progress)):
         if not made.undefined:
             return made.circuits(name, scorer.level, network, seeds)[0]

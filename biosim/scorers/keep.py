@@ -86,6 +86,19 @@ def keep_counts(scores: Mapping[str, Tensor], network: Network, counts: Mapping[
     return {n: _largest([s], [network.projections[n].born], counts[n], streams[n])[0] for n, s in scores.items()}
 
 
+def whole_counts(ideal: Mapping[str, Tensor], network: Network, total: Tensor) -> dict[str, Tensor]:
+    """Return whole numbers of edges near ``ideal`` ones, (R,) by projection, that sum to ``total`` (R,): largest remainders first."""
+    wanted = torch.stack(list(ideal.values()))
+    born = torch.stack([network.projections[n].fan_in.sum(1) for n in ideal])
+    counts = wanted.clamp(max=born).floor()
+    spare = (total - counts.sum(0)).long()
+    place = (wanted - counts).masked_fill(counts >= born, -1.0).argsort(dim=0, descending=True, stable=True).argsort(dim=0)
+    counts += place < spare.unsqueeze(0)
+    for k in range(len(counts)):  # what full projections could not take
+        counts[k] += torch.minimum(born[k] - counts[k], total - counts.sum(0)).clamp(min=0)
+    return dict(zip(ideal, counts.long(), strict=True))
+
+
 def gains_after(network: Network, density: float, scope: Scope) -> dict[str, Tensor]:
     """Return gains that hold summed inputs at their size at birth: 1/sqrt of the share of inputs kept.
 

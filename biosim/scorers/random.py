@@ -18,7 +18,7 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Progress, Task
-from biosim.scorers.keep import Scope, keep, keep_counts
+from biosim.scorers.keep import Scope, keep, keep_counts, whole_counts
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -108,8 +108,4 @@ def erk_counts(network: Network, density: float) -> dict[str, Tensor]:
         if not bool((more := (ideal >= born) & ~full).any()):
             break
         full |= more
-    counts = ideal.clamp(max=born).floor()
-    spare = (wanted - counts.sum(0)).long()
-    place = (ideal - counts).masked_fill(counts >= born, -1.0).argsort(dim=0, descending=True, stable=True).argsort(dim=0)
-    counts += place < spare.unsqueeze(0)
-    return dict(zip(network.projections, counts.long(), strict=True))
+    return whole_counts(dict(zip(network.projections, ideal, strict=True)), network, wanted)

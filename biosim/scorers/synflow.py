@@ -4,7 +4,8 @@
 
 ``into_i`` is the flow that reaches neuron i from an all-ones input, ``out_of_j`` what leads from neuron j to
 the readout. Pruned in 100 rounds to ``density**(t/100)``: in one round whole layers would collapse. In
-float64; all edges of the network compete; activation functions are left out, as flow is never negative.
+float64; all edges of the network compete; activation functions are left out, as flow is never negative. Scores
+compete as they are to seven digits (:func:`keep`): edges whose flow differs by rounding alone tie, and a seeded hash decides.
 """
 
 from __future__ import annotations
