@@ -23,6 +23,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -44,7 +46,7 @@ Operation = Callable[[Circuit, Circuit], Circuit]
 def take(circuit: Circuit, chosen: npt.ArrayLike) -> Circuit:
     """Return some replicates of a circuit, in the order asked for."""
     index = np.asarray(chosen, np.int64)
-    parts = {which: {n: v[index] for n, v in getattr(circuit, which).items()} for which in ("mask", "born", "weight", "gain")}
+    parts: dict[str, Any] = {which: {n: v[index] for n, v in getattr(circuit, which).items()} for which in ("mask", "born", "weight", "gain")}
     return replace(circuit, **parts)
 
 

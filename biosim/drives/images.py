@@ -17,8 +17,8 @@ import torch
 
 from biosim.drives.base import Presentation
 from biosim.drives.encoding import encode, expected
-from biosim.equations import Clock
 from biosim.drives.teacher import Teacher, read_teacher
+from biosim.equations import Clock
 from biosim.errors import DataError, InputError
 from biosim.lif import Encoding
 from biosim.streams import generator
@@ -134,7 +134,14 @@ def _taught(teacher: Teacher) -> _Raw:
     """Random inputs and a teacher's labels: 8000 to train on, 2000 to test."""
     train, train_labels = teacher.samples(8000, "train")
     test, test_labels = teacher.samples(2000, "test")
-    return train, train_labels, test, test_labels, (8, teacher.sizes[0] // 8), f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit"
+    return (
+        train,
+        train_labels,
+        test,
+        test_labels,
+        (8, teacher.sizes[0] // 8),
+        f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit",
+    )
 
 
 def _candidates(dataset: str) -> list[Path]:
