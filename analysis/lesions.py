@@ -36,7 +36,9 @@ def analyse(run: Run) -> Findings:
         for k, (method, circuit) in enumerate(circuits.items()):
             found = np.array([circuit_accuracy(lesion(circuit, kind, share), images.test, images.test_labels) for share in SHARES])
             for share, own in zip(SHARES, found, strict=True):
-                rows += [{"method": method, "lesion": kind, "share": share, "replicate": r, "accuracy": float(a)} for r, a in enumerate(own)]
+                rows += [
+                    {"method": method, "lesion": kind, "share": share, "replicate": r, "accuracy": float(a)} for r, a in enumerate(own)
+                ]
             x, mean = 100 * np.array(SHARES), 100 * found.mean(1)
             axes.plot(x, mean, marker="o", ms=3, lw=1.3, color=f"C{k}", label=method)
             axes.fill_between(x, 100 * found.min(1), 100 * found.max(1), color=f"C{k}", alpha=0.15, lw=0)
@@ -59,7 +61,9 @@ def lesion(circuit: Circuit, kind: str, share: float) -> Circuit:
                 own[r].ravel()[random.permutation(places)[: round(share * len(places))]] = False
             continue
         neurons = in_use(circuit, r)
-        chosen = [k for _, k in sorted((-d, k) for k, (_, _, d) in enumerate(neurons))] if kind == "hubs" else random.permutation(len(neurons))
+        chosen = (
+            [k for _, k in sorted((-d, k) for k, (_, _, d) in enumerate(neurons))] if kind == "hubs" else random.permutation(len(neurons))
+        )
         for k in chosen[: round(share * len(neurons))]:
             population, neuron, _ = neurons[int(k)]
             cut(mask, circuit, r, population, neuron)

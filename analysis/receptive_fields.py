@@ -41,7 +41,14 @@ def analyse(run: Run) -> Findings:
             spreads = spread(circuit.mask[name][r], height, width)
             for neuron, (s, d) in enumerate(zip(tuned, spreads, strict=True)):
                 synapses = int(circuit.mask[name][r, :, neuron].sum())
-                row = {"method": method, "replicate": r, "neuron": neuron, "synapses": synapses, "spread": float(d), "selectivity": float(s)}
+                row = {
+                    "method": method,
+                    "replicate": r,
+                    "neuron": neuron,
+                    "synapses": synapses,
+                    "spread": float(d),
+                    "selectivity": float(s),
+                }
                 rows.append(row)
             if r == 0:
                 best = np.argsort(-np.nan_to_num(tuned, nan=-1), kind="stable")[:SHOWN]

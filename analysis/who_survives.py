@@ -35,7 +35,14 @@ def analyse(run: Run) -> Findings:
             for k, (method, circuit) in enumerate(circuits.items()):
                 kept = np.array([survival(values[r], circuit, projection, r) for r in range(circuit.replicates)])
                 rows += [
-                    {"method": method, "projection": projection, "factor": factor, "decile": d + 1, "replicate": r, "survival": float(share)}
+                    {
+                        "method": method,
+                        "projection": projection,
+                        "factor": factor,
+                        "decile": d + 1,
+                        "replicate": r,
+                        "survival": float(share),
+                    }
                     for r, own in enumerate(kept)
                     for d, share in enumerate(own)
                 ]

@@ -129,7 +129,10 @@ class Circuit:
         return network
 
     def activity(self, inputs: npt.NDArray[np.float32] | Tensor, only: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
-        """Return what the neurons of each population (or of those in ``only``) do: (R, n, size) for (n, inputs) samples."""
+        """Return what the neurons of each population (or of those in ``only``) do: (R, n, size) for (n, inputs) samples.
+
+        A spiking circuit encodes images itself, the same ones into the same spikes every time.
+        """
         network, values = self.network, torch.as_tensor(inputs)
         effective = {n: p.effective for n, p in network.projections.items()}
         gains = {n: p.gain for n, p in network.populations.items()}
@@ -143,10 +146,7 @@ class Circuit:
         return {n: np.asarray(torch.cat(own, 1)) for n, own in parts.items()}
 
     def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
-        """Return the readout's output for (n, inputs) samples: (R, n, outputs).
-
-        A spiking circuit encodes images itself, the same ones into the same spikes every time.
-        """
+        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
         readout = self.populations[-1][0]
         return self.activity(inputs, (readout,))[readout]
 

@@ -18,12 +18,15 @@ from biosim.library import find, load_module
 from biosim.store import open_run
 
 Cli = Callable[..., tuple[int, str, str]]
-COMPARED = TINY + """\
+COMPARED = (
+    TINY
+    + """\
 comparisons: {rivals: [edge-popup], searches: 2, nulls: 4}
 checks:
   - {name: within, value: comparisons.edge-popup.overlap.jaccard.first, needs: ">= comparisons.edge-popup.overlap.jaccard.first.null - 1"}
   - {name: local, value: comparisons.local.interventions.layer-shuffle, needs: "<= comparisons.local.interventions.intact + 1"}
 """
+)
 PLANTED = """\
 name: planted
 model: {name: planted}
@@ -73,7 +76,9 @@ def test_a_scenario_compares(compared: Path) -> None:
 
 def test_two_circuits_of_one_run(cli: Cli, compared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    code, said, err = cli("compare", str(compared), "--circuit", "local", "--circuit", "edge-popup", "--nulls", "4", "--json", "--out", str(out))
+    code, said, err = cli(
+        "compare", str(compared), "--circuit", "local", "--circuit", "edge-popup", "--nulls", "4", "--json", "--out", str(out)
+    )
     assert code == 0, err
     data = json.loads(said.splitlines()[-1])
     stored = open_run(compared).comparison
@@ -121,9 +126,15 @@ def test_compare_says_what_is_wrong(cli: Cli, compared: Path, arguments: tuple[s
         ("comparisons: {measures: [shape]}", "comparisons.measures[0]: "),
         ("comparisons: {serches: 3}", "comparisons.serches: unknown key (did you mean 'searches'?)"),
         ("comparisons: {nulls: 1}", "comparisons.nulls: "),
-        ("comparisons: {}\nchecks: [{name: x, value: comparisons.edge-popup.function.agree, needs: '> 0'}]", "'comparisons.edge-popup.function.agree' is not measured"),
+        (
+            "comparisons: {}\nchecks: [{name: x, value: comparisons.edge-popup.function.agree, needs: '> 0'}]",
+            "'comparisons.edge-popup.function.agree' is not measured",
+        ),
         ("checks: [{name: x, value: comparisons.edge-popup.function.agreement, needs: '> 0'}]", "is not measured"),
-        ("checks: [{name: x, value: rivals.random.recall, needs: '> 0'}]", "checks[0]: model 'mlp' plants no subnetwork that could be found"),
+        (
+            "checks: [{name: x, value: rivals.random.recall, needs: '> 0'}]",
+            "checks[0]: model 'mlp' plants no subnetwork that could be found",
+        ),
     ],
 )
 def test_scenarios_say_what_is_wrong(cli: Cli, tmp_path: Path, line: str, error: str) -> None:
@@ -152,7 +163,11 @@ def test_a_planted_circuit_is_found_above_chance(cli: Cli, tmp_path: Path) -> No
 
 def test_the_teacher() -> None:
     images = load_images("teacher")
-    assert images.train.shape == (8000, 64) and (np.bincount(images.train_labels) == 800).all() and (np.bincount(images.test_labels) == 200).all()
+    assert (
+        images.train.shape == (8000, 64)
+        and (np.bincount(images.train_labels) == 800).all()
+        and (np.bincount(images.test_labels) == 200).all()
+    )
     teacher = Teacher()
     assert (teacher.label(images.test) == images.test_labels).all()
     assert [set(m.sum(0)) for m in teacher.masks] == [{13}, {20}] and load_images("teacher-1").digest != images.digest
@@ -175,7 +190,7 @@ def test_births_with_a_ticket() -> None:
         assert float(planted.std() / others.std()) == pytest.approx(1, abs=0.1) and abs(float(planted.mean() / others.std())) < 0.1
         assert (projection.effective == projection.weight).all()
     assert (whole.planted["input-hidden1"][0] != whole.planted["input-hidden1"][1]).any()
-    with pytest.raises(InputError, match="64 inputs and 10 classes, not 36 and 4: use drive.dataset: teacher"):
+    with pytest.raises(InputError, match=r"64 inputs and 10 classes, not 36 and 4: use drive\.dataset: teacher"):
         build(36, 4, [0])
     with pytest.raises(InputError, match="100 hidden neurons do not fit into 99"):
         build(64, 10, [0], hidden=99)

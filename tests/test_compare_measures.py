@@ -15,11 +15,20 @@ from sklearn.metrics import cohen_kappa_score, jaccard_score
 
 from biosim.circuit import Circuit
 from biosim.compare import agreement, overlap
-from biosim.compare.causal import compare_causal, interventions, measured_accuracy, random_synapses, take
+from biosim.compare.causal import compare_causal, interventions, measured_accuracy, random_synapses
 from biosim.compare.characters import characters
 from biosim.compare.flow import compare_flow, path_mass, two_paths
-from biosim.compare.function import cka_matrix, compare_function, debiased_cka, error_consistency, expected_agreement, independent_errors, matched, same_selectivity
-from biosim.compare.group import Group, beside, correlation, same_births
+from biosim.compare.function import (
+    cka_matrix,
+    compare_function,
+    debiased_cka,
+    error_consistency,
+    expected_agreement,
+    independent_errors,
+    matched,
+    same_selectivity,
+)
+from biosim.compare.group import Group, beside, correlation, same_births, take
 from biosim.compare.nulls import draw_null
 from biosim.compare.overlap import compare_overlap
 from biosim.compare.planted import found
@@ -240,7 +249,10 @@ def test_units_are_matched_as_well_as_can_be() -> None:
     assert matched(tunings[0], tunings[0][::-1]) == pytest.approx(1) and np.isnan(matched(tunings[0], np.zeros((5, 4))))
     silent = tunings.copy()
     silent[0, 2] = 0  # has no tuning to match
-    best = max(np.mean([(silent[0, i] * silent[1, j]).sum() for i, j in zip((0, 1, 3, 4), p, strict=True)]) for p in itertools.permutations(range(5), 4))
+    best = max(
+        np.mean([(silent[0, i] * silent[1, j]).sum() for i, j in zip((0, 1, 3, 4), p, strict=True)])
+        for p in itertools.permutations(range(5), 4)
+    )
     assert matched(*silent) == pytest.approx(best)
     assert same_selectivity(*silent) == pytest.approx(np.mean([(tunings[0, i] * tunings[1, i]).sum() for i in (0, 1, 3, 4)]))
 
@@ -250,7 +262,10 @@ def test_agreement_by_chance_keeps_confusions(group: Group) -> None:
     drawn = np.array([independent_errors(group, PAIRS, np.random.default_rng(k))["agreement"] for k in range(300)])
     for k, (a, b) in enumerate(PAIRS):
         expected = expected_agreement(said[a], said[b], labels, 4)
-        by_class = [np.mean(labels == c) * sum(np.mean(said[a][labels == c] == k) * np.mean(said[b][labels == c] == k) for k in range(4)) for c in range(4)]
+        by_class = [
+            np.mean(labels == c) * sum(np.mean(said[a][labels == c] == k) * np.mean(said[b][labels == c] == k) for k in range(4))
+            for c in range(4)
+        ]
         assert expected == pytest.approx(sum(by_class))
         assert drawn[:, k].mean() == pytest.approx(expected, abs=4 * drawn[:, k].std() / np.sqrt(300))
     right = said == labels
@@ -260,7 +275,12 @@ def test_agreement_by_chance_keeps_confusions(group: Group) -> None:
 
 
 def test_a_circuit_is_itself(group: Group) -> None:
-    layers = compare_overlap(group, [(0, 0)]) | compare_profiles(group, [(0, 0)]) | compare_flow(group, [(0, 0)]) | compare_function(group, [(0, 0)])
+    layers = (
+        compare_overlap(group, [(0, 0)])
+        | compare_profiles(group, [(0, 0)])
+        | compare_flow(group, [(0, 0)])
+        | compare_function(group, [(0, 0)])
+    )
     assert all(v[0] == pytest.approx(1) for v in layers.values() if np.isfinite(v[0]))
     assert np.isfinite(layers["selectivity"][0]) and np.isfinite(layers["selectivity_same"][0])
     causal = compare_causal(group, [(0, 0)])

@@ -26,7 +26,7 @@ SEEDS = (0, 1, 2, 3)
 
 def estimate(observed: Any, null: Any, ceiling: Any) -> Estimate:
     values = [None if v is None else np.array(v, float) for v in (observed, null, ceiling)]
-    return Estimate("overlap.jaccard", "", "layer-shuffle", values[0], values[1], np.zeros(3), values[2], undefined="because")  # type: ignore[arg-type]
+    return Estimate("overlap.jaccard", "", "layer-shuffle", values[0], values[1], np.zeros(3), values[2], None, undefined="because")  # type: ignore[arg-type]
 
 
 def random_circuits(network: Network, density: float, searches: int, first: int = 0) -> list[Circuit]:
@@ -92,7 +92,11 @@ def test_searches_of_one_method_reach_its_ceiling_and_chance_stays_chance(births
     found = [prune("edge-popup", scorer, network, drive, 0.3, tuple(s + 50 * k for s in SEEDS)) for k in range(4)]
     images = drive.images
     c = compare(
-        {"one": found[:2], "two": found[2:], "random": random_circuits(network, 0.3, 2)}, images.test, images.test_labels, seeds=SEEDS, nulls=20
+        {"one": found[:2], "two": found[2:], "random": random_circuits(network, 0.3, 2)},
+        images.test,
+        images.test_labels,
+        seeds=SEEDS,
+        nulls=20,
     )
     for measure in ("overlap.jaccard", "function.cka", "flow.signed_path"):
         row = pick(c, "two", measure)
@@ -114,7 +118,14 @@ def test_searches_of_one_method_reach_its_ceiling_and_chance_stays_chance(births
 def test_a_circuit_compared_with_itself_and_with_an_independent_one(births: Births, drive: ImageDrive) -> None:
     network, images = births(SEEDS, hidden=(30,)), drive.images
     own, other = random_circuits(network, 0.3, 1), random_circuits(network, 0.3, 1, first=10)
-    c = compare({"own": own, "again": own, "other": other}, images.test, images.test_labels, seeds=SEEDS, families=("overlap", "profiles", "flow"), nulls=30)
+    c = compare(
+        {"own": own, "again": own, "other": other},
+        images.test,
+        images.test_labels,
+        seeds=SEEDS,
+        families=("overlap", "profiles", "flow"),
+        nulls=30,
+    )
     for measure in ("overlap.jaccard", "overlap.kappa", "profiles.out_degree", "flow.path_mass"):
         assert pick(c, "again", measure)["observed"] == pytest.approx(1)
         row = pick(c, "other", measure)
@@ -129,7 +140,10 @@ def test_births_do_not_depend_on_their_company(births: Births, drive: ImageDrive
 
     def run(seeds: tuple[int, ...]) -> Comparison:
         network = births(seeds)
-        found = {k: [prune("edge-popup", load_scorer("edge-popup"), network, drive.with_epochs(1), 0.3, tuple(s + o for s in seeds))] for k, o in (("a", 0), ("b", 9))}
+        found = {
+            k: [prune("edge-popup", load_scorer("edge-popup"), network, drive.with_epochs(1), 0.3, tuple(s + o for s in seeds))]
+            for k, o in (("a", 0), ("b", 9))
+        }
         return compare(found, images.test, images.test_labels, seeds=seeds, nulls=5)
 
     both, alone = run((0, 1)), run((1,))
@@ -148,7 +162,12 @@ def test_empty_circuits_and_single_neurons_have_no_silent_numbers(births: Births
         assert all(r["reason"] for r in rows if r["observed"] is None)
         undefined = {(r["measure"], r["layer"]) for r in rows if r["observed"] is None}
         if density == 0:
-            assert {("overlap.jaccard", ""), ("profiles.in_degree", "hidden1"), ("flow.path_mass", ""), ("function.cka", "hidden1")} <= undefined
+            assert {
+                ("overlap.jaccard", ""),
+                ("profiles.in_degree", "hidden1"),
+                ("flow.path_mass", ""),
+                ("function.cka", "hidden1"),
+            } <= undefined
             assert pick(c, "other", "function.agreement")["observed"] == 1  # both always answer class 0
         else:
             assert {("profiles.in_degree", "hidden1"), ("profiles.percentile", "")} <= undefined

@@ -20,17 +20,13 @@ would add, or keeps a random part as large as what is shared. An accuracy is und
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.compare.function import accuracy
-from biosim.compare.group import Floats, Group, Layers, Pairs, mean_of
+from biosim.compare.group import Floats, Group, Layers, Pairs, mean_of, take
 from biosim.compare.nulls import draw_null
 from biosim.compare.surgery import flip_signs, intersection, random_intersection, random_union, redraw_weights, transplant, union
 from biosim.errors import NumericalError
@@ -41,13 +37,6 @@ INTERVENTIONS = ("intact", "layer-shuffle", "degree-preserving", "redrawn-weight
 AT_ONCE = 12  # circuits held in memory at a time
 
 Operation = Callable[[Circuit, Circuit], Circuit]
-
-
-def take(circuit: Circuit, chosen: npt.ArrayLike) -> Circuit:
-    """Return some replicates of a circuit, in the order asked for."""
-    index = np.asarray(chosen, np.int64)
-    parts: dict[str, Any] = {which: {n: v[index] for n, v in getattr(circuit, which).items()} for which in ("mask", "born", "weight", "gain")}
-    return replace(circuit, **parts)
 
 
 def measured_accuracy(circuit: Circuit, group: Group) -> Floats:

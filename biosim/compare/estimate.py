@@ -54,8 +54,8 @@ class Estimate:
     observed: _Array
     null: _Array
     null_draws: _Array = field(repr=False)
-    ceiling: _Array | None = None
-    own_ceiling: _Array | None = None
+    ceiling: _Array | None
+    own_ceiling: _Array | None
     undefined: str = ""
 
     @property
@@ -95,7 +95,13 @@ class Estimate:
     def data(self) -> dict[str, Any]:
         """Return the estimate as plain data; what is undefined is None."""
         whole = bool(np.isfinite(self.observed).all())
-        given = {"observed": self.observed, "null": self.null, "ceiling": self.ceiling, "own_ceiling": self.own_ceiling, "effect": self.effect}
+        given = {
+            "observed": self.observed,
+            "null": self.null,
+            "ceiling": self.ceiling,
+            "own_ceiling": self.own_ceiling,
+            "effect": self.effect,
+        }
         row: dict[str, Any] = {"measure": self.measure, "layer": self.layer, "null_kind": self.null_kind}
         for name, values in given.items():
             usable = whole and values is not None and bool(np.isfinite(values).all())
@@ -104,7 +110,9 @@ class Estimate:
             row[f"{name}_by_birth"] = None if values is None else [float(v) if np.isfinite(v) else None for v in values]
         draws = self.null_draws[np.isfinite(self.null_draws)]
         tail = 50 * (1 - LEVEL)
-        row["null_interval"] = tuple(float(q) for q in np.percentile(draws, [tail, 100 - tail])) if row["null"] is not None and draws.size else None
+        row["null_interval"] = (
+            tuple(float(q) for q in np.percentile(draws, [tail, 100 - tail])) if row["null"] is not None and draws.size else None
+        )
         row["hedges_g"] = hedges_g(self.effect)
         row["ratio"] = self.ratio
         row["ratio_interval"] = None if self.ratio is None or self.ceiling is None else fieller(self.effect, self.ceiling - self.null)

@@ -77,5 +77,7 @@ def compare_flow(group: Group, pairs: Pairs) -> Layers:
     """Return correlations of path mass, signed paths and two-paths for pairs of circuits: (P,) each."""
     masses = {"path_mass": path_mass(group.circuit), "signed_path": path_mass(group.circuit, signed=True)}
     found = {name: np.array([correlation(m[a].ravel(), m[b].ravel()) for a, b in pairs]) for name, m in masses.items()}
-    motifs = {f"two_paths.{n}": np.array([correlation(m[a].ravel(), m[b].ravel()) for a, b in pairs]) for n, m in two_paths(group.circuit).items()}
+    motifs = {
+        f"two_paths.{n}": np.array([correlation(m[a].ravel(), m[b].ravel()) for a, b in pairs]) for n, m in two_paths(group.circuit).items()
+    }
     return found | (mean_of(motifs, "two_paths") if motifs else {})

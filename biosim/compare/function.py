@@ -53,9 +53,7 @@ def error_consistency(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_
     return (float((first == second).mean()) - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")
 
 
-def expected_agreement(
-    first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int
-) -> float:
+def expected_agreement(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int) -> float:
     """Return the agreement of two (n,) predictions were they independent given the true class.
 
     ``sum_c n_c/n sum_k p_c(k) q_c(k)``, with p_c(k) how often the first says k on samples of class c: each circuit keeps

@@ -6,9 +6,10 @@ every null runs on all of them at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,18 +52,28 @@ def same_births(circuits: Sequence[Circuit], names: Sequence[str] | None = None)
                 raise InputError(f"{own} and {name} do not share their births: birth edges of {projection} differ")
             trained = any(c.provenance.get("regime") == "retrained" or "plasticity" in c.provenance for c in (first, other))
             if not trained and not np.array_equal(first.weight[projection], other.weight[projection]):
-                raise InputError(f"{own} and {name} do not share their births: birth weights of {projection} differ; run both on one births_seed")
+                raise InputError(
+                    f"{own} and {name} do not share their births: birth weights of {projection} differ; run both on one births_seed"
+                )
 
 
 def beside(circuits: Sequence[Circuit], replicate: int) -> Circuit:
     """Return one replicate of several circuits as a circuit with a replicate for each of them."""
-    first = circuits[0]
 
-    def stack(which: str) -> dict[str, npt.NDArray[np.generic]]:
-        return {n: np.stack([getattr(c, which)[n][replicate] for c in circuits]) for n in getattr(first, which)}
+    def stack(which: str) -> dict[str, npt.NDArray[Any]]:
+        return {n: np.stack([getattr(c, which)[n][replicate] for c in circuits]) for n in getattr(circuits[0], which)}
 
-    parts = {which: stack(which) for which in ("mask", "born", "weight", "gain")}
-    return replace(first, provenance={}, **parts)  # type: ignore[arg-type]
+    return replace(circuits[0], provenance={}, mask=stack("mask"), born=stack("born"), weight=stack("weight"), gain=stack("gain"))
+
+
+def take(circuit: Circuit, chosen: npt.ArrayLike) -> Circuit:
+    """Return some replicates of a circuit, in the order asked for."""
+    index = np.asarray(chosen, np.int64)
+
+    def of(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        return {n: values[index] for n, values in arrays.items()}
+
+    return replace(circuit, mask=of(circuit.mask), born=of(circuit.born), weight=of(circuit.weight), gain=of(circuit.gain))
 
 
 @dataclass(frozen=True)
@@ -92,8 +103,7 @@ class Group:
     def of(cls, circuit: Circuit, inputs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Group:
         """Return a group with its weights ranked."""
         ranks = {n: _percentiles(circuit.weight[n], circuit.born[n]) for n in circuit.weight}
-        one = replace(circuit, **{w: {n: v[:1] for n, v in getattr(circuit, w).items()} for w in ("mask", "born", "weight", "gain")})
-        return cls(circuit, inputs, labels, ranks, one.network)
+        return cls(circuit, inputs, labels, ranks, take(circuit, [0]).network)
 
     def become(self, circuit: Circuit) -> Group:
         """Return the same group with other masks, weights or gains; the percentiles stay those of the births."""

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.compare.causal import INTERVENTIONS
-from biosim.compare.comparison import FAMILIES, Comparison
+from biosim.compare.comparison import Comparison
 from biosim.compare.estimate import Estimate
+from biosim.compare.families import FAMILIES
 
 LOCAL = "local"
 PLACES = ("", ".first", ".last")

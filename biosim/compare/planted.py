@@ -29,4 +29,9 @@ def found(circuit: Circuit, planted: Mapping[str, npt.NDArray[np.bool_]]) -> dic
         kept, hidden, shared = kept + f, hidden + p, shared + (circuit.mask[name] & own).sum((1, 2))
         expected = expected + f * p / np.maximum(n, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {"precision": shared / kept, "recall": shared / hidden, "chance_precision": expected / kept, "chance_recall": expected / hidden}
+        return {
+            "precision": shared / kept,
+            "recall": shared / hidden,
+            "chance_precision": expected / kept,
+            "chance_recall": expected / hidden,
+        }

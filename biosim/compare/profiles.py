@@ -47,7 +47,7 @@ def profiles(group: Group) -> dict[str, Floats]:
 
 
 def _empty(circuit: Circuit) -> dict[str, Floats]:
-    found = {}
+    found: dict[str, Floats] = {}
     for name, size, _ in circuit.populations:
         for side, place in (("out", 1), ("in", 2)):
             if any(p[place] == name for p in circuit.projections):

@@ -22,7 +22,9 @@ def layer_shuffle(circuit: Circuit, random: np.random.Generator) -> Circuit:
 
     Two circuits shuffled so share a hypergeometric number of synapses.
     """
-    return replace(circuit, mask={n: np.stack([_anywhere(m[k], circuit.born[n][k], random) for k in range(len(m))]) for n, m in circuit.mask.items()})
+    return replace(
+        circuit, mask={n: np.stack([_anywhere(m[k], circuit.born[n][k], random) for k in range(len(m))]) for n, m in circuit.mask.items()}
+    )
 
 
 def _anywhere(mask: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:

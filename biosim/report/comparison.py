@@ -79,7 +79,9 @@ def answers(data: Mapping[str, Any], other: str) -> list[str]:
         show = (lambda v: "undefined" if v is None else f"{100 * v:.1f} %") if measure == "function.agreement" else number
         ceiling = "" if row["ceiling"] is None else f", {other} twice {show(row['ceiling'])}"
         way = f"; ratio not given: {row['reason']}" if row["reason"] else f"; {row['ratio']:.2f} of the way from chance to that"
-        chance = {"degree-preserving": "chance with these degrees", "independent-errors": "independent errors"}.get(row["null_kind"], "chance")
+        chance = {"degree-preserving": "chance with these degrees", "independent-errors": "independent errors"}.get(
+            row["null_kind"], "chance"
+        )
         said = text.format(layer=row["layer"])
         lines.append(f"{question:<16}{said} {show(row['observed'])} ({chance} {show(row['null'])}{ceiling}){way}")
     return lines
@@ -89,7 +91,8 @@ def intervention_rows(data: Mapping[str, Any]) -> tuple[list[str], list[list[str
     """Return heading and rows of accuracies under interventions, a row a method."""
     kinds = [k for k in INTERVENTIONS if k in next(iter(data["interventions"].values()), {})]
     rows = []
-    for method, own in data["interventions"].items():
+    for method in (data["reference"], *data["pairs"]):
+        own = data["interventions"][method]
         cells = ["-" if None in own[kind] else f"{100 * sum(own[kind]) / len(own[kind]):.1f}" for kind in kinds]
         rows.append([method, *cells])
     return ["accuracy %", *(k.replace("-", " ") for k in kinds)], rows
@@ -110,9 +113,10 @@ def section(data: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
     return "".join(parts) + READING + inline(drawn)
 
 
-READING = """<p class=quiet>Observed: mean over pairs of searches, one by each method, on the same birth. Null: the same measure once synapses are
-placed anew (overlap: every neuron's degrees kept; agreement and error consistency: errors independent given the true class; transplant, union
-and intersection: random synapses in place of the other circuit's). Ceiling: two searches by the second method. Effect: observed - null.
-Intervals: 95 %, Student over births; of the null, quantiles of its draws. g: Hedges' g over births. Ratio: effect / (ceiling - null), 0 is
-chance and 1 as alike as two searches by one method, with Fieller's interval; suppressed where the ceiling's interval holds the null.
-Interventions: synapses placed anew within each layer; the same with every degree kept; birth weights dealt out anew; every sign flipped or not, by the toss of a coin.</p>"""
+READING = """<p class=quiet>Observed: mean over pairs of searches, one by each method, on the same birth. Null: the same measure once
+synapses are placed anew (overlap: every neuron's degrees kept; agreement and error consistency: errors independent given the true
+class; transplant, union and intersection: random synapses in place of the other circuit's). Ceiling: two searches by the second method.
+Effect: observed - null. Intervals: 95 %, Student over births; of the null, quantiles of its draws. g: Hedges' g over births. Ratio:
+effect / (ceiling - null), 0 is chance and 1 as alike as two searches by one method, with Fieller's interval; suppressed where the
+ceiling's interval holds the null. Interventions: synapses placed anew within each layer; the same with every degree kept; birth
+weights dealt out anew; every sign flipped or not, by the toss of a coin.</p>"""

@@ -137,7 +137,11 @@ def two_paths(data: Mapping[str, Any]) -> Figure:
     for row, layer in zip(grid, layers, strict=True):
         for axes, kind in zip(row, kinds, strict=True):
             for m, method in enumerate(methods):
-                own = {c["character"].removeprefix("two_paths_"): c for c in rows if (c["layer"], c["null_kind"], c["method"]) == (layer, kind, method)}
+                own = {
+                    c["character"].removeprefix("two_paths_"): c
+                    for c in rows
+                    if (c["layer"], c["null_kind"], c["method"]) == (layer, kind, method)
+                }
                 for k, signs in enumerate(SIGNS):
                     place = k + (m - (len(methods) - 1) / 2) * 0.8 / len(methods)
                     if own[signs]["effect"] is None:
@@ -156,7 +160,7 @@ def two_paths(data: Mapping[str, Any]) -> Figure:
 
 def interventions(data: Mapping[str, Any]) -> Figure:
     """Draw accuracy under interventions."""
-    methods, kinds = list(data["interventions"]), list(INTERVENTIONS)
+    methods, kinds = [data["reference"], *data["pairs"]], list(INTERVENTIONS)
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     axes = figure.subplots()
     for m, method in enumerate(methods):

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
-from biosim.report.spiking_images import SPIKING_FIGURES
+from biosim.report.image_spikes import SPIKING_FIGURES
 from biosim.store import Run
 
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]

@@ -124,7 +124,9 @@ def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[I
     for index, name in enumerate(names or []):
         if name not in rivals:
             known = f"there are: {', '.join(rivals) or 'none'}"
-            errors.append(InputError(f"no rival is called '{name}'{did_you_mean(name, list(rivals))}; {known}", ("comparisons", "rivals", index)))
+            errors.append(
+                InputError(f"no rival is called '{name}'{did_you_mean(name, list(rivals))}; {known}", ("comparisons", "rivals", index))
+            )
     if not rivals or names == []:
         errors.append(InputError("the local circuit is compared with rivals, and there are none", ("comparisons",)))
     if LOCAL in rivals:
