@@ -217,7 +217,7 @@ class Nursery:
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                why = "it needs the event-driven engine; these neurons show it rates, one number an image"
+                why = "it needs the event-driven spiking engine; here it is shown rates, one number an image"
                 raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
             if TAUGHT & rule.names and self.feedback is None and place != "readout":
                 why = "it needs feedback, such as random or weight-mirror"
