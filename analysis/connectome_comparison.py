@@ -28,7 +28,7 @@ from biosim.store import Run, open_run
 
 NULLS, STARTS = 10, 3
 DRAWN = (
-    "reciprocity", "clustering", "path length", "global efficiency", "modularity", "rich club", "assortativity out-in",
+    "reciprocity", "clustering", "path length", "global efficiency", "modularity", "rich club",
     "triads.021D", "triads.021U", "triads.021C", "triads.030T", "triads.030C", "triads.120D", "triads.120U", "triads.210", "triads.300",
 )  # fmt: skip
 
@@ -57,13 +57,12 @@ def compare(circuits: Mapping[str, Circuit], brains: Mapping[str, Graph], title:
         values = [[r["normalised"] for r in rows if r["graph"] == name and r["measure"] == m] for m in DRAWN]
         mean = [float(np.mean(v)) for v in values]
         spread = [float(np.std(v)) if len(v) > 1 else 0.0 for v in values]
-        style = (
-            {"fmt": "D", "color": "black", "markerfacecolor": ("black", "white")[k % 2]}
-            if name in brains
-            else {"fmt": "o", "color": f"C{k}"}
-        )
+        brain, colour = name in brains, "black" if name in brains else f"C{k}"
+        face = "white" if brain and k % 2 else colour
         place = np.arange(len(DRAWN)) + 0.6 * (k + 0.5) / len(names) - 0.3
-        axes.errorbar(place, mean, spread, markersize=4, linewidth=1, label=name, **style)
+        axes.errorbar(
+            place, mean, spread, fmt="D" if brain else "o", color=colour, markerfacecolor=face, markersize=4, linewidth=1, label=name
+        )
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xticks(range(len(DRAWN)), [m.replace("triads.", "") for m in DRAWN], rotation=50, ha="right", fontsize=8)
     axes.set(ylabel="distance from degree-preserving nulls", ylim=(-1.05, 1.05))

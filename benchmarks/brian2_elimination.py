@@ -68,7 +68,7 @@ def main(total: int = 1_000_000, repeats: int = 3) -> None:
             left = [np.array(synapses.i), np.array(synapses.j), np.array(synapses.w), np.array(synapses.pre.delay)]
             others = {name: np.array(getattr(synapses, name)) for name in ("apre", "apost", "lastupdate")}
             others["lastupdate"] = others["lastupdate"] * b2.second
-            anew.append(timed(lambda left=left, others=others: build(*left, size, **others))[0])  # type: ignore[misc]
+            anew.append(timed(lambda left=left, others=others: build(*left, size, **others))[0])  # type: ignore[misc, call-arg]
             network.run(1 * b2.ms)
         a, b = statistics.median(own), statistics.median(anew)
         print(f"| {died / total:.0%} | {a:.3f} | {a / total * 1e9:.0f} | {b:.3f} | {b / a:.1f} |")

@@ -21,12 +21,12 @@ def searches(run: Run, method: str) -> list[Circuit]:
     BiosimError
         When the run has no such method.
     """
-    known = {LOCAL, *(p.stem for p in (run.folder / RIVALS).glob("*.safetensors"))}
+    known = {LOCAL, *run.rival_names}
     if method not in known:
         raise BiosimError(f"{run.folder} has no circuit '{method}'; there are: {', '.join(sorted(known))}")
-    first = run.circuit if method == LOCAL else read_circuit(run.folder / RIVALS / f"{method}.safetensors")
+    first = run.circuit if method == LOCAL else read_circuit(run.whole(f"{RIVALS}/{method}.safetensors"))
     further = sorted((run.folder / SEARCHES).glob(f"{method}.*.safetensors"), key=lambda p: int(p.name.split(".")[-2]))
-    return [first, *(read_circuit(path) for path in further)]
+    return [first, *(read_circuit(run.whole(f"{SEARCHES}/{path.name}")) for path in further)]
 
 
 @dataclass(frozen=True)

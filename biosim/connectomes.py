@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from biosim.errors import BiosimError, InputError
+from biosim.extras import need
 from biosim.graphs.convert import from_networkx
 from biosim.graphs.graph import Graph
 
@@ -57,9 +58,9 @@ def celegans(synapses: Synapses = "chemical", shared: bool = True) -> dict[str, 
 
 
 def _sheets() -> Path:
-    found = find_spec("cect")
-    if found is None or found.origin is None or find_spec("openpyxl") is None:
-        raise BiosimError("the C. elegans connectomes come with the packages cect and openpyxl: pip install 'biosim[connectome]'")
+    found = find_spec("cect")  # not imported: that would import plotting and modelling packages too
+    if found is None or found.origin is None:
+        raise BiosimError("the C. elegans connectomes come with the package cect: pip install 'biosim[connectome]'")
     return Path(found.origin).parent / "data"
 
 
@@ -74,8 +75,7 @@ def _neuron_names(folder: Path) -> set[str]:
 
 def _sheet(folder: Path, stage: str) -> list[tuple[str, str, str, float]]:
     """Return (pre, post, kind, synapses) of every row of a stage's sheet; VB01 is VB1."""
-    import openpyxl
-
+    openpyxl = need("openpyxl", "connectome")
     path = folder / f"witvliet_2020_{stage}.xlsx"
     try:
         book = openpyxl.load_workbook(path, read_only=True)
@@ -163,7 +163,8 @@ def _table(file: Path, layout: str | None) -> Graph:
     if not rows:
         raise InputError("is empty")
     widths = {len(r) for r in rows[1:]} or {len(rows[0])}
-    if len(widths) != 1:
+    if len(widths) != 1 or len(rows[0]) - max(widths) not in (0, -1):  # a heading may lack the corner
+        widths.add(len(rows[0]))
         raise InputError(f"has lines of {', '.join(map(str, sorted(widths)))} columns: all need the same")
     width = widths.pop()
     if (layout or ("edges" if width <= 3 else "matrix")) == "edges":

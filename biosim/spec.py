@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from biosim.exploration import Exploration
 from biosim.growth import Growth
+from biosim.lif import EncodingKind
 from biosim.neurons import Without
 from biosim.schedule import Schedule, ScheduleKind
 
@@ -34,6 +35,11 @@ class DriveSpec(_Strict):
     epochs: int = Field(30, ge=1, description="passes over the training images")
     presentation: TimeText = Field("50 ms", description="how long one image is shown")
     train_size: int | None = Field(None, ge=1, description="use a fixed subset of this many training images")
+    encoding: EncodingKind | None = Field(None, description="how pixels become spikes, for spiking models; poisson when left out")
+    peak_rate: str | float | None = Field(
+        None, description="spiking models: rate of the input neuron of the brightest pixel, such as 400 Hz"
+    )
+    centred: bool | None = Field(None, description="spiking models: tonic inhibition cancels the mean brightness; it does when left out")
     validation: float = Field(0.0, ge=0, lt=1, description="hold out this share of the training images and evaluate on it")
 
 

@@ -7,7 +7,7 @@ for rates runs unchanged on windows of activity of the same length: exponentiall
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -22,6 +22,7 @@ from biosim.errors import InputError, LocalityError
 from biosim.schedule import Schedule
 from biosim.spiking.decisions import SpikingSite
 from biosim.spiking.network import Network
+from biosim.spiking.recording import SpikingRecorder, death_times, entry_of, histograms
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
 from biosim.spiking.windows import ActivityFilter, Window
@@ -29,33 +30,11 @@ from biosim.statistics import RunningStatistics
 from biosim.synapses import Network as DenseNetwork
 from biosim.synapses import Population, Projection
 
+__all__ = ["Progress", "SpikingDevelopment", "SpikingRecorder", "develop_spiking"]
+
 MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 LARGEST = 1 << 26  # pairs of neurons in all replicates, up to which rate rules run on dense arrays
-BINS = 50  # of the weight histogram
 Progress = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass
-class SpikingRecorder:
-    """Records about ``moments`` times over development; ``sink`` receives each record as it is made.
-
-    A record holds ``time`` (s), and for each replicate ``density`` (of all projections with a rule), ``alive.PROJECTION``,
-    ``weight.PROJECTION`` (mean of the living) and ``rate.POPULATION`` (Hz since the last record).
-    """
-
-    moments: int = 50
-    sink: Callable[[dict[str, Any]], None] | None = None
-    records: list[dict[str, Any]] = field(default_factory=list)
-
-    def due(self, step: int, steps: int) -> bool:
-        """Whether decision ``step`` (from 0) of ``steps`` ends with a record."""
-        return step == 0 or (step + 1) * self.moments // steps > step * self.moments // steps
-
-    def add(self, entry: dict[str, Any]) -> None:
-        """Keep a record and hand it on."""
-        self.records.append(entry)
-        if self.sink is not None:
-            self.sink(entry)
 
 
 @dataclass
@@ -178,14 +157,14 @@ def develop_spiking(
         if not record and record is not None:
             rated.forget()
         if recorder.due(step, steps):
-            entry, before = _entry(simulation, rules, before, since, u)
+            entry, before = entry_of(simulation, rules, before, since, u)
             since = simulation.time
             recorder.add(entry)
             if progress is not None:
                 progress(step + 1, steps, {"density": float(np.mean(entry["density"]))})
     level = max([rule.level() for rule in rules.values()], default=Level.synapse)
     provenance = {"rule": ", ".join(r.name for r in rules.values()), "locality": level.name, "seeds": list(simulation.seeds)}
-    return SpikingDevelopment(simulation, recorder, level, _histograms(simulation, rules), _deaths(simulation, rules), provenance)
+    return SpikingDevelopment(simulation, recorder, level, histograms(simulation, rules), death_times(simulation, rules), provenance)
 
 
 def _reads_activity(rule: Rule) -> bool:
@@ -286,38 +265,3 @@ class RatedSites:
         self.simulation.forget()
         if self.rules:
             self.filter.seen = [0 for _ in self.simulation.seeds]
-
-
-def _entry(
-    simulation: Simulation, rules: Mapping[str, Rule], before: dict[str, Any], since: float, u: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    network, now = simulation.network, {p.name: simulation.counts(p.name) for p in simulation.network.populations}
-    entry: dict[str, Any] = {"step": simulation.step, "time": simulation.time, "u": u}
-    alive, born = {n: simulation.survivors(n) for n in rules}, {n: network.projection(n).births.counts for n in rules}
-    if rules:
-        entry["density"] = (sum(alive.values()) / np.maximum(1, sum(born.values()))).tolist()
-    for name in rules:
-        entry[f"alive.{name}"] = (alive[name] / np.maximum(1, born[name])).tolist()
-        weights = [simulation.weights(name, r) for r in range(len(simulation.seeds))]
-        entry[f"weight.{name}"] = [float(w.mean(dtype=np.float64)) if len(w) else 0.0 for w in weights]
-    for p in network.populations:
-        entry[f"rate.{p.name}"] = ((now[p.name] - before[p.name]) / (p.size * (simulation.time - since))).tolist()
-    return entry, now
-
-
-def _histograms(simulation: Simulation, rules: Mapping[str, Rule]) -> dict[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]]:
-    found = {}
-    for name in rules:
-        weights = [simulation.weights(name, r) for r in range(len(simulation.seeds))]
-        low, high = min((float(w.min()) for w in weights if len(w)), default=0.0), max((float(w.max()) for w in weights if len(w)), default=1.0)
-        edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
-        found[name] = (edges, np.stack([np.histogram(w, edges)[0] for w in weights]))
-    return found
-
-
-def _deaths(simulation: Simulation, rules: Mapping[str, Rule]) -> dict[str, list[npt.NDArray[np.float64]]]:
-    def times(name: str, r: int) -> npt.NDArray[np.float64]:
-        steps = simulation.death_steps(name, r)
-        return np.where(steps < 0, np.nan, steps * simulation.network.dt)
-
-    return {name: [times(name, r) for r in range(len(simulation.seeds))] for name in rules}

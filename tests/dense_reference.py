@@ -56,7 +56,7 @@ class Synapses:
     """The living synapses of one projection, and the traces of its neurons."""
 
     def __init__(self, network: Network, projection: Any, rule: Rule | None, replicate: int) -> None:
-        self.projection, self.rule = projection, rule
+        self.projection, self.rule, self.decisions = projection, rule, 0
         self.i, self.j, weight = projection.births.edges(replicate)
         self.values: dict[str, Any] = {"weight": np.array(weight, np.float64)}
         self.delay = projection.delay_steps(network.dt)
@@ -183,8 +183,8 @@ class Reference:
         s = self.synapses[name]
         assert s.rule is not None
         everything = np.arange(len(s.i))
-        age = self.step * self.network.dt
-        extra = {"dt": window, "age": age}
+        extra = {"dt": window, "age": s.decisions * window}
+        s.decisions += 1
         for line in s.rule.synapse:
             degrees = {"degree_pre": np.bincount(s.i, minlength=1)[s.i], "degree_post": np.bincount(s.j, minlength=1)[s.j]}
             if line.derivative:

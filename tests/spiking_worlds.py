@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from biosim.equations import Rule, parse_rule
+from biosim.rules import load_rule, rule_paths
 from biosim.spiking import LIF, Births, Conductance, Current, Delta, GivenSpikes, Network, Population, Projection
 
 DT = 2.5e-4
@@ -67,7 +68,7 @@ RULES: dict[str, dict[str, Any]] = {
         "eliminate": "weight < w_dead",
     },
     "soft bounds, nearest spikes": {
-        "parameters": {**COMMON, "young": "50 ms"}, "traces": TRACES, "on_spike": {"x_pre": "1", "y_post": "max(1, 0.5*y_post)"},
+        "parameters": {**COMMON, "young": "20 ms"}, "traces": TRACES, "on_spike": {"x_pre": "1", "y_post": "max(1, 0.5*y_post)"},
         "on_pre": ["weight = weight - a_minus*weight*y_post"],
         "on_post": ["weight = weight + a_plus*(w_max - weight)*x_pre"],
         "eliminate": "weight < w_dead and age > young",
@@ -94,5 +95,15 @@ RULES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+def shipped() -> list[str]:
+    """Return the names of biosim's own rules with spike events."""
+    return [name for name in rule_paths(spiking=True) if load_rule(name).event_driven]
+
+
 def rule(name: str) -> Rule:
-    return parse_rule(RULES[name], name)
+    """Return a rule by name; biosim's own are made to learn and to forget within tens of milliseconds."""
+    if name in RULES:
+        return parse_rule(RULES[name], name)
+    slow = load_rule(name)
+    faster = {n: 6 * q.value for n, q in slow.parameters.items() if n.startswith("a") or n == "rate"}
+    return slow.with_parameters({**faster, "w_dead": 0.35, "grace": "25 ms"})

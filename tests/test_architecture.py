@@ -28,12 +28,15 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
-        "statistics", "paths", "graphs",
+        "statistics", "paths", "lif",
     ],
-    ["rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "drives", "torch_bridge", "connectomes"],
+    [
+        "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
+        "torch_bridge", "connectomes",
+    ],
     [
         "plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "spiking_develop", "scorers", "compare",

@@ -34,16 +34,20 @@ def export(
 def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:
     """Return the circuit, the records of its development, and where exports go."""
     from biosim.exchange import read
-    from biosim.store import CIRCUIT, RIVALS, Run, open_run
+    from biosim.store import CIRCUIT, Run, open_run
 
     if source.is_dir() and not (source / "circuit_config.json").exists():
         run: Run = open_run(source)
-        names = ["local", *sorted(p.stem for p in (source / RIVALS).glob("*.safetensors"))]
+        names = ["local", *run.rival_names]
         if circuit not in names:
             raise BiosimError(
                 f"--circuit {circuit}: the run has no such circuit{did_you_mean(circuit, names)}; there are: {', '.join(names)}"
             )
-        if not (source / CIRCUIT).exists():
+        if run.kind == "spiking":
+            from biosim.exchange.spiking import as_circuit
+
+            return as_circuit(source, run.spiking_circuit), run.history, source / "exported"
+        if run.kind != "development" and not (source / CIRCUIT).exists():
             raise BiosimError(f"{source} holds no circuit: it is a {run.kind} with the status '{run.about.get('status')}'")
         return (run.circuit, run.history, source / "exported") if circuit == "local" else (run.rivals[circuit], (), source / "exported")
     if circuit != "local":

@@ -16,9 +16,11 @@ import numpy.typing as npt
 import torch
 
 from biosim.drives.base import Presentation
+from biosim.drives.encoding import encode, expected
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.equations import Clock
 from biosim.errors import DataError, InputError
+from biosim.lif import Encoding
 from biosim.streams import generator
 
 SPLIT_SEED = 0  # the digits' train/test split and every validation split are fixed, whatever the run's seed
@@ -229,12 +231,15 @@ class ImageDrive:
     epochs : int
     presentation : float
         Seconds one image is shown.
+    encoding : Encoding, optional
+        Show spikes of the input neurons in place of pixels; :meth:`encoded` sets it.
     """
 
     images: Images
     batch: int = 128
     epochs: int = 30
     presentation: float = 0.05
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= len(self.images.train):
@@ -257,6 +262,16 @@ class ImageDrive:
         """Classes."""
         return self.images.classes
 
+    def encoded(self, encoding: Encoding, centred: bool = True) -> ImageDrive:
+        """Return the same drive for a spiking network.
+
+        The window is the presentation, brightness runs over the range of the training images, and tonic inhibition
+        cancels their mean (``centred``).
+        """
+        low, high = float(self.images.train.min()), float(self.images.train.max())
+        made = replace(encoding, window=self.presentation, low=low, high=high, baseline=0.0)
+        return replace(self, encoding=replace(made, baseline=expected(self.images.train, made)) if centred else made)
+
     def with_epochs(self, epochs: int) -> ImageDrive:
         """Return the same drive, shown for another number of epochs."""
         return replace(self, epochs=epochs)
@@ -266,9 +281,11 @@ class ImageDrive:
         pixels = torch.from_numpy(self.images.train).to(device)
         labels = torch.from_numpy(self.images.train_labels).to(device)
         streams = [generator(seed, "images/order") for seed in seeds]
+        spikes = [generator(seed, "images/spikes") for seed in seeds]
         per_epoch = len(self.images.train) // self.batch
         for _ in range(self.epochs):
             order = torch.from_numpy(np.stack([s.permutation(len(self.images.train)) for s in streams])).to(device)
             for b in range(per_epoch):
                 chosen = order[:, b * self.batch : (b + 1) * self.batch]
-                yield Presentation(pixels[chosen], labels[chosen])
+                shown = pixels[chosen] if self.encoding is None else encode(pixels[chosen], self.encoding, spikes)
+                yield Presentation(shown, labels[chosen])

@@ -109,7 +109,9 @@ def single(circuit: Circuit, k: int) -> Circuit:
     for name in ("seeds", "births_seeds"):
         if isinstance(provenance.get(name), list | tuple) and len(provenance[name]) == circuit.replicates:
             provenance[name] = [provenance[name][k]]
-    return replace(circuit, mask=own(circuit.mask), born=own(circuit.born), weight=own(circuit.weight), gain=own(circuit.gain), provenance=provenance)
+    return replace(
+        circuit, mask=own(circuit.mask), born=own(circuit.born), weight=own(circuit.weight), gain=own(circuit.gain), provenance=provenance
+    )
 
 
 def synapses(circuit: Circuit) -> int:

@@ -22,6 +22,7 @@ from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
 from biosim.experiments.base import Progress
 from biosim.experiments.comparing import compare_searches, search_again
+from biosim.experiments.spikes import encoded, signals_of
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.options import Options
 from biosim.recorder import Recorder
@@ -48,6 +49,8 @@ class DevelopmentExperiment:
         """Build the network as born; the same births every time."""
         s = self.scenario
         network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
+        if network.spiking is not None and self.drive.encoding is not None:
+            network.spiking = network.spiking.shown(self.drive.encoding)
         return network.to(self.device)
 
     def outline(self) -> str:
@@ -70,7 +73,7 @@ class DevelopmentExperiment:
             "data_source": self.images.source,
             "evaluated_on": self.images.evaluated_on,
             "image_side": list(self.images.side),
-            "signals": _signals(s),
+            "signals": [*signals_of(self.drive.encoding), *_signals(s)],
         }
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
@@ -114,7 +117,6 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
         drive = ImageDrive(images, spec.batch, spec.epochs, parse_time(spec.presentation).value)
     except InputError as error:
         raise scenario.error(error.under("drive")) from None
-    prepared = DevelopmentExperiment(scenario, images, drive, torch.device(device))
     try:
         one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
     except InputError as error:
@@ -125,7 +127,7 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
         if not one.planted and PLANTED_NAME.search(f"{check.value} {check.needs}"):
             message = f"model '{scenario.spec.model.name}' plants no subnetwork that could be found; 'planted' does"
             raise scenario.error(InputError(message, ("checks", index)))
-    return prepared
+    return DevelopmentExperiment(scenario, images, encoded(scenario, drive, one), torch.device(device))
 
 
 def _homeostasis(prepared: DevelopmentExperiment) -> list[Homeostasis]:

@@ -14,6 +14,7 @@ from biosim.graphs.basic import (
     strengths,
     weighted_reciprocity,
 )
+from biosim.graphs.bipartite import bifans, bipartite_clustering
 from biosim.graphs.clubs import RichClub, rich_club
 from biosim.graphs.community import Communities, communities, modularity
 from biosim.graphs.convert import from_circuit, from_networkx, projection_matrix, to_networkx
@@ -28,8 +29,9 @@ from biosim.graphs.triangles import average_clustering, clustering, transitivity
 
 __all__ = [
     "Communities", "Dimensions", "Graph", "LeadingModes", "RichClub", "Row", "SmallWorld", "assortativity", "average_clustering",
-    "clustering", "communities", "components", "degree_distribution", "degrees", "density", "dimensions", "distance_counts",
-    "eigenvalues", "from_circuit", "from_networkx", "global_efficiency", "largest_component", "leading_modes", "measures",
-    "modularity", "motifs", "path_length", "projection_matrix", "reachable", "reciprocity", "reciprocity_beyond_chance", "rich_club",
-    "small_world", "spread", "strengths", "to_networkx", "transitivity", "triad_census", "weighted_reciprocity",
+    "bifans", "bipartite_clustering", "clustering", "communities", "components", "degree_distribution", "degrees", "density",
+    "dimensions", "distance_counts", "eigenvalues", "from_circuit", "from_networkx", "global_efficiency", "largest_component",
+    "leading_modes", "measures", "modularity", "motifs", "path_length", "projection_matrix", "reachable", "reciprocity",
+    "reciprocity_beyond_chance", "rich_club", "small_world", "spread", "strengths", "to_networkx", "transitivity", "triad_census",
+    "weighted_reciprocity",
 ]  # fmt: skip

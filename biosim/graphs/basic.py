@@ -84,10 +84,11 @@ def weighted_reciprocity(graph: Graph) -> float:
 
 def degrees(graph: Graph, way: Way = "total") -> npt.NDArray[np.int64]:
     """Return in-, out- or total (in + out) degrees: (nodes,). A self-loop counts in both."""
-    both = graph.degrees()
     if way not in ("in", "out", "total"):
         raise InputError(f"a degree is 'in', 'out' or 'total', not {way!r}")
-    return np.asarray(both["in"] + both["out"] if way == "total" else both[way])
+    if way == "total":
+        return np.asarray(graph.in_degree + graph.out_degree)
+    return np.asarray(graph.in_degree if way == "in" else graph.out_degree)
 
 
 def strengths(graph: Graph, way: Way = "total", sign: Literal["both", "excitatory", "inhibitory", "net"] = "both") -> Numbers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -180,9 +180,12 @@ class Graph:
             int(kept.sum()), number[self.source[inside]], number[self.target[inside]], self.weight[inside], names, groups
         )
 
-    def degrees(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        """Return ``in`` and ``out`` degrees, (nodes,) each; a self-loop counts once in each."""
-        return {
-            "in": np.bincount(self.target, minlength=self.nodes).astype(np.int64),
-            "out": np.bincount(self.source, minlength=self.nodes).astype(np.int64),
-        }
+    @cached_property
+    def in_degree(self) -> npt.NDArray[np.int64]:
+        """(nodes,) edges that end at each node, self-loops included."""
+        return np.bincount(self.target, minlength=self.nodes).astype(np.int64)
+
+    @cached_property
+    def out_degree(self) -> npt.NDArray[np.int64]:
+        """(nodes,) edges that begin at each node, self-loops included."""
+        return np.diff(self.start)

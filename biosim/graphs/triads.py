@@ -50,8 +50,8 @@ def triad_census(graph: Graph) -> Mapping[str, int]:
 
 
 def _open_kinds(n: int, one_way: Graph, mutual: Graph, closed: Mapping[str, int]) -> Mapping[str, int]:
-    out, into = one_way.degrees()["out"], one_way.degrees()["in"]
-    double = mutual.degrees()["out"]
+    out, into = one_way.out_degree, one_way.in_degree
+    double = mutual.out_degree
     t, cycle, d, u, c, mutual2, full = (closed[k] for k in ("030T", "030C", "120D", "120U", "120C", "210", "300"))
     found = dict(closed)
     found["021D"] = int((out * (out - 1) // 2).sum()) - t - d

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
+from biosim.report.image_spikes import SPIKING_FIGURES
 from biosim.store import Run
 
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
@@ -151,4 +152,5 @@ FIGURE_MAKERS: dict[str, Callable[[Run], Figure]] = {
 
 def make_figures(run: Run) -> dict[str, Figure]:
     """Return every figure of a finished run, by name."""
-    return {name: make(run) for name, make in FIGURE_MAKERS.items()}
+    makers = FIGURE_MAKERS | (SPIKING_FIGURES if run.circuit.spiking is not None else {})
+    return {name: make(run) for name, make in makers.items()}

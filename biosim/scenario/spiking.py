@@ -104,7 +104,7 @@ def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
 
 
 def _one(build: Any, spec: SpikingSpec, arguments: Mapping[str, Any], errors: list[InputError]) -> Network | None:
-    network: Network | None = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
+    network: Any = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
     if network is not None and not isinstance(network, Network):
         errors.append(InputError(f"build() returned {type(network).__name__}, not a spiking Network", ("model", "name")))
         return None

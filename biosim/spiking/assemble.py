@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +13,12 @@ from scipy.stats import poisson
 
 from biosim.equations.kernel import MAX_STACK
 from biosim.errors import InputError
+from biosim.spiking.compaction import lay_out
 from biosim.spiking.network import Network, PoissonDrive, Projection
-from biosim.spiking.neurons import AnyPopulation, GivenSpikes, PoissonPopulation, Population
+from biosim.spiking.neurons import GivenSpikes, PoissonPopulation, Population
 from biosim.spiking.plan import DEFAULT, NEVER, EventPlan, EventProgram
-from biosim.spiking.plastic_kernels import BLOCK, SLOTS
 from biosim.spiking.receptors import Conductance, Current, Delta, Receptor
+from biosim.spiking.row_kernels import BLOCK, SLOTS
 from biosim.spiking.world import World
 from biosim.streams import edge_streams
 
@@ -29,7 +31,7 @@ Fields = dict[str, Any]
 
 def bits(probability: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     """Return the number of which a 32-bit draw lies below with this probability."""
-    return np.minimum(np.rint(np.asarray(probability, np.float64) * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    return np.asarray(np.minimum(np.rint(np.asarray(probability, np.float64) * 2.0**32), 2.0**32 - 1).astype(np.uint32))
 
 
 def hashes(seed: int, component: str, size: int) -> npt.NDArray[np.uint32]:
@@ -40,7 +42,7 @@ def hashes(seed: int, component: str, size: int) -> npt.NDArray[np.uint32]:
 def split(size: int, parts: int) -> list[tuple[int, int]]:
     """Divide ``size`` neurons among parts."""
     edges = [size * k // parts for k in range(parts + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 class Assembly:
@@ -107,7 +109,8 @@ class Assembly:
         self._projections(fields, seed)
         self._programs(fields)
         self._deferral(fields)
-        fields |= rows(self, r)
+        born = [(p.births.starts[r], p.births.targets[r], p.births.weights[r]) for p in self.network.projections]
+        fields |= lay_out(self, [s for s, _, _ in born], [t for _, t, _ in born], [w for _, _, w in born])
         return World(**fields)
 
     def _neurons(self, f: Fields, seed: int) -> None:
@@ -291,7 +294,9 @@ def _limits(drive: PoissonDrive, dt: float) -> npt.NDArray[np.uint32]:
     counts = np.arange(MOST_COUNTS)
     found = bits(poisson.cdf(counts, mean))
     if found[-1] < np.uint32(2**32 - 1):
-        raise InputError(f"a Poisson drive of {drive.rate:g} Hz gives {mean:g} spikes in a step of {dt:g} s: use a bias instead", ("drives",))
+        raise InputError(
+            f"a Poisson drive of {drive.rate:g} Hz gives {mean:g} spikes in a step of {dt:g} s: use a bias instead", ("drives",)
+        )
     return found[: int(np.argmax(found == np.uint32(2**32 - 1))) + 1]
 
 
@@ -302,17 +307,7 @@ def thresholds(p: PoissonPopulation, rate: float | npt.NDArray[np.float64], r: i
     chance = own * dt
     if not p.groups:
         return bits(chance), np.uint32(0)
-    grouped, highest = np.arange(p.size) < sum(p.groups), float(own.max())
+    grouped = np.arange(p.size) < sum(p.groups)
+    highest = float(own[grouped].max())
     share = p.correlation * own / highest if highest > 0 else own
     return bits(np.where(grouped, share, chance)), np.uint32(bits(highest * dt / p.correlation))
-
-
-def rows(assembly: Assembly, r: int) -> Fields:
-    """Return the synapses of replicate ``r`` as born, in rows and, where needed, columns."""
-    from biosim.spiking.compaction import lay_out
-
-    parts = [(p.births.starts[r], p.births.targets[r], p.births.weights[r]) for p in assembly.network.projections]
-    return lay_out(assembly, [s for s, _, _ in parts], [t for _, t, _ in parts], [w for _, _, w in parts])
-
-
-__all__ = ["AnyPopulation", "Assembly", "rows", "thresholds"]

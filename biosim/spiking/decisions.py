@@ -45,9 +45,7 @@ class SpikingSite:
         by competitions. Without it conditions alone decide.
     """
 
-    def __init__(
-        self, simulation: Simulation, projection: str, rule: Rule, decide_every: float, schedule: Schedule | None = None
-    ) -> None:
+    def __init__(self, simulation: Simulation, projection: str, rule: Rule, decide_every: float, schedule: Schedule | None = None) -> None:
         competes = [n for n, d in rule.decisions.items() if isinstance(d, Competition)]
         if competes and schedule is None:
             raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
@@ -123,7 +121,7 @@ class SpikingSite:
         births = self.births[within][r]
         total = np.floor(births.cumsum() * self.schedule.density + 0.5).astype(np.int64)
         final = np.diff(total, prepend=0)
-        return np.maximum(np.floor(births * density).astype(np.int64), final)
+        return np.asarray(np.maximum(np.floor(births * density).astype(np.int64), final))
 
     def _keep(self, r: int, scores: npt.NDArray[Any], candidate: Mask | None, quota: npt.NDArray[np.int64], within: str) -> Mask:
         """Keep, within each neuron, its quota of the candidates with the largest scores; a seeded lottery breaks ties."""

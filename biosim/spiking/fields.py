@@ -14,6 +14,8 @@ import numpy.typing as npt
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+_array: Any = numba.carray  # type: ignore[attr-defined]  # numba declares no types for it
+
 
 class Handle(NamedTuple):
     """What a kernel is given: where every array lies, and empty arrays of the types that vary."""
@@ -24,8 +26,7 @@ class Handle(NamedTuple):
     source: npt.NDArray[Any]
 
 
-@intrinsic
-def _pointer(context, address):  # type: ignore[no-untyped-def]
+def _to_pointer(context, address):  # type: ignore[no-untyped-def]
     """Return an address as a pointer."""
 
     def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -33,6 +34,8 @@ def _pointer(context, address):  # type: ignore[no-untyped-def]
 
     return types.voidptr(types.int64), code
 
+
+_pointer: Any = intrinsic(_to_pointer)
 
 FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
 
@@ -48,17 +51,17 @@ def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1],), of)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), of)
     elif axes == 2:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), of)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), of)
     else:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), of)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), of)
 
     return view  # type: ignore[no-any-return]
 
@@ -68,27 +71,27 @@ def _varying(row: int, kind: str, axes: int) -> Callable[..., Any]:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1],), w.target.dtype)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.target.dtype)
     elif kind == "source":
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1],), w.source.dtype)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.source.dtype)
     elif axes == 1:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1],), w.real.dtype)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.real.dtype)
     elif axes == 2:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), w.real.dtype)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), w.real.dtype)
     else:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return numba.carray(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), w.real.dtype)
+            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), w.real.dtype)
 
     return view  # type: ignore[no-any-return]
 

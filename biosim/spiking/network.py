@@ -155,9 +155,11 @@ class Network:
 
     def check_probability(self, population: PoissonPopulation, rate: float | npt.NDArray[np.float64]) -> None:
         """Raise when a Poisson neuron would have to spike more than once a step."""
-        highest = float(np.max(rate)) / (population.correlation if population.groups else 1.0)
+        values = np.broadcast_to(np.asarray(rate, np.float64), (*np.shape(rate)[:-1], population.size))
+        common = float(values[..., : sum(population.groups)].max(initial=0.0)) / (population.correlation or 1.0)
+        highest = max(common, float(values.max()))
         if highest * self.dt > 1:
-            what = "the common train of a group of" if population.groups else "a neuron of"
+            what = "the common train of a group of" if highest == common and population.groups else "a neuron of"
             raise InputError(f"{what} '{population.name}' at {highest:g} Hz spikes more than once in a step of {self.dt:g} s", ("rate",))
 
     def _check_projection(self, p: Projection) -> None:

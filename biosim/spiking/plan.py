@@ -25,7 +25,7 @@ from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError
 from biosim.spiking import algebra
 from biosim.spiking.algebra import ANY, Range
-from biosim.spiking.plastic_kernels import SLOTS
+from biosim.spiking.row_kernels import SLOTS
 
 NEVER, DEFAULT = -2, -1  # no such program: not this form; nothing to compute
 
@@ -217,7 +217,7 @@ def _common(scaled: list[algebra.Term], plan: EventPlan) -> list[algebra.Term] |
 def _trace_ranges(plan: EventPlan) -> dict[str, Range]:
     """Return the range of every name events read: a trace is never negative when nothing can make it so."""
     ranges: dict[str, Range] = {n: (v, v) for n, v in plan.parameters.items()}
-    positive = {n: (0.0, math.inf) for n in plan.fade}
+    positive = dict.fromkeys(plan.fade, (0.0, math.inf))
     for line in plan.rule.on_spike:
         if algebra.range_of(line.expression.node, {**ranges, **positive})[0] < 0:
             return {**ranges, **dict.fromkeys(plan.fade, ANY)}

@@ -13,16 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.equations import Rule
-from biosim.errors import InputError, NumericalError
+from biosim.errors import InputError
 from biosim.spiking import compaction
 from biosim.spiking.assemble import Assembly, thresholds
+from biosim.spiking.guard import CHECKED, guard
 from biosim.spiking.kernels import advance, advance_together, settle
 from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.neurons import PoissonPopulation, check_rate
 from biosim.spiking.plan import EventPlan, parameters_of, plan_rule
-from biosim.spiking.world import World
 
-CHECKED = 0.05  # seconds between two looks at rates and potentials
 Masks = npt.NDArray[np.bool_] | Sequence[npt.NDArray[np.bool_]]
 
 
@@ -144,14 +143,14 @@ class Simulation:
         stride = max(1, round(CHECKED / self.network.dt))
         run: Callable[..., int] = advance
         if self.threads > 1:
-            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+            numba.set_num_threads(min(self.threads, int(os.environ.get("NUMBA_NUM_THREADS") or numba.get_num_threads())))
             run = advance_together
         while step < stop:
             before, began, end = world.spikes.copy(), step, min(stop, step + stride)
             while step < end:
                 step = int(run(world.handle, step, end, self.assembly.window))
                 self._drain(r)
-            self._guard(r, world.spikes - before, end - began, end)
+            guard(self, r, world.spikes - before, end - began, end)
         settle(world.handle, stop - 1)
 
     def _drain(self, r: int) -> None:
@@ -160,21 +159,6 @@ class Simulation:
         if n:
             self._record[r].append((world.out_step[:n].copy(), world.out_emitter[:n].copy(), world.out_neuron[:n].copy()))
             world.cursor[0] = 0
-
-    def _guard(self, r: int, spikes: npt.NDArray[np.int64], steps: int, end: int) -> None:
-        dt, seed = self.network.dt, self.seeds[r]
-        if steps * dt >= CHECKED / 2:
-            for k, population in enumerate(self.network.populations):
-                rate = spikes[k] / (population.size * steps * dt)
-                if population.name in self.assembly.neurons and rate > self.rate_cap:
-                    raise NumericalError(
-                        f"population '{population.name}' fires at {rate:.0f} Hz at t = {end * dt:g} s (seed {seed}), more than the cap of "
-                        f"{self.rate_cap:g} Hz: weaken excitation, strengthen inhibition or lower the learning rate, or raise rate_cap"
-                    )
-        if not np.isfinite(self.worlds[r].v).all():
-            neuron = int(np.argmin(np.isfinite(self.worlds[r].v)))
-            name = [n for n, at in self.assembly.first.items() if at <= neuron][-1]
-            raise NumericalError(f"a potential of population '{name}' is no number any more at t = {end * dt:g} s (seed {seed})")
 
     # -- reading --------------------------------------------------------------------------------
     def spikes(self, population: str, replicate: int = 0) -> Spikes:
@@ -222,12 +206,12 @@ class Simulation:
     def weights(self, projection: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return the weights of the live synapses, a view: rows of presynaptic neurons, targets ascending."""
         world = self.worlds[replicate]
-        return world.weight[compaction.place_of(self.assembly, world, self.index(projection))]  # type: ignore[no-any-return]
+        return world.weight[compaction.place_of(self.assembly, world, self.index(projection))]
 
     def state(self, projection: str, name: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return a per-synapse state of the projection's rule, a view in the order of :meth:`weights`."""
         world, names = self.worlds[replicate], self.plans[projection].states
-        return world.state[names.index(name), compaction.place_of(self.assembly, world, self.index(projection))]  # type: ignore[no-any-return]
+        return world.state[names.index(name), compaction.place_of(self.assembly, world, self.index(projection))]
 
     def death_steps(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int32]:
         """Return, for every birth edge, the step at which its synapse died; -1 while it lives."""
@@ -241,7 +225,7 @@ class Simulation:
     def dense(self, projection: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return (R, n_pre, n_post) weights and the mask of the live synapses."""
         births = self.network.projection(projection).births
-        weight, alive = np.zeros((len(self.seeds), births.n_pre, births.n_post), np.float32), None
+        weight = np.zeros((len(self.seeds), births.n_pre, births.n_post), np.float32)
         alive = np.zeros(weight.shape, np.bool_)
         for r in range(len(self.seeds)):
             i, j, w = self.edges(projection, r)
@@ -326,6 +310,3 @@ class Simulation:
         """Return which live synapses are not silent, in the order of :meth:`weights`."""
         world, place = self.worlds[replicate], compaction.place_of(self.assembly, self.worlds[replicate], self.index(projection))
         return world.active[place].copy() if world.active.size else np.ones(place.stop - place.start, np.bool_)
-
-
-

@@ -60,7 +60,7 @@ class SlowLines:
     def _kinds(self) -> dict[str, str | float]:
         kinds: dict[str, str | float] = {"dt": self.dt, "_now": "scalar", "_since": "synapse", "_key": "synapse", "weight": "synapse"}
         kinds |= {"random": "synapse"} | dict.fromkeys(self.states, "synapse")
-        for name, entry in BUILT_IN.items():
+        for name in BUILT_IN:
             if name not in kinds and name not in SAMPLED:
                 kinds[name] = "pre" if name.endswith("_pre") else "post"
         kinds |= {t: "pre" if t.endswith("_pre") else "post" for t in self.traces}
@@ -127,7 +127,7 @@ class SlowLines:
     def _chunks(self, r: int) -> Iterator[tuple[slice, npt.NDArray[np.int32]]]:
         """Yield slices of the live synapses with the two neurons of each."""
         world = self.simulation.worlds[r]
-        lo, hi = compaction.own_rows(self.simulation.assembly, world, self.place)
+        _, hi = compaction.own_rows(self.simulation.assembly, world, self.place)
         place = compaction.place_of(self.simulation.assembly, world, self.place)
         ends = hi[-1] - place.start
         for start in range(0, place.stop - place.start, CHUNK):
@@ -217,7 +217,7 @@ def holds(simulation: Simulation, projection: str, text: str) -> list[npt.NDArra
     dimensions = {n: entry.dimension for n, entry in BUILT_IN.items()}
     if rule is not None:
         dimensions |= {n: q.dimension for n, q in rule.parameters.items()} | dict(rule.state_dimensions)
-    dimensions |= {n: dimensions["weight"] for n in slow.traces}
+    dimensions |= dict.fromkeys(slow.traces, dimensions["weight"])
     if dimension_of(expression, dimensions) != CONDITION:
         raise EquationError(f"'{text}' is not a condition: compare something, as in 'weight < 0.05'")
     program = slow.condition(expression)

@@ -8,10 +8,11 @@ Columns of the tables of whole numbers (``w.TABLE[row, column]``):
   ``channel_real``: 0 decay a step, 1 reversal, 2 scale.
 - ``drive``: 0 population, 1 where its channel begins in ``x``, 2 where its hashes begin, 3 how many limits.
 - ``source``: 0 emitter, 1 size, 2 kind (Poisson, given), 3 first neuron, 4 groups, 5 first group, 6 end of the given spikes.
-- ``proj``: 0 emitter, 1 postsynaptic population, 2 and 30 first row, 3 n_pre, 4 where its channel begins in ``x``, 5 queue, 6 queue lengths,
-  7 slots of the queue, 8 path (static, deferred, general), 9 whether delays differ, 10 and 11 pre traces (where, how many), 12 and 13
-  post traces, 14 to 20 programs (on_pre, on_post, scale, post, shift, row, gain), 26 n_post, 27 first column, 28 and 29 first of its
-  pre and post traces in ``rise`` and ``fade``, 31 its place among the deferred.  ``proj_real``: 0 and 1 bounds of on_post, 2 and 3 of on_pre.
+- ``proj``: 0 emitter, 1 postsynaptic population, 2 and 30 first row, 3 n_pre, 4 where its channel begins in ``x``, 5 queue, 6 queue
+  lengths, 7 slots of the queue, 8 path (static, deferred, general), 9 whether delays differ, 10 and 11 pre traces (where, how many),
+  12 and 13 post traces, 14 to 20 programs (on_pre, on_post, scale, post, shift, row, gain), 26 n_post, 27 first column, 28 and 29
+  first of its pre and post traces in ``rise`` and ``fade``, 31 its place among the deferred.  ``proj_real``: 0 and 1 bounds of
+  on_post, 2 and 3 of on_pre.
 - ``program``: 0 to 1 its lines in ``code``, 2 to 3 its values in ``slot`` (source, index, whether stored).
 """
 

@@ -49,11 +49,11 @@ METRICS = {
 def run(
     seeds: Sequence[int],
     *,
-    small: int = 25,
+    small: int = 20,
     at24: int = 10,
-    at28: int = 2,
+    at28: int = 1,
     samples: int = 32,
-    evaluations: int = 200,
+    evaluations: int = 300,
     steps: int = 150,
     progress: Progress | None = None,
 ) -> Findings:

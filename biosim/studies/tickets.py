@@ -183,14 +183,14 @@ def _draw(metrics: Mapping[str, npt.NDArray[np.float64]]) -> Figure:
             axes.bar(np.arange(3) + 0.2 * (k - 1.5), values.mean(1), 0.18, yerr=spread, color=COLOURS[k], label=what, error_kw={"lw": 0.8})
         axes.axhline(100 * metrics["dense"].mean(), color="k", ls=":", lw=1, label="trained whole")
         axes.set_xticks(range(3), list(TICKETS))
-        axes.set(ylabel="test accuracy (%)", ylim=(0, 150), yticks=range(0, 101, 20), title=f"Weights {regime}")
-    legend(frozen, ncols=2, loc="upper center")
+        axes.set(ylabel="test accuracy (%)", ylim=(0, 165), yticks=range(0, 101, 20), title=f"Weights {regime}")
+    legend(frozen, loc="upper left")
     names = [*(f"{a}_{b}" for a, b in PAIRS), "strong_again", "local_again"]
     values = np.array([metrics[f"kappa_{name}"] for name in names])
     spread = np.abs(np.stack([values.min(1), values.max(1)]) - values.mean(1))
     shared.barh(range(len(names)), values.mean(1), xerr=spread, color=[*[COLOURS[0]] * 3, *["0.6"] * 2], error_kw={"lw": 0.8})
     shared.set_yticks(range(len(names)), [name.replace("_again", ", other seed").replace("_", " and ") for name in names])
-    shared.set(xlabel="overlap beyond chance (kappa)", title="Do they keep the same synapses?")
+    shared.set(xlabel="overlap beyond chance (kappa)", title="Shared synapses")
     shared.invert_yaxis()
     figure.suptitle(f"Three tickets from the same births, digits: n = {len(metrics['dense'])} replicates, bars: range", fontsize=9)
     return figure

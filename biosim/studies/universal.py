@@ -25,7 +25,7 @@ from biosim.synapses import Network
 from biosim.teaching import Feedback
 from biosim.theory import Progress
 from biosim.theory.construction import construct_with
-from biosim.theory.drawing import COLOURS, band, legend, panels
+from biosim.theory.drawing import COLOURS, band, panels
 
 _Floats = npt.NDArray[np.float64]
 FUNCTIONS: dict[str, tuple[int, Callable[[_Floats], _Floats]]] = {  # variables, and the function of (n, variables) points in [-1, 1]
@@ -56,9 +56,9 @@ METRICS = {
 def run(
     seeds: Sequence[int],
     *,
-    widths: list[int] = [16, 96],  # noqa: B006 (never changed; a default a scenario can read)
-    pools: list[int] = [4, 8, 12, 16],  # noqa: B006
-    epochs: int = 120,
+    widths: list[int] = [16, 64],  # noqa: B006 (never changed; a default a scenario can read)
+    pools: list[int] = [4, 10, 16],  # noqa: B006
+    epochs: int = 100,
     evaluations: int = 600,
     progress: Progress | None = None,
 ) -> Findings:
@@ -112,7 +112,7 @@ def _grid(dims: int, side: int) -> _Floats:
 
 
 def _inputs(points: _Floats) -> npt.NDArray[np.float32]:
-    return np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32)
+    return np.asarray(np.concatenate([points, np.ones((len(points), 1))], 1), np.float32)
 
 
 def _fit(circuit: Circuit, points: _Floats) -> _Floats:
@@ -203,14 +203,14 @@ def _findings(rows: list[dict[str, Any]], fits: dict[tuple[str, str], _Floats], 
 
 
 def _draw_errors(table: list[dict[str, Any]], errors: Callable[..., _Floats]) -> Figure:
-    figure, (row,) = panels(4, width=3.0)
+    figure, (row,) = panels(4, width=3.0, height=3.2)
     for axes, f in zip(row, FUNCTIONS, strict=True):
         for colour, m in zip(COLOURS, METHODS, strict=False):
             born = [line["synapses_born"] for line in table if line["function"] == f and line["method"] == m]
             band(axes, born, errors(m, f), colour, m)
         axes.axhline(errors("target", f).mean(), color="k", ls=":", lw=1, label="the construction's target")
         axes.set(xscale="log", yscale="log", xlabel="synapses born", ylabel="RMS error", title=f)
-    legend(row[-1])
+    figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     n = len(errors("target", "step"))
     figure.suptitle(f"Error against over-parameterisation: n = {n} replicates, band: range", fontsize=9)
     return figure
@@ -218,7 +218,7 @@ def _draw_errors(table: list[dict[str, Any]], errors: Callable[..., _Floats]) ->
 
 def _draw_fits(fits: dict[tuple[str, str], _Floats]) -> Figure:
     figure, grid = panels(len(METHODS) + 1, len(FUNCTIONS), width=1.75, height=1.65)
-    for row, (name, (dims, function)) in zip(grid, FUNCTIONS.items(), strict=True):
+    for k, (row, (name, (dims, function))) in enumerate(zip(grid, FUNCTIONS.items(), strict=True)):
         points = _grid(dims, 201 if dims == 1 else 41)
         for axes, method in zip(row, ("function", *METHODS), strict=True):
             values = function(points) if method == "function" else fits[name, method]
@@ -229,7 +229,7 @@ def _draw_fits(fits: dict[tuple[str, str], _Floats]) -> Figure:
             else:
                 axes.imshow(values.reshape(41, 41).T, origin="lower", extent=(-1, 1, -1, 1), vmin=-1, vmax=1, cmap="RdBu_r")
                 axes.set(xlabel="x", xticks=[-1, 1], yticks=[-1, 1])
-            if row is grid[0]:
+            if k == 0:
                 axes.set_title(method, fontsize=8)
         row[0].set_ylabel(f"{name}" if dims == 1 else f"{name}: y", fontsize=8)
     figure.suptitle("The most over-parameterised fit of each method (n = 1, replicate 0; red 1, blue -1)", fontsize=9)

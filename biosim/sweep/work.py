@@ -42,11 +42,13 @@ def threads(count: int) -> dict[str, str]:
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """Return ``run.json`` of a run that is done, else None."""
+    from biosim import seal
+
     try:
-        about = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError):
+        about = seal.read(folder / "run.json")
+    except (OSError, BiosimError):
         return None
-    return about if isinstance(about, dict) and about.get("status") == "done" else None
+    return about if about["status"] == "done" else None
 
 
 @contextmanager
@@ -109,4 +111,4 @@ def _run(job: Job, folder: Path, progress: Progress | None) -> None:
     scenario = read_scenario(Path(job.scenario), job.settings)
     if scenario.id != job.id:
         raise BiosimError(f"{job.scenario} or a file it uses has changed since the sweep was planned; give the command again")
-    runner.run(scenario, folder, device=job.device, progress=progress, report=False)
+    runner.run(scenario, folder, device=job.device, progress=progress, report=False, force=True)  # not done: what is there is a rest

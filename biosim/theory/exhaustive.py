@@ -22,7 +22,7 @@ from biosim.errors import InputError
 
 Within = Literal["free", "network", "layer", "neuron"]
 MOST = 36  # synapses: 2**36 masks are hours
-_CHUNK = 16  # factors multiplied before a logarithm is taken
+_CHUNK = 8  # factors multiplied before a logarithm is taken
 _Floats = npt.NDArray[np.float64]
 
 
@@ -149,7 +149,7 @@ def _quotas(n_pre: int, n_post: int, density: float) -> npt.NDArray[np.int64]:
 def _tables(problem: Problem) -> tuple[_Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return exp(-y c) of every neuron and option, and the synapses an option keeps: inputs, output 0, output 1.
 
-    Tables are (h, options, S), S rounded up to a multiple of 16; the columns added are 0 and leave no trace in a loss.
+    Tables are (h, options, S), S rounded up to a multiple of 8; the columns added are 0 and leave no trace in a loss.
     """
     d, h = problem.first.shape
     names = np.arange(1 << (d + 2))
@@ -179,7 +179,7 @@ def _fits(first, zero, one, wanted):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, fastmath=True)
 def _summed(before, table):  # type: ignore[no-untyped-def]
-    """Return the sum of log(1 + before*table) over samples, whose number is a multiple of 16."""
+    """Return the sum of log(1 + before*table) over samples, whose number is a multiple of 8."""
     total = 0.0
     for start in range(0, len(before), _CHUNK):
         product = 1.0

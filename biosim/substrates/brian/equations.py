@@ -15,7 +15,7 @@ from biosim.equations.rule import Assignment
 from biosim.errors import InputError
 from biosim.substrates.brian.strings import FUNCTIONS, brian_string
 
-AT_DECISIONS = {"random": "rand()", "age": "(t/second)", "degree_pre": "N_outgoing", "degree_post": "N_incoming"}
+AT_DECISIONS = {"random": "rand()", "degree_pre": "N_outgoing", "degree_post": "N_incoming"}
 AT_EVENTS = {"random": "rand()", "age": "(t/second)"}
 
 
@@ -77,11 +77,14 @@ class BrianRule:
             self._require(names_in(rest), self.parameters, f"trace '{line}'")
         return evaluate_constant(rate, self.parameters), evaluate_constant(rest, self.parameters)
 
-    def step_lines(self, window: float) -> list[tuple[str, str]]:
+    def _now(self, window: float, age: float) -> dict[str, str]:
+        return {**AT_DECISIONS, **self.traces_now(), "dt": repr(window), "age": repr(age)}
+
+    def step_lines(self, window: float, age: float) -> list[tuple[str, str]]:
         """Return the ``synapse`` lines for a window of this many seconds: variable and its new value, in order."""
         assert self.rule is not None
         self._refuse_coincidences()
-        extra = {**AT_DECISIONS, **self.traces_now(), "dt": repr(window)}
+        extra = self._now(window, age)
         return [(self.names[line.target], self._solved(line, window, extra)) for line in self.rule.synapse]
 
     def _solved(self, line: Assignment, window: float, extra: dict[str, str]) -> str:
@@ -95,7 +98,7 @@ class BrianRule:
         self._require(names_in(rest), {**self.names, **extra}, f"'{line}'")
         return f"{self.names[line.target]}*{own!r} + {brian_string(rest, {**self.names, **extra})}*{weight!r}"
 
-    def condition(self, window: float) -> str | None:
+    def condition(self, window: float, age: float) -> str | None:
         """Return the rule's ``eliminate`` condition; None where it has none."""
         assert self.rule is not None
         self._refuse_coincidences()
@@ -104,14 +107,14 @@ class BrianRule:
             raise InputError(f"rule '{self.rule.name}' {what}; on Brian2 synapses are eliminated by a condition: use biosim's own engine")
         if self.rule.eliminate is None:
             return None
-        known = {**self.names, **AT_DECISIONS, **self.traces_now(), "dt": repr(window)}
+        known = {**self.names, **self._now(window, age)}
         self._require(self.rule.eliminate.names, known, f"eliminate '{self.rule.eliminate}'")
         return brian_string(self.rule.eliminate.node, known)
 
-    def survivor_lines(self, window: float) -> list[tuple[str, str]]:
+    def survivor_lines(self, window: float, age: float) -> list[tuple[str, str]]:
         """Return what is done to the survivors of an elimination."""
         assert self.rule is not None
-        extra = {**AT_DECISIONS, **self.traces_now(), "dt": repr(window)}
+        extra = self._now(window, age)
         return [(self.names[line.target], self.spell(line, extra)) for line in self.rule.survivors]
 
     def _refuse_coincidences(self) -> None:

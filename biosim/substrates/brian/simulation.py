@@ -35,6 +35,8 @@ class BrianSimulation:
         dimensionless numbers of mV, weights pure numbers, states and traces in SI units.
     rules : dict
         :class:`~biosim.substrates.brian.equations.BrianRule` by projection.
+    decisions : dict
+        How often the rule of each projection has decided.
     """
 
     def __init__(self, description: Network, replicate: int) -> None:
@@ -43,6 +45,7 @@ class BrianSimulation:
         self.synapses: dict[str, Any] = {}
         self.spikes: dict[str, Any] = {}
         self.rules: dict[str, BrianRule] = {}
+        self.decisions: dict[str, int] = {}
         self.network = b2.Network()
         self.clock = b2.Clock(description.dt * b2.second)
 
@@ -53,7 +56,8 @@ class BrianSimulation:
     def decide(self, name: str, window: float) -> int:
         """Let the rule of one projection decide, ``window`` seconds after it last did; return how many synapses it eliminated.
 
-        Its ``synapse`` lines run with ``dt = window``, then its ``eliminate`` condition, then its ``survivors`` lines.
+        Its ``synapse`` lines run with ``dt = window``, then its ``eliminate`` condition, then its ``survivors`` lines. As on biosim's
+        own engine, ``age`` is 0 at the first decision and grows by ``window``.
 
         Raises
         ------
@@ -61,7 +65,8 @@ class BrianSimulation:
             When the rule reads, or decides by, what a Brian2 network does not have; in standalone mode.
         """
         made = self._rule(name)
-        condition, before, after = made.condition(window), made.step_lines(window), made.survivor_lines(window)
+        age = self.decisions.get(name, 0) * window
+        condition, before, after = made.condition(window, age), made.step_lines(window, age), made.survivor_lines(window, age)
         synapses = self.synapses[name]
         if not isinstance(b2.get_device(), RuntimeDevice):
             raise InputError(
@@ -70,6 +75,7 @@ class BrianSimulation:
         self._assign(synapses, before)
         died = 0 if condition is None else eliminate(synapses, condition, namespace={})
         self._assign(synapses, after)
+        self.decisions[name] = self.decisions.get(name, 0) + 1
         return died
 
     @staticmethod
