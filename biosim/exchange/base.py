@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
+from biosim.lif import SpikingDynamics
 
 PAIRS = 1_000_000_000  # (pre, post) pairs a circuit that is read may have: 6 bytes each
 BLOCK = 4_000_000  # pairs looked at in one go
@@ -86,6 +87,7 @@ class Diagram:
     leak: Mapping[str, float] = field(default_factory=dict)
     steps: int = 1
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    spiking: SpikingDynamics | None = None
     ordered: bool = False  # whether sizes stand in the order activity travels
 
     @classmethod
@@ -95,8 +97,9 @@ class Diagram:
         settling = about.get("settling", {"steps": 1, "leak": {}})
         leak = {str(n): float(a) for n, a in settling["leak"].items()}
         activations = {n: a for n, _, a in populations}
+        spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
         sizes = {n: s for n, s, _ in populations}
-        return cls(sizes, activations, {}, leak, int(settling["steps"]), dict(about["provenance"]), True)
+        return cls(sizes, activations, {}, leak, int(settling["steps"]), dict(about["provenance"]), spiking, True)
 
 
 def single(circuit: Circuit, k: int) -> Circuit:
@@ -177,7 +180,8 @@ def from_edges(path: Path, diagram: Diagram, edges: Sequence[Edges], notes: Sequ
     projections = tuple((e.name, e.pre, e.post) for e in edges)
     provenance = dict(diagram.provenance) or {"scorer": "imported", "locality": "unknown", "file": path.name}
     born = {n: m.copy() for n, m in mask.items()}
-    return Imported(Circuit(populations, projections, mask, born, weight, gain, provenance, steps, dict(diagram.leak)), tuple(told))
+    made = Circuit(populations, projections, mask, born, weight, gain, provenance, steps, dict(diagram.leak), diagram.spiking)
+    return Imported(made, tuple(told))
 
 
 def _filled(path: Path, e: Edges, pre: int, post: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32], list[str]]:
