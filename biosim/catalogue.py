@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from biosim.equations import Rule
@@ -20,7 +17,7 @@ def entries(kind: str) -> dict[str, str]:
     if kind == "rules":
         found = {}
         for name, rule in _rules().items():
-            role = "" if rule.role == "pruning" else f"{rule.role}: "
+            role = f"{rule.role}: " if rule.role != "pruning" else "spiking: " if rule.event_driven else ""
             found[name] = f"[{_level(rule)}] {role}{' '.join(rule.about.split())}"
         return found
     if kind == "scorers":
@@ -37,7 +34,7 @@ def _rules() -> dict[str, Rule]:
     from biosim.equations.rule import ROLES
     from biosim.rules import load_rule, rule_paths
 
-    return {name: load_rule(name, role) for role in ROLES for name in rule_paths(role)}
+    return {name: load_rule(name, role) for role in ROLES for name in [*rule_paths(role), *rule_paths(role, spiking=True)]}
 
 
 def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
@@ -111,26 +108,3 @@ def _question(path: Path) -> str:
     from biosim.yamlfile import read_yaml
 
     return " ".join(str(read_yaml(path).data.get("question", "")).split())
-
-
-def diagnosis() -> list[str]:
-    """Return lines on versions, threads, devices and data sets."""
-    import torch
-
-    from biosim.drives.images import load_images
-
-    lines = [f"biosim {version('biosim')} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
-    for package in ("torch", "numpy", "numba", "brian2", "networkx", "matplotlib", "xarray", "safetensors"):
-        try:
-            lines.append(f"  {package} {version(package)}")
-        except PackageNotFoundError:
-            lines.append(f"  {package} is missing: pip install {package}")
-    lines.append(f"cores {os.cpu_count()}, torch threads {torch.get_num_threads()}")
-    lines.append(f"cuda: {torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'none'}")
-    for name in ("digits", "fashion-mnist", "mnist"):
-        try:
-            images = load_images(name)
-            lines.append(f"data {name}: {len(images.train)} + {len(images.test)} images from {images.source}")
-        except BiosimError as error:
-            lines.append(f"data {name}: {error}")
-    return lines

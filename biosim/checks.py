@@ -22,6 +22,7 @@ from biosim.errors import InputError, did_you_mean
 SHARE = 0.8
 LISTED = 30  # names an error lists
 METRICS = ("accuracy", "density", "effective_density", "neurons", "final_cut")
+PLANTED = ("precision", "recall", "chance_precision", "chance_recall")  # where the births hide a known subnetwork
 _NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
 
@@ -87,7 +88,9 @@ def known_metrics(
         for regime in own
         if regime == "frozen" or retrain or own == ("retrained",)
     ]
-    return ["circuit.final_cut", *(f"{prefix}.{m}" for prefix in prefixes for m in METRICS if m != "final_cut")]
+    measured = [m for m in METRICS if m != "final_cut"]
+    found = ["circuit.final_cut", *(f"{prefix}.{m}" for prefix in prefixes for m in measured)]
+    return [*found, *(f"{prefix}.{m}" for prefix in prefixes for m in PLANTED), *(f"planted.{m}" for m in measured)]
 
 
 def parse_check(name: str, value: str, needs: str, known: Sequence[str]) -> Check:

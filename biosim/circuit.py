@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim.drives.encoding import encode
 from biosim.errors import InputError
+from biosim.lif import SpikingDynamics
 from biosim.paths import effective_density
+from biosim.streams import generator
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
 
@@ -44,6 +47,8 @@ class Circuit:
         Settling steps for each sample.
     leak : mapping
         Leak of each population; one that is missing has leak 1.
+    spiking : SpikingDynamics, optional
+        Of a circuit of spiking neurons, with how it is shown images.
     """
 
     populations: tuple[tuple[str, int, str], ...]
@@ -55,6 +60,7 @@ class Circuit:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 1
     leak: Mapping[str, float] = field(default_factory=dict)
+    spiking: SpikingDynamics | None = None
 
     def __post_init__(self) -> None:
         if self.steps < (2 if self._loops else 1):
@@ -89,6 +95,7 @@ class Circuit:
             dict(provenance),
             network.steps,
             {n: p.leak for n, p in network.populations.items() if p.leak < 1},
+            network.spiking,
         )
 
     @property
@@ -116,22 +123,40 @@ class Circuit:
             projection = Projection(name, populations[pre], populations[post], weight, born)
             projection.eliminate(torch.from_numpy(~self.mask[name]), 0)
             projections.append(projection)
-        network = Network(list(populations.values()), projections, self.steps)
+        network = Network(list(populations.values()), projections, self.steps, self.spiking)
         for name, population in network.populations.items():
             population.gain = torch.from_numpy(self.gain[name].copy())
         return network
 
-    def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
-        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
+    def activity(self, inputs: npt.NDArray[np.float32] | Tensor, only: Sequence[str] | None = None) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what the neurons of each population (or of those in ``only``) do: (R, n, size) for (n, inputs) samples.
+
+        A spiking circuit encodes images itself, the same ones into the same spikes every time.
+        """
         network, values = self.network, torch.as_tensor(inputs)
         effective = {n: p.effective for n, p in network.projections.items()}
         gains = {n: p.gain for n, p in network.populations.items()}
-        parts = []
+        wanted = [n for n, _, _ in self.populations] if only is None else only
+        parts: dict[str, list[Tensor]] = {n: [] for n in wanted}
         with torch.inference_mode():
-            for start in range(0, len(values), BATCH):
-                activity = propagate(network, effective, gains, values[start : start + BATCH].unsqueeze(0))
-                parts.append(activity[self.populations[-1][0]])
-        return np.asarray(torch.cat(parts, 1))
+            for shown in self._shown(values):
+                found = propagate(network, effective, gains, shown)
+                for name, own in parts.items():
+                    own.append(found[name])
+        return {n: np.asarray(torch.cat(own, 1)) for n, own in parts.items()}
+
+    def respond(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.float32]:
+        """Return the readout's output for (n, inputs) samples: (R, n, outputs)."""
+        readout = self.populations[-1][0]
+        return self.activity(inputs, (readout,))[readout]
+
+    def _shown(self, values: Tensor) -> Iterator[Tensor]:
+        """Yield (1, S, ...) batches of what the network is shown."""
+        random = [generator(0, "images/spikes/judged")]
+        batch = BATCH if self.spiking is None else max(1, BATCH // self.spiking.encoding.steps)
+        for start in range(0, len(values), batch):
+            part = values[start : start + batch].unsqueeze(0)
+            yield part if self.spiking is None else encode(part, self.spiking.encoding, random)
 
     def predict(self, inputs: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.int64]:
         """Return the predicted class of (n, inputs) samples: (R, n)."""
@@ -169,12 +194,13 @@ class Circuit:
 
         Nodes are ``(population, index)`` with attributes ``population`` and ``gain``; edges are the
         surviving synapses with attributes ``weight`` and ``projection``. The graph of a circuit that
-        settles has the attributes ``steps`` and ``leak`` (by population).
+        settles has the attributes ``steps`` and ``leak`` (by population), that of a spiking one ``spiking``.
         """
         import networkx as nx
 
         settling = {"steps": self.steps, "leak": {n: self.leak.get(n, 1.0) for n, _, _ in self.populations}}
-        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}))
+        spiking = {} if self.spiking is None else {"spiking": self.spiking.data()}
+        graph: networkx.DiGraph[Any] = nx.DiGraph(**(settling if self.settles else {}), **spiking)
         for name, size, _ in self.populations:
             gain = self.gain[name][replicate]
             graph.add_nodes_from(((name, i), {"population": name, "gain": float(gain[i])}) for i in range(size))

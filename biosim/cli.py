@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from biosim.commands.exchange import export, import_
+from biosim.commands.sweep import sweep
 from biosim.errors import BiosimError, Interrupted
 
 app = typer.Typer(
@@ -132,20 +134,48 @@ def show(
 
 
 @app.command()
-def compare(first: RunFolder, second: RunFolder) -> None:
-    """Compare the circuits of two runs on the same births: overlap against chance, agreement of predictions."""
-    import numpy as np
+def compare(
+    first: RunFolder,
+    second: Annotated[Path | None, typer.Argument(help="another run directory, with the same births")] = None,
+    circuit: Annotated[list[str] | None, typer.Option(help="local, or a rival's label; give two to compare those")] = None,
+    out: Annotated[Path | None, typer.Option(help="write figures and comparison.json here")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+    measures: Annotated[list[str] | None, typer.Option(help="overlap, profiles, flow, function, causal; repeat for more")] = None,
+    nulls: Annotated[int, typer.Option(min=2, help="draws of every null")] = 100,
+    samples: Annotated[int, typer.Option(min=10, help="at most this many images are shown")] = 500,
+) -> None:
+    """Compare two circuits on the same births: every measure with its null, its ceiling and an effect size.
 
-    from biosim.compare import agreement, overlap
+    Two circuits of one run (the local one and the first rival when none is named), or one of each of two runs.
+    """
+    from biosim.compare import FAMILIES
+    from biosim.comparing import compare_runs
+    from biosim.report.comparison import BRIEF, HEAD, answers, measure_rows, primary
     from biosim.store import open_run
 
-    a, b = open_run(first), open_run(second)
-    one, other = a.circuit, b.circuit
-    for projection, o in overlap(one, other).items():
-        print(f"{projection:<20} Jaccard {o.jaccard.mean():.3f}  by chance {o.chance.mean():.3f}  kappa {o.kappa.mean():.3f}")
-    images = a.images()
-    agree = agreement(one.predict(images.test), other.predict(images.test))
-    print(f"predictions agree on {100 * float(np.mean(agree)):.1f} % of the {images.evaluated_on} images")
+    runs = [open_run(folder) for folder in (first, second) if folder is not None]
+    with _Progress("compare") as progress:
+        found = compare_runs(
+            runs[0], runs[1] if second is not None else None, circuit or (), families=measures or tuple(FAMILIES), nulls=nulls,
+            samples=samples, progress=lambda step, steps: progress("nulls", step, steps, {}),
+        )  # fmt: skip
+    (other,) = found.data["pairs"]
+    rows, notes = measure_rows(primary(found.data, other), brief=True)
+    title = f"{found.data['reference']} and {other}: {found.data['births']} births; {found.data['shown']}"
+    _print_rows(title, HEAD, rows, [BRIEF, *notes])
+    for line in answers(found.data, other):
+        _say(line)
+    if out is not None:
+        from biosim.analysis import write_findings
+        from biosim.findings import Findings
+        from biosim.report.comparison_figures import comparison_figures
+        from biosim.store import COMPARISON, write_json
+
+        for path in write_findings(Findings(comparison_figures(found.data, found.circuits)), out):
+            _say(str(path))
+        write_json(out / COMPARISON, found.data)
+    if as_json:
+        print(json.dumps(found.data))
 
 
 @app.command()
@@ -172,10 +202,15 @@ def report(folder: RunFolder) -> None:
 
 @app.command()
 def doctor() -> None:
-    """Say what this installation has: versions, threads, devices, data sets."""
-    from biosim.catalogue import diagnosis
+    """Say what this installation has and lacks, and the command that adds it: packages, programs, threads, devices, data sets."""
+    from biosim.doctor import diagnosis
 
     print("\n".join(diagnosis()))
+
+
+app.command()(export)
+app.command("import")(import_)
+app.command()(sweep)
 
 
 def _say(text: str) -> None:
@@ -183,14 +218,17 @@ def _say(text: str) -> None:
 
 
 def _print_table(run: Any) -> None:
+    from biosim.report import table_rows
+
+    _print_rows(f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd", *table_rows(run))
+
+
+def _print_rows(title: str, head: list[str], rows: list[list[str]], notes: list[str]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from biosim.report import table_rows
-
-    head, rows, notes = table_rows(run)
-    table = Table(*head, title=f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd")
+    table = Table(*head, title=title)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console = Console(stderr="--json" in sys.argv)

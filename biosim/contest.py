@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from biosim.checks import METRICS, metric_prefix
+from biosim.checks import METRICS, PLANTED, metric_prefix
 from biosim.circuit import Circuit
 from biosim.compare import accuracy
+from biosim.compare.planted import found as found_planted
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
 from biosim.paths import breaks
 from biosim.roster import Rival
 from biosim.scorers import Made, Task, Training, find_source, load_scorer, make, retrain
+from biosim.scorers.keep import gains_after
 from biosim.synapses import Network
 
 Row = dict[str, Any]
@@ -50,6 +52,8 @@ class Contest:
         Further densities.
     progress : callable, optional
         Called with (stage, step, steps, numbers).
+    planted : mapping
+        (R, n_pre, n_post) bool by projection: a subnetwork hidden in the births; empty where there is none.
     rows : list
         As they are made.
     circuits : dict
@@ -64,6 +68,7 @@ class Contest:
     primary: float
     densities: tuple[float, ...] = ()
     progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    planted: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     circuits: dict[str, Circuit] = field(default_factory=dict)
     _masks: dict[tuple[str, float], dict[str, torch.Tensor]] = field(default_factory=dict, repr=False)
@@ -111,17 +116,40 @@ class Contest:
                 if "frozen" not in regimes and self._is_primary(made.target):
                     self.circuits[label] = circuit
 
+    def again(self, rival: Rival, seeds: tuple[int, ...], stage: str) -> Circuit:
+        """Return what a rival finds at the primary density from other search seeds; no row is made of it."""
+        scorer, network, name = load_scorer(rival.name, rival.options), self.births(), find_source(rival.name).name
+        training, report = self.training or Training(), self._report(stage)
+        task = Task(network, self.drive, (self.primary,), seeds, training, self._like, report)
+        made = next(m for m in make(scorer, task) if not m.undefined)
+        if "frozen" in rival.regimes:
+            return made.circuits(name, scorer.level, network, seeds)[0]
+        about = {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}
+        return retrain(network, made.masks[0], self.drive, seeds, training, start=made.start, provenance=about, progress=report)
+
+    def oracle(self) -> Circuit:
+        """Take in the planted subnetwork itself: what there is to find."""
+        network = self.births()
+        masks = {n: torch.from_numpy(m.copy()).to(network.device) for n, m in self.planted.items()}
+        about = {"scorer": "planted", "locality": "none", "seeds": list(self.seeds), "regime": "frozen"}
+        density = float(sum(m.sum() for m in self.planted.values()) / network.born.sum())
+        circuit = Circuit.of(network, about, masks, gains_after(network, density, "layer"))
+        self._frozen("planted", "planted", [circuit], None, 0.0, "the subnetwork hidden in the births, given away")
+        self.circuits["planted"] = circuit
+        return circuit
+
     def metrics(self) -> dict[str, Any]:
         """Return (R,) metrics by the dotted names that checks use."""
         found: dict[str, Any] = {}
         for row in self.rows:
             if row["accuracy"] is None:
                 continue
-            source = row["source"] if row["source"] == "circuit" or row["source"].startswith("rules.") else f"rivals.{row['source']}"
+            own = row["source"] in ("circuit", "planted") or row["source"].startswith("rules.")
+            source = row["source"] if own else f"rivals.{row['source']}"
             places = [None] * row["primary"] + [row["target_density"]] * (row["target_density"] is not None)
             for place in places:
                 prefix = metric_prefix(source, row["regime"], place)
-                found |= {f"{prefix}.{m}": np.array(row[m]) for m in METRICS if m in row}
+                found |= {f"{prefix}.{m}": np.array(row[m]) for m in (*METRICS, *PLANTED) if m in row}
         return found
 
     def _report(self, stage: str) -> Callable[[int, int, dict[str, float]], None] | None:
@@ -140,7 +168,7 @@ class Contest:
     def _frozen(self, source: str, label: str, circuits: Sequence[Circuit], target: float | None, seconds: float, note: str) -> None:
         notes = [note, self._cut(label, circuits[0], target)]
         measured = [self._measure(c) for c in circuits]
-        values = measured[0] if len(measured) == 1 else {key: np.mean([m[key] for m in measured], 0).tolist() for key in MEASURED}
+        values = measured[0] if len(measured) == 1 else {key: np.mean([m[key] for m in measured], 0).tolist() for key in measured[0]}
         locality = circuits[0].provenance["locality"]
         self.rows.append(self._row(source, label, locality, "frozen", target, values, seconds, "; ".join(n for n in notes if n)))
 
@@ -162,7 +190,7 @@ class Contest:
             "effective_density": circuit.effective_density().tolist(),
             "neurons": circuit.neurons().tolist(),
             "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
-        }
+        } | {k: np.nan_to_num(v).tolist() for k, v in (found_planted(circuit, self.planted) if self.planted else {}).items()}
 
     def _row(
         self, source: str, label: str, locality: str, regime: str, target: float | None, values: dict[str, Any], seconds: float, note: str

@@ -23,14 +23,15 @@ from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.exploration import Exploration
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
+from biosim.lif import Encoding
 from biosim.neurons import Mortality, NeuronDeath
 from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
-from biosim.substrates.rate import RateSubstrate
-from biosim.substrates.recurrent import RecurrentSubstrate, guard
+from biosim.substrates import substrate_of
+from biosim.substrates.recurrent import guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 
@@ -174,7 +175,7 @@ class Nursery:
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())
         self.level = self._check()
-        self.substrate = RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
+        self.substrate = substrate_of(network)
         self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
@@ -216,7 +217,7 @@ class Nursery:
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             if rule.event_driven:
-                why = "it needs a spiking substrate, rate neurons do not spike"
+                why = "it needs the event-driven spiking engine; here it is shown rates, one number an image"
                 raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
             if TAUGHT & rule.names and self.feedback is None and place != "readout":
                 why = "it needs feedback, such as random or weight-mirror"
@@ -224,6 +225,10 @@ class Nursery:
             wanted = "pruning" if place in ("rule", "readout") else place
             if rule.role != wanted:
                 raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
+        shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
+        if shown != wanted_encoding:
+            how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"
+            raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted_encoding)}; {how}", ("encoding",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
         first, *_, last = network.populations.values()
@@ -292,6 +297,10 @@ class Nursery:
             self.mortality.strike(self.drive.clock.steps)
         regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
+
+
+def _said(encoding: Encoding | None) -> str:
+    return "rates" if encoding is None else f"spikes ({encoding})"
 
 
 def _record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:

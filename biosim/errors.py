@@ -57,6 +57,10 @@ class DataError(InputError):
     """A data set that is missing, truncated or not what it says it is."""
 
 
+class DamageError(BiosimError):
+    """A file of a run that is missing or not what was written."""
+
+
 class NumericalError(BiosimError):
     """NaN or runaway activity during a run, with the layer and the step."""
 

@@ -24,9 +24,8 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.streams import edge_streams, edge_uniform
+from biosim.substrates import Substrate
 from biosim.substrates.activation import slope
-from biosim.substrates.rate import RateSubstrate
-from biosim.substrates.recurrent import RecurrentSubstrate
 from biosim.synapses import Network
 
 
@@ -59,14 +58,12 @@ class Explorer:
     ----------
     exploration : Exploration
     network : Network
-    substrate : RateSubstrate or RecurrentSubstrate
+    substrate : Substrate
     seeds : sequence of int
         One a replicate.
     """
 
-    def __init__(
-        self, exploration: Exploration, network: Network, substrate: RateSubstrate | RecurrentSubstrate, seeds: Sequence[int]
-    ) -> None:
+    def __init__(self, exploration: Exploration, network: Network, substrate: Substrate, seeds: Sequence[int]) -> None:
         self.exploration, self.network, self.substrate = exploration, network, substrate
         self.explorers = list(network.populations.values())[1:]
         self.streams = {p.name: edge_streams(tuple(seeds), f"exploration/{p.name}") for p in self.explorers}

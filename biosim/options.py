@@ -87,9 +87,9 @@ def collect(errors: list[InputError], prefix: Key, make: Any) -> Any:
 
 def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, Options | None]:
     """Read a scenario's rule, plasticity, growth and neuron death; file every error under its key."""
-    rule = _read(spec.rule, "pruning", ("rule",), spec.name, errors)
-    plasticity = _read(spec.plasticity, "plasticity", ("plasticity",), spec.name, errors) if spec.plasticity is not None else None
-    readout = _read(spec.readout, "pruning", ("readout",), spec.name, errors) if spec.readout is not None else None
+    rule = read_rule(spec.rule, "pruning", ("rule",), spec.name, errors)
+    plasticity = read_rule(spec.plasticity, "plasticity", ("plasticity",), spec.name, errors) if spec.plasticity is not None else None
+    readout = read_rule(spec.readout, "pruning", ("readout",), spec.name, errors) if spec.readout is not None else None
     if isinstance(spec.readout, dict) and "feedback" in spec.readout:
         errors.append(InputError("readout neurons are taught their own error; no feedback carries it", ("readout", "feedback")))
     growth = _growth(spec, rule, errors)
@@ -130,7 +130,7 @@ def further_rules(spec: ScenarioSpec, errors: list[InputError]) -> dict[str, tup
     return found
 
 
-def _read(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:
+def read_rule(value: str | dict[str, Any], role: str, key: Key, name: str, errors: list[InputError]) -> Rule | None:
     """Read a rule given by name, by name with parameters, or as equations."""
     data = {"name": value} if isinstance(value, str) else dict(value)
     if any(section in data for section in SECTIONS):
@@ -181,7 +181,7 @@ def _growth(spec: ScenarioSpec, rule: Rule | None, errors: list[InputError]) -> 
     own = spec.growth.rule is None and rule is not None and rule.regrow is not None
     if own and (idle := sorted(spec.growth.model_fields_set & {"until", "peak"})):
         errors.append(InputError("the rule regrows, and growth is its own: name a growth rule to use this", ("growth", idle[0])))
-    grower = None if own else _read(spec.growth.rule or "random-growth", "growth", ("growth", "rule"), spec.name, errors)
+    grower = None if own else read_rule(spec.growth.rule or "random-growth", "growth", ("growth", "rule"), spec.name, errors)
     if grower is not None and TAUGHT & grower.names:
         message = "growth cannot read a teaching signal: synapses form before there is anything to teach"
         errors.append(InputError(message, ("growth", "rule")))

@@ -11,7 +11,13 @@ from biosim.store import Run
 
 
 def run(
-    scenario: Scenario, out: Path | None = None, *, device: str = "cpu", force: bool = False, progress: Progress | None = None
+    scenario: Scenario,
+    out: Path | None = None,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    progress: Progress | None = None,
+    report: bool = True,
 ) -> tuple[Run, bool]:
     """Run a scenario into a run directory.
 
@@ -25,6 +31,8 @@ def run(
         Run again even when the directory holds the finished run.
     progress : callable, optional
         Called with (stage, step, steps, numbers).
+    report : bool
+        Draw the figures and the page too.
 
     Returns
     -------
@@ -36,4 +44,4 @@ def run(
     found = existing(folder, scenario, force)
     if found is not None:
         return found, False
-    return carry_out(scenario, prepare(scenario, device), folder, device, progress), True
+    return carry_out(scenario, prepare(scenario, device), folder, device, progress, report), True

@@ -13,8 +13,7 @@ from biosim.equations.vocabulary import GIVEN, TAUGHT
 from biosim.errors import InputError
 from biosim.exploration import Exploration, Explorer
 from biosim.feedback_learning import FeedbackLearner
-from biosim.substrates.rate import RateSubstrate
-from biosim.substrates.recurrent import RecurrentSubstrate
+from biosim.substrates import Substrate
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error, reward
 
@@ -41,7 +40,7 @@ class Signals:
     ----------
     rules : sequence of Rule
     network : Network
-    substrate : RateSubstrate or RecurrentSubstrate
+    substrate : Substrate
     feedback : Feedback or None
     exploration : Exploration
         Used when a rule reads ``noise_post`` or ``advantage``.
@@ -53,7 +52,7 @@ class Signals:
         self,
         rules: Sequence[Rule],
         network: Network,
-        substrate: RateSubstrate | RecurrentSubstrate,
+        substrate: Substrate,
         feedback: Feedback | None,
         exploration: Exploration,
         clock: Clock,

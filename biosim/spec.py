@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from biosim.exploration import Exploration
 from biosim.growth import Growth
+from biosim.lif import EncodingKind
 from biosim.neurons import Without
 from biosim.schedule import Schedule, ScheduleKind
 
@@ -29,11 +30,16 @@ class DriveSpec(_Strict):
     """``drive:`` what the network is shown."""
 
     kind: Literal["images"] = Field("images", description="labelled images in shuffled batches")
-    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, or a folder of IDX files")
+    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, teacher, or a folder of IDX files")
     batch: int = Field(128, ge=1, description="samples a step")
     epochs: int = Field(30, ge=1, description="passes over the training images")
     presentation: TimeText = Field("50 ms", description="how long one image is shown")
     train_size: int | None = Field(None, ge=1, description="use a fixed subset of this many training images")
+    encoding: EncodingKind | None = Field(None, description="how pixels become spikes, for spiking models; poisson when left out")
+    peak_rate: str | float | None = Field(
+        None, description="spiking models: rate of the input neuron of the brightest pixel, such as 400 Hz"
+    )
+    centred: bool | None = Field(None, description="spiking models: tonic inhibition cancels the mean brightness; it does when left out")
     validation: float = Field(0.0, ge=0, lt=1, description="hold out this share of the training images and evaluate on it")
 
 
@@ -106,6 +112,18 @@ class RetrainSpec(_Strict):
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
 
 
+class ComparisonsSpec(_Strict):
+    """``comparisons:`` is the local circuit the one a rival finds? Each is searched several times on the same births."""
+
+    rivals: list[str] | None = Field(None, description="labels of the rivals compared with the local circuit; all when left out")
+    searches: int = Field(3, ge=1, le=100, description="searches by each method on every birth; two or more give a ceiling")
+    measures: list[Literal["overlap", "profiles", "flow", "function", "causal"]] = Field(
+        ["overlap", "profiles", "flow", "function", "causal"], min_length=1, description="families of measures"
+    )
+    nulls: int = Field(100, ge=2, le=100_000, description="draws of every null")
+    samples: int = Field(500, ge=10, description="at most this many of the images evaluated on are shown")
+
+
 class CheckSpec(_Strict):
     """``checks:`` an inequality that must hold in at least 80 % of the replicates."""
 
@@ -155,6 +173,28 @@ class StudyScenarioSpec(ExperimentSpec):
     study: StudySpec
 
 
+class SimulationSpec(_Strict):
+    """``simulation:`` how long a spiking network lives, and how often its synapses are judged."""
+
+    duration: TimeText = Field(description="of development, in the network's own time, such as 60 s")
+    decide_every: TimeText = Field("1 s", description="how often conditions on synapses are judged")
+    window: TimeText = Field("2 s", description="how much is recorded spike by spike, first and last, and measured")
+    tau_activity: TimeText = Field("20 ms", description="time constant of the filtered rates that rate rules sense")
+    precision: Literal["float32", "float64"] = "float32"
+    rate_cap: float = Field(300.0, gt=0, description="Hz; a population that fires faster has exploded, and the run stops")
+
+
+class SpikingSpec(ExperimentSpec):
+    """A scenario file in which a spiking network lives and loses synapses."""
+
+    kind = "spiking"
+    model: ModelSpec
+    simulation: SimulationSpec
+    rules: dict[str, str | dict[str, Any]] = Field(min_length=1, description="the rule of each plastic projection")
+    schedule: ScheduleSpec | None = Field(None, description="how many synapses competitions leave; conditions alone decide without")
+    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the seed when left out")
+
+
 class ScenarioSpec(ExperimentSpec):
     """A scenario file in which a network develops."""
 
@@ -176,14 +216,15 @@ class ScenarioSpec(ExperimentSpec):
     )
     local_densities: bool = Field(False, description="develop the local rule anew at each of the densities too")
     retrain: RetrainSpec | None = Field(None, description="also train every circuit's survivors from their birth weights")
+    comparisons: ComparisonsSpec | None = Field(None, description="compare circuits over several searches on the same births")
     births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
     moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files of every kind."""
-    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | StudyScenarioSpec).json_schema()
+    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | SpikingSpec | StudyScenarioSpec).json_schema()
     conditions = ConditionsSpec.model_json_schema()["properties"]["conditions"]
-    for kind in (ScenarioSpec, StudyScenarioSpec):
+    for kind in (ScenarioSpec, SpikingSpec, StudyScenarioSpec):
         schema["$defs"][kind.__name__]["properties"]["conditions"] = conditions
     return schema

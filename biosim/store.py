@@ -3,14 +3,19 @@
     run.json              resolved scenario, id, seeds, versions, data hash, status, results
     metrics.jsonl         one line a record, written as development goes on
     circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
+                          (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
+    spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
     rivals/NAME.safetensors
+    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
+    comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
     tables/*.csv          of a study
     conditions/NAME/      a run directory for each condition of a scenario that has some
     figures/*.svg, report.html
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
-that is there is whole.
+that is there is whole; ``run.json`` holds the checksum of every file that results are read from, and its
+own, and a run that is done is read only where they agree (:mod:`biosim.seal`).
 """
 
 from __future__ import annotations
@@ -20,20 +25,32 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from biosim import seal
 from biosim.circuit import Circuit
+from biosim.circuit_file import SECTION, assemble, circuit_bytes, describe, plain, read_circuit, tensors
 from biosim.errors import BiosimError, InputError
 from biosim.findings import Findings, csv_text, svg
+from biosim.results_file import results_dataset
 
-RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "rivals", "results.nc", "tables", "figures", "report.html", "conditions",
+if TYPE_CHECKING:
+    from biosim.spiking.survivor import SpikingCircuit
+
+RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
+    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "searches", "comparison.json", "results.nc",
+    "tables", "figures", "report.html", "conditions",
 )  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, RIVALS, RESULTS, TABLES, FIGURES, REPORT)
-_SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
+__all__ = [
+    "CIRCUIT", "COMPARISON", "CONDITIONS", "FIGURES", "LOCAL", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN",
+    "SEARCHES", "SPIKES", "TABLES", "Run", "RunWriter",
+    "assemble", "circuit_bytes", "describe", "open_run", "read_circuit", "results_dataset", "tensors", "write_atomic", "write_json",
+]  # fmt: skip
+OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
+LOCAL = "local"  # what comparisons call the scenario's own circuit
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -48,65 +65,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON, sorted and indented, atomically."""
-    text = json.dumps(data, indent=1, sort_keys=True, default=_plain, allow_nan=False)
+    text = json.dumps(data, indent=1, sort_keys=True, default=plain, allow_nan=False)
     write_atomic(path, text.encode() + b"\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
-
-
-def circuit_bytes(circuit: Circuit) -> bytes:
-    """Return a circuit as safetensors; the same circuit gives the same bytes."""
-    from safetensors.numpy import save
-
-    tensors: dict[str, npt.NDArray[Any]] = {}
-    for name, _, _ in circuit.projections:
-        tensors[f"{name}.mask"] = circuit.mask[name]
-        tensors[f"{name}.weight"] = circuit.weight[name]
-        tensors[f"{name}.born"] = circuit.born[name]
-    for name, _, _ in circuit.populations:
-        tensors[f"{name}.gain"] = circuit.gain[name]
-    about = {"populations": circuit.populations, "projections": circuit.projections, "provenance": dict(circuit.provenance)}
-    if circuit.settles:
-        about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
-    metadata = {_SECTION: json.dumps(about, sort_keys=True, default=_plain)}
-    return bytes(save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata))
-
-
-def read_circuit(path: Path) -> Circuit:
-    """Read a circuit written by :func:`circuit_bytes`.
-
-    Raises
-    ------
-    BiosimError
-        When the file is missing, damaged, or its tensors do not fit together.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "numpy") as file:
-            about = json.loads((file.metadata() or {})[_SECTION])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        populations = tuple((str(n), int(s), str(a)) for n, s, a in about["populations"])
-        projections = tuple((str(n), str(a), str(b)) for n, a, b in about["projections"])
-        mask, born, weight = ({n: tensors[f"{n}.{what}"] for n, _, _ in projections} for what in ("mask", "born", "weight"))
-        gain = {n: tensors[f"{n}.gain"] for n, _, _ in populations}
-        settling = about.get("settling", {"steps": 1, "leak": {}})
-        steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-        circuit = Circuit(populations, projections, mask, born, weight, gain, about["provenance"], steps, leak)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, InputError) as error:
-        raise BiosimError(f"{path}: not a circuit that can be read: {error}") from None
-    sizes = {n: s for n, s, _ in populations}
-    for name, pre, post in projections:
-        shapes = {circuit.mask[name].shape, circuit.weight[name].shape, circuit.born[name].shape}
-        if len(shapes) != 1 or circuit.mask[name].shape[1:] != (sizes[pre], sizes[post]):
-            raise BiosimError(f"{path}: the tensors of projection '{name}' do not fit its populations")
-    return circuit
 
 
 class RunWriter:
@@ -122,6 +82,7 @@ class RunWriter:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self.folder, self.about = folder, dict(about)
+        self.files: dict[str, str] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / METRICS).write_text("")
@@ -131,31 +92,46 @@ class RunWriter:
 
     def status(self, status: str, **more: Any) -> None:
         """Rewrite ``run.json`` with this status."""
-        self.about |= {"status": status, **more}
-        write_json(self.folder / RUN, self.about)
+        if status == "done":
+            self.files[METRICS] = seal.of_file(self.folder / METRICS)
+        self.about |= {"status": status, **more, "files": dict(self.files)}
+        write_json(self.folder / RUN, seal.sealed(json.loads(json.dumps(self.about, default=plain, allow_nan=False))))
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append a record to ``metrics.jsonl``."""
         with (self.folder / METRICS).open("a", buffering=1) as file:
-            file.write(json.dumps(entry, default=_plain) + "\n")
+            file.write(json.dumps(entry, default=plain) + "\n")
 
-    def circuit(self, circuit: Circuit, rival: str | None = None) -> None:
-        """Write the survivor, or a rival's circuit."""
-        path = self.folder / CIRCUIT if rival is None else self.folder / RIVALS / f"{rival}.safetensors"
-        path.parent.mkdir(exist_ok=True)
-        write_atomic(path, circuit_bytes(circuit))
+    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
+        """Write the survivor, or a rival's circuit, or what a further search found."""
+        name = CIRCUIT if rival is None else f"{RIVALS}/{rival}.safetensors"
+        self._write(f"{SEARCHES}/{rival or LOCAL}.{search}.safetensors" if search else name, circuit_bytes(circuit))
+
+    def arrays(self, name: str, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
+        """Write ``NAME.safetensors``: arrays by name, and plain data on them."""
+        from safetensors.numpy import save
+
+        metadata = {SECTION: json.dumps(about, sort_keys=True, default=plain)}
+        content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
+        self._write(f"{name}.safetensors", bytes(content))
+
+    def comparison(self, data: Mapping[str, Any]) -> None:
+        """Write ``comparison.json``."""
+        write_json(self.folder / COMPARISON, data)
+        self.files[COMPARISON] = seal.of_file(self.folder / COMPARISON)
 
     def findings(self, findings: Findings) -> None:
         """Write a study's tables as CSV and its figures as SVG."""
         for name, rows in findings.tables.items():
-            self._write(f"{TABLES}/{name}.csv", csv_text(rows))
+            self._write(f"{TABLES}/{name}.csv", csv_text(rows).encode())
         for name, figure in findings.figures.items():
-            self._write(f"{FIGURES}/{name}.svg", svg(figure))
+            self._write(f"{FIGURES}/{name}.svg", svg(figure).encode())
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(exist_ok=True)
-        write_atomic(path, text.encode())
+        write_atomic(path, content)
+        self.files[name] = seal.of_bytes(content)
 
     def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
         """Write ``results.nc``."""
@@ -163,32 +139,8 @@ class RunWriter:
         aside = self.folder / f".{RESULTS}.part"
         packed = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars if dataset[name].dtype.kind in "if"}
         dataset.to_netcdf(aside, engine="h5netcdf", encoding=packed)
+        self.files[RESULTS] = seal.of_file(aside)
         aside.replace(self.folder / RESULTS)
-
-
-def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> Any:
-    """Return history, death steps and table as one xarray Dataset."""
-    import xarray
-
-    data: dict[str, Any] = {}
-    coordinates: dict[str, Any] = {"time": ("moment", [r["time"] for r in records], {"units": "s"})}
-    coordinates["step"] = ("moment", [r["step"] for r in records])
-    coordinates["u"] = ("moment", [r["u"] for r in records], {"long_name": "fraction of development"})
-    for name in records[0] if records else ():
-        if name not in ("step", "time", "u"):
-            data[name] = (("moment", "replicate"), np.array([r[name] for r in records], np.float64))
-    for name, steps in death_step.items():
-        pre, post = name.split("-", 1) if "-" in name else (f"{name}_pre", f"{name}_post")
-        about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born"}
-        data[f"death_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), steps, about)
-    coordinates["row_method"] = ("row", [r["method"] for r in table])
-    coordinates["row_regime"] = ("row", [r["regime"] for r in table])
-    coordinates["row_target_density"] = ("row", np.array([r["target_density"] for r in table], np.float64))
-    for column in ("density", "effective_density", "accuracy"):
-        missing = [float("nan")] * len(table[0][column])  # a cell that is not defined
-        values = np.array([missing if r[column] is None else r[column] for r in table], np.float64)
-        data[f"table.{column}"] = (("row", "replicate"), values)
-    return xarray.Dataset(data, coordinates)
 
 
 class Run:
@@ -204,11 +156,20 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         try:
-            self.about: dict[str, Any] = json.loads((self.folder / RUN).read_text())
+            self.about = seal.read(self.folder / RUN)
         except FileNotFoundError:
             raise BiosimError(f"{self.folder} is not a run directory: it has no {RUN}") from None
-        except (OSError, ValueError) as error:
-            raise BiosimError(f"{self.folder / RUN} cannot be read: {error}") from None
+
+    def whole(self, name: str) -> Path:
+        """Return the path of a file of the run, once its checksum was found right; raises when it is damaged or missing."""
+        return seal.whole(self.folder, name, self.about)
+
+    def check(self) -> None:
+        """Look at every file that results are read from; raises at the first that is damaged or missing."""
+        for name in self.about.get("files", {}):
+            self.whole(name)
+        for condition in self.conditions.values():
+            condition.check()
 
     @property
     def name(self) -> str:
@@ -217,7 +178,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development``, ``study`` or ``conditions``."""
+        """The kind of experiment: ``development``, ``spiking``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -231,11 +192,14 @@ class Run:
     @property
     def conditions(self) -> dict[str, Run]:
         """The runs of a scenario's conditions, by name."""
-        return {name: Run(self.folder / CONDITIONS / name) for name in self.about.get("conditions", {})}
+        names = list(self.about.get("conditions", {}))
+        if odd := [n for n in names if not seal.confined(n)]:
+            raise BiosimError(f"{self.folder / RUN} names a condition outside its folder: {odd[0]}")
+        return {name: Run(self.folder / CONDITIONS / name) for name in names}
 
     def rows(self, name: str) -> list[dict[str, str]]:
         """A table of a study, as text."""
-        with (self.folder / TABLES / f"{name}.csv").open(newline="") as file:
+        with self.whole(f"{TABLES}/{name}.csv").open(newline="") as file:
             return list(csv.DictReader(file))
 
     @property
@@ -258,18 +222,62 @@ class Run:
     @property
     def circuit(self) -> Circuit:
         """The survivor."""
-        return read_circuit(self.folder / CIRCUIT)
+        return read_circuit(self.whole(CIRCUIT))
+
+    def arrays(self, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Arrays and the data on them of ``NAME.safetensors``, of a spiking run: ``circuit`` or ``spikes``.
+
+        Raises
+        ------
+        BiosimError
+            When the file is missing or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.whole(f"{name}.safetensors")
+        try:
+            with safe_open(path, "numpy") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+                return tensors, json.loads((file.metadata() or {})[SECTION])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise BiosimError(f"{path}: cannot be read: {error}") from None
+
+    @property
+    def spiking_circuit(self) -> SpikingCircuit:
+        """The survivors of a spiking network."""
+        from biosim.spiking.survivor import SpikingCircuit
+
+        if self.kind != "spiking":
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}, not of a spiking network: its circuit is `circuit`")
+        tensors, about = self.arrays("circuit")
+        try:
+            return SpikingCircuit.read(about, tensors)
+        except (InputError, KeyError, ValueError, TypeError) as error:
+            raise BiosimError(f"{self.folder / CIRCUIT}: not a circuit that can be read: {error}") from None
 
     @property
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
-        return {p.stem: read_circuit(p) for p in sorted((self.folder / RIVALS).glob("*.safetensors"))}
+        return {name: read_circuit(self.whole(f"{RIVALS}/{name}.safetensors")) for name in self.rival_names}
+
+    @property
+    def rival_names(self) -> list[str]:
+        """Names of the rivals that have circuits."""
+        there = [p.name for p in (self.folder / RIVALS).glob("*.safetensors")]
+        listed = [n.removeprefix(f"{RIVALS}/") for n in self.about.get("files", {}) if n.startswith(f"{RIVALS}/")]
+        return sorted(n.removesuffix(".safetensors") for n in (listed if seal.is_final(self.about) else there))
+
+    @property
+    def comparison(self) -> dict[str, Any] | None:
+        """``comparison.json``; None for a run that compared nothing."""
+        listed = COMPARISON in self.about.get("files", {}) or (not seal.is_final(self.about) and (self.folder / COMPARISON).exists())
+        return json.loads(self.whole(COMPARISON).read_text()) if listed else None
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """The records of ``metrics.jsonl``; a line cut off by a crash is left out."""
         records = []
-        for line in (self.folder / METRICS).read_text().splitlines():
+        for line in self.whole(METRICS).read_text().splitlines():
             try:
                 records.append(json.loads(line))
             except ValueError:
@@ -280,7 +288,7 @@ class Run:
         """``results.nc`` as an xarray Dataset."""
         import xarray
 
-        return xarray.open_dataset(self.folder / RESULTS, engine="h5netcdf")
+        return xarray.open_dataset(self.whole(RESULTS), engine="h5netcdf")
 
     def images(self) -> Any:
         """The images the run was made with, read anew; raises when they have changed."""

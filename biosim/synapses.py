@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ from biosim import structure
 from biosim.arrays import SynapseArrays
 from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
+from biosim.lif import SpikingDynamics
 
-Activation = Literal["relu", "tanh", "linear"]
+Activation = Literal["relu", "tanh", "linear", "lif"]
 
 
 @dataclass
@@ -35,7 +36,8 @@ class Population:
     ----------
     name : str
     size : int
-    activation : {"relu", "tanh", "linear"}
+    activation : {"relu", "tanh", "linear", "lif"}
+        ``lif``: leaky integrate-and-fire, in a network with spiking dynamics.
     gain : Tensor
         (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
     leak : float
@@ -54,8 +56,8 @@ class Population:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise InputError(f"population '{self.name}' needs at least one neuron, not {self.size}")
-        if self.activation not in ("relu", "tanh", "linear"):
-            raise InputError(f"unknown activation '{self.activation}'; there are: relu, tanh, linear", ("activation",))
+        if self.activation not in (known := get_args(Activation)):
+            raise InputError(f"unknown activation '{self.activation}'; there are: {', '.join(known)}", ("activation",))
         if not 0 < self.leak <= 1:
             raise InputError(f"the leak of population '{self.name}' must lie in (0, 1], not {self.leak}", ("leak",))
 
@@ -182,6 +184,15 @@ class Network:
     steps : int
         Settling steps for each presentation (:mod:`biosim.substrates.recurrent`); a network with recurrent
         projections needs at least two, one without recurrence or leak needs no more than one.
+    spiking : SpikingDynamics, optional
+        Hidden neurons are then leaky integrate-and-fire and the readout their leaky sum
+        (:mod:`biosim.substrates.time_stepped`); rate neurons without.
+
+    Attributes
+    ----------
+    planted : dict
+        (R, n_pre, n_post) bool by projection: a subnetwork that the model hid in the births, which nothing but a report
+        may read. Empty where there is none.
 
     Raises
     ------
@@ -189,13 +200,21 @@ class Network:
         When the diagram cannot be run.
     """
 
-    def __init__(self, populations: Sequence[Population], projections: Sequence[Projection], steps: int = 1) -> None:
+    def __init__(
+        self,
+        populations: Sequence[Population],
+        projections: Sequence[Projection],
+        steps: int = 1,
+        spiking: SpikingDynamics | None = None,
+    ) -> None:
         self.populations = {p.name: p for p in populations}
         self.projections = {p.name: p for p in projections}
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
             raise InputError("two populations, or two projections, share a name")
-        self.steps = steps
+        self.steps, self.spiking = steps, spiking
+        self.planted: dict[str, Tensor] = {}
         self._order(list(self.populations), projections)
+        self._check_kinds()
         self.replicates = projections[0].shape[0]
         for population in populations:
             population.gain = torch.ones(self.replicates, population.size, device=self.device)
@@ -215,6 +234,19 @@ class Network:
         if self.steps < 1:
             raise InputError(f"a network settles for at least one step, not {self.steps}", ("steps",))
 
+    def _check_kinds(self) -> None:
+        """Refuse spiking neurons without dynamics, and dynamics for what does not spike."""
+        first, *hidden, last = self.populations.values()
+        spiking = [p.name for p in self.populations.values() if p.activation == "lif"]
+        if self.spiking is None:
+            if spiking:
+                raise InputError(f"population '{spiking[0]}' is of kind lif: the network needs spiking dynamics", ("activation",))
+            return
+        if first.activation != "linear" or last.activation != "linear" or any(p.activation != "lif" for p in hidden):
+            raise InputError("in a spiking network hidden populations are of kind lif, the input and the readout linear", ("activation",))
+        if self.settles:
+            raise InputError("spiking layers run forward only: this network has recurrent projections or leaky rate neurons")
+
     @property
     def settles(self) -> bool:
         """Whether activity unfolds over settling steps; else one pass from input to readout says it all."""
@@ -232,19 +264,20 @@ class Network:
         probability: float = 1.0,
         dale: float | None = None,
         scale: float = 1.0,
+        spiking: SpikingDynamics | None = None,
     ) -> Network:
-        """Return a chain input -> hidden1 -> ... -> output of these sizes with a linear readout."""
+        """Return a chain input -> hidden1 -> ... -> output of these sizes with a linear readout; ``spiking`` as for the class."""
         if len(sizes) < 2:
             raise InputError("a network needs at least an input and an output population")
         names = ["input", *(f"hidden{i}" for i in range(1, len(sizes) - 1)), "output"]
-        kinds: list[Activation] = ["linear", *[activation] * (len(sizes) - 2), "linear"]
+        kinds: list[Activation] = ["linear", *["lif" if spiking else activation] * (len(sizes) - 2), "linear"]
         populations = [Population(n, s, a) for n, s, a in zip(names, sizes, kinds, strict=True)]
         projections = []
         for pre, post in itertools.pairwise(populations):
             name = f"{pre.name}-{post.name}"
             weight, born = draw_weights(tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale)
             projections.append(Projection(name, pre, post, torch.from_numpy(weight), torch.from_numpy(born)))
-        return cls(populations, projections)
+        return cls(populations, projections, spiking=spiking)
 
     @property
     def device(self) -> torch.device:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from biosim.errors import BiosimError, Key, dotted
+
+MOST = 1_000_000  # values of a file
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,37 @@ def read_yaml(path: Path) -> Document:
         When it cannot be read or is not a mapping; the message names the file and the line.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning
 
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BiosimError(f"{path}: cannot be read: {error}") from None
     try:
-        tree = YAML(typ="rt").load(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            tree = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         raise BiosimError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
-    except (YAMLError, ValueError) as error:
-        raise BiosimError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # ruamel lets some mistakes through as whatever they lead to
+        raise BiosimError(f"{path}: not valid YAML: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+    if _too_large(tree):
+        raise BiosimError(f"{path}: not valid YAML: its aliases stand for more than {MOST} values")
     if not isinstance(tree, dict):
         raise BiosimError(f"{path}:1: expected 'key: value' lines, found {'nothing' if tree is None else type(tree).__name__}")
     return Document(path, plain(tree), tree)
+
+
+def _too_large(tree: Any) -> bool:
+    """Return whether a tree has more than ``MOST`` nodes once its aliases are written out; stops counting there."""
+    waiting, count = [tree], 0
+    while waiting and count <= MOST:
+        node = waiting.pop()
+        count += 1
+        waiting += list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return count > MOST
 
 
 def plain(node: Any) -> Any:

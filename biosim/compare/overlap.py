@@ -1,16 +1,29 @@
-"""Do two circuits keep the same synapses? Observed overlap, next to what chance gives."""
+"""Do two circuits keep the same synapses? Observed overlap, next to what chance gives.
+
+For masks a and b over the same n births, with s shared and a + b - s kept by either,
+
+    Jaccard  J = s / (a + b - s)
+    Cohen's kappa  k = (p_o - p_e) / (1 - p_e),   p_o = (n - a - b + 2 s)/n,   p_e = (a b + (n - a)(n - b))/n**2
+
+(Cohen 1960, https://doi.org/10.1177/001316446002000104). *Direct* masks hold every surviving synapse, *effective*
+masks those on an input-to-output path. Chance: the same counts anywhere (s is then hypergeometric, mean a*b/n), or
+the same in- and out-degrees (Curveball). Undefined, NaN, where neither circuit has a synapse, or both have all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from biosim.circuit import Circuit
+from biosim.compare.group import Floats, Group, Layers, Pairs
 from biosim.errors import InputError
 
 _Array = npt.NDArray[np.float64]
+MEASURES = ("jaccard", "kappa", "effective_jaccard", "effective_kappa")
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,46 @@ def _overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], born: npt.NDArr
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = kept_a * kept_b / n
         variance = expected * (n - kept_a) * (n - kept_b) / (n * np.maximum(n - 1, 1))
-        either = kept_a + kept_b - shared
         union = kept_a + kept_b - expected
-        agree = (n - kept_a - kept_b + 2 * shared) / n
-        agree_by_chance = (kept_a * kept_b + (n - kept_a) * (n - kept_b)) / n**2
-        kappa = (agree - agree_by_chance) / (1 - agree_by_chance)
         slope = (kept_a + kept_b) / union**2
-        return Overlap(shared / either, expected / union, np.sqrt(variance) * slope, kappa)
+        return Overlap(jaccard(kept_a, kept_b, shared), expected / union, np.sqrt(variance) * slope, kappa(kept_a, kept_b, shared, n))
+
+
+def jaccard(first: Floats, second: Floats, shared: Floats) -> Floats:
+    """Return Jaccard indices from synapses kept by each and shared; NaN where nothing is kept."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(shared / (first + second - shared))
+
+
+def kappa(first: Floats, second: Floats, shared: Floats, born: Floats) -> Floats:
+    """Return Cohen's kappas from synapses kept by each, shared and born; NaN where chance agreement is complete."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        agree = (born - first - second + 2 * shared) / born
+        by_chance = (first * second + (born - first) * (born - second)) / born**2
+        return np.asarray(np.where(by_chance < 1, (agree - by_chance) / (1 - by_chance), np.nan))
+
+
+def compare_overlap(group: Group, pairs: Pairs) -> Layers:
+    """Return the overlap of pairs of circuits, whole and by projection: (P,) each."""
+    found: Layers = {}
+    for prefix, masks in (("", group.circuit.mask), ("effective_", group.effective)):
+        found |= _of_masks(prefix, masks, group.circuit, pairs)
+    return found
+
+
+def _of_masks(prefix: str, masks: Mapping[str, npt.NDArray[np.bool_]], circuit: Circuit, pairs: Pairs) -> Layers:
+    first, second = (np.array([p[side] for p in pairs], np.int64) for side in (0, 1))
+    counts: dict[str, tuple[Floats, Floats, Floats, Floats]] = {}
+    for name, mask in masks.items():
+        flat = mask.reshape(len(mask), -1).astype(np.float32)  # exact up to 2**24 synapses
+        shared = (flat @ flat.T if flat.shape[1] < 1 << 24 else flat.astype(np.float64) @ flat.T.astype(np.float64)).astype(np.float64)
+        kept = shared.diagonal()
+        born = (circuit.born[name] | circuit.mask[name]).sum((1, 2)).astype(np.float64)
+        counts[name] = kept[first], kept[second], shared[first, second], born[first]
+    whole = tuple(sum(c[i] for c in counts.values()) for i in range(4))
+    found: Layers = {}
+    for what in ("jaccard", "kappa"):
+        for name, own in {"": whole, **counts}.items():
+            value = jaccard(*own[:3]) if what == "jaccard" else kappa(*own)  # type: ignore[arg-type]
+            found[f"{prefix}{what}.{name}".rstrip(".")] = value
+    return found

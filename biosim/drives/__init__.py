@@ -2,5 +2,6 @@
 
 from biosim.drives.base import Drive, Presentation
 from biosim.drives.images import ImageDrive, Images, load_images
+from biosim.drives.samples import SampleDrive
 
-__all__ = ["Drive", "ImageDrive", "Images", "Presentation", "load_images"]
+__all__ = ["Drive", "ImageDrive", "Images", "Presentation", "SampleDrive", "load_images"]

@@ -19,7 +19,7 @@ class Presentation:
     Attributes
     ----------
     inputs : Tensor
-        (R, S, n_input) float32.
+        (R, S, n_input) float32; spikes for a spiking network, (R, S, T, n_input).
     labels : Tensor or None
         (R, S) int64 classes, where the drive has them.
     """

@@ -16,8 +16,11 @@ import numpy.typing as npt
 import torch
 
 from biosim.drives.base import Presentation
+from biosim.drives.encoding import encode, expected
+from biosim.drives.teacher import Teacher, read_teacher
 from biosim.equations import Clock
 from biosim.errors import DataError, InputError
+from biosim.lif import Encoding
 from biosim.streams import generator
 
 SPLIT_SEED = 0  # the digits' train/test split and every validation split are fixed, whatever the run's seed
@@ -70,7 +73,8 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     Parameters
     ----------
     dataset : str
-        ``digits`` (bundled with scikit-learn), ``fashion-mnist`` or ``mnist`` (looked for in
+        ``digits`` (bundled with scikit-learn), ``teacher`` (random inputs labelled by a planted circuit: :mod:`biosim.drives.teacher`),
+        ``fashion-mnist`` or ``mnist`` (looked for in
         ``BIOSIM_DATA_DIR``, the user's cache and /usr/share/datasets), or a folder of four IDX files,
         raw or .gz.
     train_size : int, optional
@@ -84,7 +88,9 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     DataError
         When it is not found (every path tried is listed), truncated, or holds what no image holds.
     """
-    train, train_labels, test, test_labels, side, source = _digits() if dataset == "digits" else _idx(dataset)
+    teacher = read_teacher(dataset)
+    raw = _taught(teacher) if teacher is not None else _digits() if dataset == "digits" else _idx(dataset)
+    train, train_labels, test, test_labels, side, source = raw
     for part, values, labels in (("training", train, train_labels), ("test", test, test_labels)):
         _check(part, values, labels, source)
     evaluated_on = "test"
@@ -101,10 +107,11 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     if train_size is not None or validation > 0:
         order = np.sort(order)
         train, train_labels = train[order], train_labels[order]
-    mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
-    if deviation == 0:
-        raise DataError(f"every training pixel of {source} is the same")
-    train, test = ((x - np.float32(mean)) / np.float32(deviation) for x in (train, test))
+    if teacher is None:  # the teacher's labels hold for its inputs as they are
+        mean, deviation = float(train.mean(dtype=np.float64)), float(train.std(dtype=np.float64))
+        if deviation == 0:
+            raise DataError(f"every training pixel of {source} is the same")
+        train, test = ((x - np.float32(mean)) / np.float32(deviation) for x in (train, test))
     return Images(train, train_labels, test, test_labels, side, dataset, source, evaluated_on)
 
 
@@ -123,6 +130,20 @@ def _digits() -> _Raw:
     return values[train], labels[train], values[test], labels[test], (8, 8), "scikit-learn load_digits"
 
 
+def _taught(teacher: Teacher) -> _Raw:
+    """Random inputs and a teacher's labels: 8000 to train on, 2000 to test."""
+    train, train_labels = teacher.samples(8000, "train")
+    test, test_labels = teacher.samples(2000, "test")
+    return (
+        train,
+        train_labels,
+        test,
+        test_labels,
+        (8, teacher.sizes[0] // 8),
+        f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit",
+    )
+
+
 def _candidates(dataset: str) -> list[Path]:
     if dataset not in _NAMED:
         return [Path(dataset).expanduser()]
@@ -139,7 +160,7 @@ def _idx(dataset: str) -> _Raw:
     if folder is None:
         hint = "; on Debian: apt-get install dataset-fashion-mnist" if dataset == "fashion-mnist" else ""
         where = ", ".join(str(path) for path in tried)
-        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, {', '.join(_NAMED)}{hint}")
+        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, teacher, {', '.join(_NAMED)}{hint}")
     arrays = []
     for prefix in ("train", "t10k"):
         values = read_idx(_find(folder, prefix, "images", 3))
@@ -210,12 +231,15 @@ class ImageDrive:
     epochs : int
     presentation : float
         Seconds one image is shown.
+    encoding : Encoding, optional
+        Show spikes of the input neurons in place of pixels; :meth:`encoded` sets it.
     """
 
     images: Images
     batch: int = 128
     epochs: int = 30
     presentation: float = 0.05
+    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= len(self.images.train):
@@ -238,6 +262,16 @@ class ImageDrive:
         """Classes."""
         return self.images.classes
 
+    def encoded(self, encoding: Encoding, centred: bool = True) -> ImageDrive:
+        """Return the same drive for a spiking network.
+
+        The window is the presentation, brightness runs over the range of the training images, and tonic inhibition
+        cancels their mean (``centred``).
+        """
+        low, high = float(self.images.train.min()), float(self.images.train.max())
+        made = replace(encoding, window=self.presentation, low=low, high=high, baseline=0.0)
+        return replace(self, encoding=replace(made, baseline=expected(self.images.train, made)) if centred else made)
+
     def with_epochs(self, epochs: int) -> ImageDrive:
         """Return the same drive, shown for another number of epochs."""
         return replace(self, epochs=epochs)
@@ -247,9 +281,11 @@ class ImageDrive:
         pixels = torch.from_numpy(self.images.train).to(device)
         labels = torch.from_numpy(self.images.train_labels).to(device)
         streams = [generator(seed, "images/order") for seed in seeds]
+        spikes = [generator(seed, "images/spikes") for seed in seeds]
         per_epoch = len(self.images.train) // self.batch
         for _ in range(self.epochs):
             order = torch.from_numpy(np.stack([s.permutation(len(self.images.train)) for s in streams])).to(device)
             for b in range(per_epoch):
                 chosen = order[:, b * self.batch : (b + 1) * self.batch]
-                yield Presentation(pixels[chosen], labels[chosen])
+                shown = pixels[chosen] if self.encoding is None else encode(pixels[chosen], self.encoding, spikes)
+                yield Presentation(shown, labels[chosen])

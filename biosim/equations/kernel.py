@@ -15,7 +15,7 @@ MAX_STACK = 24
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
+def apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers these
     """Run one arithmetic instruction on the stack; return its new height."""
     a = reg[top - 1]
     b = reg[top] if top < reg.shape[0] else reg[0]
@@ -163,4 +163,4 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, 
                     for q in range(n):
                         answer[q] = source[q] != 0
                 else:
-                    top = _apply(op, top, reg, n)
+                    top = apply(op, top, reg, n)

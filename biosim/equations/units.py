@@ -24,8 +24,8 @@ def dimension(time: int = 0, voltage: int = 0, current: int = 0) -> Dimension:
 
 NUMBER = dimension()
 TIME = dimension(time=1)
-_RATE = dimension(time=-1)
-_VOLT = dimension(voltage=1)
+RATE = dimension(time=-1)
+VOLTAGE = dimension(voltage=1)
 _AMPERE = dimension(current=1)
 _SIEMENS = dimension(voltage=-1, current=1)
 _FARAD = dimension(time=1, voltage=-1, current=1)
@@ -33,8 +33,8 @@ _FARAD = dimension(time=1, voltage=-1, current=1)
 UNITS: dict[str, tuple[float, Dimension]] = {
     "us": (1e-6, TIME), "ms": (1e-3, TIME), "s": (1.0, TIME), "min": (60.0, TIME),
     "h": (3600.0, TIME), "day": (86400.0, TIME),
-    "Hz": (1.0, _RATE), "kHz": (1e3, _RATE), "per_day": (1 / 86400.0, _RATE),
-    "V": (1.0, _VOLT), "mV": (1e-3, _VOLT),
+    "Hz": (1.0, RATE), "kHz": (1e3, RATE), "per_day": (1 / 86400.0, RATE),
+    "V": (1.0, VOLTAGE), "mV": (1e-3, VOLTAGE),
     "A": (1.0, _AMPERE), "nA": (1e-9, _AMPERE), "pA": (1e-12, _AMPERE),
     "S": (1.0, _SIEMENS), "uS": (1e-6, _SIEMENS), "nS": (1e-9, _SIEMENS),
     "F": (1.0, _FARAD), "nF": (1e-9, _FARAD), "pF": (1e-12, _FARAD),
@@ -101,6 +101,22 @@ def parse_time(raw: object) -> Quantity:
     if quantity.dimension != TIME:
         raise EquationError(f"{raw!r} needs a unit of time, such as 50 ms or 2 % dev")
     return quantity
+
+
+def parse_rate(raw: object) -> float:
+    """Read a rate in Hz; a bare number is refused, because its unit would be a guess."""
+    quantity = parse_quantity(raw)
+    if quantity.dimension != RATE:
+        raise EquationError(f"{raw!r} needs a unit of rate, such as 200 Hz")
+    return quantity.value
+
+
+def parse_voltage(raw: object) -> float:
+    """Read a potential in volts; a bare number is refused, because its unit would be a guess."""
+    quantity = parse_quantity(raw)
+    if quantity.dimension != VOLTAGE:
+        raise EquationError(f"{raw!r} needs a unit of voltage, such as 20 mV")
+    return quantity.value
 
 
 def describe(dim: Dimension) -> str:

@@ -8,8 +8,9 @@ from biosim.errors import BiosimError
 from biosim.experiments.base import Experiment, Progress
 from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
+from biosim.experiments.spiking import prepare_spiking
 from biosim.experiments.study import StudyExperiment
-from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, StudyScenario
+from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
 
 __all__ = ["Experiment", "Progress", "prepare"]
 
@@ -31,5 +32,7 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
     if isinstance(scenario, ConditionsScenario):
         outlines = {name: prepare(condition, device).outline() for name, condition in scenario.conditions.items()}
         return ConditionsExperiment(scenario, device, prepare, outlines)
+    if isinstance(scenario, SpikingScenario):
+        return prepare_spiking(scenario, device)
     assert isinstance(scenario, DevelopmentScenario)
     return prepare_development(scenario, device)

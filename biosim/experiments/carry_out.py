@@ -12,15 +12,14 @@ import numpy as np
 import torch
 
 from biosim import __version__
-from biosim.errors import BiosimError, Interrupted
+from biosim.errors import BiosimError, DamageError, Interrupted
 from biosim.experiments.base import Experiment, Progress
-from biosim.report import write_report
 from biosim.scenario import Scenario
-from biosim.store import OWN_FILES, RUN, Run, RunWriter
+from biosim.store import METRICS, OWN_FILES, RUN, Run, RunWriter
 
 
-def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None) -> Run:
-    """Execute an experiment, write its run directory and its report, and return the run."""
+def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool = True) -> Run:
+    """Execute an experiment, write its run directory and (asked for) its report, and return the run."""
     began = time.perf_counter()
     writer = RunWriter(folder, _about(scenario, device) | experiment.about())
     try:
@@ -32,7 +31,10 @@ def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: 
         writer.status(kind, reason=f"{type(error).__name__}: {error}")
         raise
     finished = Run(folder)
-    write_report(finished)
+    if report:
+        from biosim.report import write_report  # here, since a sweep's workers do without matplotlib
+
+        write_report(finished)
     return finished
 
 
@@ -49,14 +51,19 @@ def existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
     if not folder.is_dir():
         raise BiosimError(f"{folder} is a file; name a folder with --out")
     if not (folder / RUN).exists():
-        if any(folder.iterdir()):
+        if any(p.name != METRICS and not p.name.endswith(".part") for p in folder.iterdir()):  # these a kill at the start leaves
             raise BiosimError(f"{folder} holds other files; name an empty or new folder with --out")
         return None
-    run = Run(folder)
-    if run.about.get("id") != scenario.id:
-        raise BiosimError(f"{folder} holds another run ({run.about.get('id')}); name another folder with --out")
-    if run.about.get("status") == "done" and not force:
-        return run
+    try:
+        run = Run(folder)
+        if run.about["id"] != scenario.id:
+            raise BiosimError(f"{folder} holds another run ({run.about['id']}); name another folder with --out")
+        if run.about["status"] == "done" and not force:
+            run.check()
+            return run
+    except DamageError:
+        if not force:
+            raise
     for name in OWN_FILES:  # the same run over again; analyses and whatever else is in the folder stay
         path = folder / name
         if path.is_dir():

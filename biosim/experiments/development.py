@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -10,14 +11,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from biosim.checks import PLANTED
 from biosim.circuit import Circuit
-from biosim.compare import agreement, overlap
+from biosim.compare import Comparison, agreement, overlap
+from biosim.compare.naming import named_values
 from biosim.contest import Contest
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
 from biosim.experiments.base import Progress
+from biosim.experiments.comparing import compare_searches, search_again
+from biosim.experiments.spikes import encoded, signals_of
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.options import Options
 from biosim.recorder import Recorder
@@ -27,6 +32,8 @@ from biosim.scorers import Training
 from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
+
+PLANTED_NAME = re.compile(rf"\bplanted\.|\.(?:{'|'.join(PLANTED)})\b")
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ class DevelopmentExperiment:
         """Build the network as born; the same births every time."""
         s = self.scenario
         network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
+        if network.spiking is not None and self.drive.encoding is not None:
+            network.spiking = network.spiking.shown(self.drive.encoding)
         return network.to(self.device)
 
     def outline(self) -> str:
@@ -64,7 +73,7 @@ class DevelopmentExperiment:
             "data_source": self.images.source,
             "evaluated_on": self.images.evaluated_on,
             "image_side": list(self.images.side),
-            "signals": _signals(s),
+            "signals": [*signals_of(self.drive.encoding), *_signals(s)],
         }
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
@@ -81,14 +90,18 @@ class DevelopmentExperiment:
             contest.rival(label, rival)
             if label in contest.circuits:
                 writer.circuit(contest.circuits[label], label)
+        if contest.planted:
+            writer.circuit(contest.oracle(), "planted")
+        comparison = _compare(self, contest, development.circuit, writer, progress)
         deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
         writer.results(development.history.records, deaths, contest.rows)
         metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
+        metrics |= {} if comparison is None else named_values(comparison)
         return {
             "metrics": {name: np.asarray(values).tolist() for name, values in metrics.items()},
             "table": contest.rows,
             "final_cut": development.final_cut.tolist(),
-            "comparisons": _comparisons(development.circuit, contest.circuits, self.images),
+            "comparisons": _comparisons(development.circuit, contest.circuits, self.images, comparison),
             "checks": [check.result(metrics) for check in scenario.checks],
         }
 
@@ -104,14 +117,17 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
         drive = ImageDrive(images, spec.batch, spec.epochs, parse_time(spec.presentation).value)
     except InputError as error:
         raise scenario.error(error.under("drive")) from None
-    prepared = DevelopmentExperiment(scenario, images, drive, torch.device(device))
     try:
         one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
     except InputError as error:
         raise scenario.error(error.under("model")) from None
     if not isinstance(one, Network):
         raise scenario.error(InputError(f"build() returned {type(one).__name__}, not a Network", ("model", "name")))
-    return prepared
+    for index, check in enumerate(scenario.checks):
+        if not one.planted and PLANTED_NAME.search(f"{check.value} {check.needs}"):
+            message = f"model '{scenario.spec.model.name}' plants no subnetwork that could be found; 'planted' does"
+            raise scenario.error(InputError(message, ("checks", index)))
+    return DevelopmentExperiment(scenario, images, encoded(scenario, drive, one), torch.device(device))
 
 
 def _homeostasis(prepared: DevelopmentExperiment) -> list[Homeostasis]:
@@ -139,9 +155,11 @@ def develop_under(
     progress: Progress | None,
     stage: str,
     sink: Callable[[dict[str, Any]], None] | None = None,
+    seeds: tuple[int, ...] | None = None,
 ) -> Development:
-    """Develop the births of a scenario under a rule and what takes part beside it, down to ``density``."""
+    """Develop the births of a scenario under a rule and what takes part beside it, down to ``density``; ``seeds`` are the search's."""
     scenario, network = prepared.scenario, prepared.births()
+    seeds = scenario.seeds if seeds is None else seeds
     report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
     return develop(
         network,
@@ -149,8 +167,8 @@ def develop_under(
         rule,
         schedule=replace(Schedule(**scenario.spec.schedule.model_dump()), density=density),
         homeostasis=_homeostasis(prepared),
-        feedback=None if options.feedback is None else Feedback(network, options.feedback, scenario.seeds),
-        seeds=scenario.seeds,
+        feedback=None if options.feedback is None else Feedback(network, options.feedback, seeds),
+        seeds=seeds,
         recorder=Recorder(scenario.spec.moments, sink),
         progress=report,
         plasticity=options.plasticity,
@@ -212,10 +230,29 @@ def _contest(prepared: DevelopmentExperiment, circuit: Circuit, progress: Progre
         density,
         tuple(d for d in sorted(spec.densities, reverse=True) if d != density),
         progress,
+        {n: m.cpu().numpy() for n, m in prepared.births().planted.items()},
     )
 
 
-def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) -> dict[str, Any]:
+def _compare(
+    prepared: DevelopmentExperiment, contest: Contest, first: Circuit, writer: RunWriter, progress: Progress | None
+) -> Comparison | None:
+    """Search again on the same births and compare, where the scenario asks for it."""
+    scenario, spec = prepared.scenario, prepared.scenario.spec.comparisons
+    if spec is None:
+        return None
+
+    def develop_again(seeds: tuple[int, ...], stage: str) -> Circuit:
+        density = scenario.spec.schedule.density
+        return develop_under(prepared, scenario.rule, scenario.options, density, progress, stage, seeds=seeds).circuit
+
+    searches = search_again(scenario, contest, first, develop_again, writer.circuit)
+    comparison = compare_searches(spec, scenario.birth_seeds, searches, prepared.images, progress)
+    writer.comparison(comparison.data())
+    return comparison
+
+
+def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images, comparison: Comparison | None) -> dict[str, Any]:
     own = local.predict(images.test)
     found: dict[str, Any] = {}
     for name, circuit in rivals.items():
@@ -224,4 +261,6 @@ def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images) 
             values = {"jaccard": o.jaccard, "chance": o.chance, "deviation": o.deviation, "kappa": o.kappa}
             layers[projection] = {k: np.nan_to_num(v).tolist() for k, v in values.items()}
         found[name] = {"agreement": agreement(own, circuit.predict(images.test)).tolist(), "overlap": layers}
+        if comparison is not None and name in comparison.estimates:
+            found[name]["measures"] = [e.data() for e in comparison.primary(name)]
     return found

@@ -8,14 +8,45 @@ from typing import Any
 
 import numpy as np
 
+from biosim.report.comparison import section
+from biosim.report.comparison_figures import comparison_figures
 from biosim.report.figures import make_figures
-from biosim.report.parts import inline, percent, table
-from biosim.store import Run
+from biosim.report.parts import inline, percent, rule_text, table
+from biosim.store import LOCAL, Run
 
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of a run."""
-    return make_figures(run)
+    data = run.comparison
+    if data is None:
+        return make_figures(run)
+    return make_figures(run) | comparison_figures(data, {LOCAL: run.circuit, **run.rivals})
+
+
+def _same_circuit(run: Run, drawn: Mapping[str, str]) -> str:
+    """Return what the page says on whether methods left the same circuit."""
+    data = run.comparison
+    if data is not None:
+        return section(data, drawn)
+    note = """<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
+Overlap of edges alone says little: two searches by the same method differ as much. <code>biosim compare</code> and the section
+<code>comparisons</code> of a scenario put every measure between its null and its ceiling.</p>"""
+    return _overlap(run.results["comparisons"]) + note
+
+
+_PLANTED = """ Precision: synapses kept that belong to the planted subnetwork, over synapses kept; recall: the same over
+synapses planted; by chance: as many synapses kept in each layer, anywhere."""
+
+
+def _planted(run: Run) -> bool:
+    return any("precision" in row for row in run.table)
+
+
+def _found(row: Mapping[str, Any]) -> list[str]:
+    """Return how much of a planted subnetwork a circuit holds, with chance."""
+    if row.get("precision") is None:
+        return ["n/a", "n/a"]
+    return [f"{percent(row[what])} ({100 * np.mean(row[f'chance_{what}']):.1f})" for what in ("precision", "recall")]
 
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
@@ -36,10 +67,12 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
         notes += [n for n in said if n not in notes]
         line = [some["method"], some["locality"], _percent(some["density"]), _percent(some["effective_density"]), _percent(some["neurons"])]
         line += [_percent(own[regime]["accuracy"]) if regime in own else "" for regime in (local, "retrained")[: 1 + retrained]]
+        line += _found(some) if _planted(run) else []
         rows.append([*line, _seconds(own), " ".join(f"[{notes.index(n) + 1}]" for n in said)])
     split = run.about["evaluated_on"]
     head = ["method", "locality", "density %", "effective %", "hidden neurons %", f"{' or '.join(untrained)}: {split} accuracy %"]
-    head += [f"retrained: {split} accuracy %"] * retrained + ["seconds", "note"]
+    head += [f"retrained: {split} accuracy %"] * retrained
+    head += ["precision % (chance)", "recall % (chance)"] * _planted(run) + ["seconds", "note"]
     if not notes:
         head, rows = head[:-1], [row[:-1] for row in rows]
     return head, rows, [f"[{k}] {note}" for k, note in enumerate(notes, 1)]
@@ -76,15 +109,6 @@ def _overlap(comparisons: dict[str, Any]) -> str:
     return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
 
 
-def _rule(rule: dict[str, Any]) -> str:
-    lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
-    lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
-    for section in ("traces", "coincidences", "synapse", "survivors"):
-        lines += [f"{section}: {line}" for line in rule[section]]
-    lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
-    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
-
-
 def _others(about: dict[str, Any]) -> str:
     """Return what else takes part in development: plasticity, growth, a rule of the readout's own."""
     parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
@@ -94,7 +118,7 @@ def _others(about: dict[str, Any]) -> str:
         growth = about["growth"]
         share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
         parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
-    return "".join(f"<h2>{title}</h2>{_rule(rule)}" for title, rule in parts)
+    return "".join(f"<h2>{title}</h2>{rule_text(rule)}" for title, rule in parts)
 
 
 def facts(run: Run) -> list[str]:
@@ -111,18 +135,17 @@ def body(run: Run, drawings: Mapping[str, str]) -> str:
     results = run.results
     head, rows, notes = table_rows(run)
     signals = html.escape("; ".join(run.about["signals"]) or "none")
+    compared = {n: d for n, d in drawings.items() if n.startswith("compare-")}
     return f"""<h2>Methods</h2>{table(head, rows)}
 <p class=quiet>{"<br>".join(html.escape(note) for note in notes)}</p>
 <p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
 birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
 Density counts synapses left, effective density those on a path
 from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
-then: {percent(results["final_cut"])} % of births.</p>
-<h2>Development</h2>{inline(drawings)}
-<h2>The same circuit?</h2>{_overlap(results["comparisons"])}
-<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
-Overlap of edges alone says little: two searches by the same method differ as much.</p>
-<h2>The rule</h2>{_rule(run.about["rule"])}{_others(run.about)}
+then: {percent(results["final_cut"])} % of births.{_PLANTED if _planted(run) else ""}</p>
+<h2>Development</h2>{inline({n: d for n, d in drawings.items() if n not in compared})}
+<h2>The same circuit?</h2>{_same_circuit(run, compared)}
+<h2>The rule</h2>{rule_text(run.about["rule"])}{_others(run.about)}
 <p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
 
 

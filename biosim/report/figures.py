@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
+from biosim.report.image_spikes import SPIKING_FIGURES
 from biosim.store import Run
 
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
@@ -20,7 +21,7 @@ _BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
 matplotlib.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def _band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
+def band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], colour: str, label: str, style: str = "-") -> None:
     """Plot the mean over replicates with the range of all of them; (moments, R) values."""
     axes.plot(x, values.mean(1), style, color=colour, label=label, lw=1.6)
     if values.shape[1] > 1:
@@ -41,13 +42,13 @@ def development(run: Run) -> Figure:
         ("active", RIVALS[3], "active"),
         ("effective_density", RIVALS[2], "active, on a path"),
     ):
-        _band(left, x, np.array([r[key] for r in records]), colour, label)
+        band(left, x, np.array([r[key] for r in records]), colour, label)
     left.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses")
     left.legend(frameon=False)
     shown = [r for r in records if "accuracy" in r]
     if shown:
         values = 100 * np.array([r["accuracy"] for r in shown])
-        _band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
+        band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
     split = run.about["evaluated_on"]
     for index, row in enumerate(run.headline):
         trained = ", trained" if row["regime"] == "retrained" else ""
@@ -151,4 +152,5 @@ FIGURE_MAKERS: dict[str, Callable[[Run], Figure]] = {
 
 def make_figures(run: Run) -> dict[str, Figure]:
     """Return every figure of a finished run, by name."""
-    return {name: make(run) for name, make in FIGURE_MAKERS.items()}
+    makers = FIGURE_MAKERS | (SPIKING_FIGURES if run.circuit.spiking is not None else {})
+    return {name: make(run) for name, make in makers.items()}

@@ -48,3 +48,13 @@ def checks_table(checks: list[dict[str, Any]]) -> str:
 def inline(drawings: Mapping[str, str]) -> str:
     """Return SVG texts as figures within the page."""
     return "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
+
+
+def rule_text(rule: dict[str, Any]) -> str:
+    """Return the equations of a rule, as ``run.json`` has them."""
+    lines = [f"parameters: {', '.join(f'{n} = {v}' for n, v in rule['parameters'].items()) or 'none'}"]
+    lines += [f"state: {n} starts at {v}" for n, v in rule["state"].items()]
+    for section in ("traces", "on_spike", "coincidences", "synapse", "on_pre", "on_post", "survivors"):
+        lines += [f"{section}: {line}" for line in rule.get(section, ())]
+    lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
+    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ SHOWN = 200  # rows of a table that the page shows
 
 def drawings(run: Run) -> dict[str, str]:
     """Return the figures that the study left, as SVG text."""
-    return {path.stem: path.read_text() for path in sorted((run.folder / FIGURES).glob("*.svg"))}
+    names = [n for n in run.about.get("files", {}) if n.startswith(f"{FIGURES}/")] or [
+        f"{FIGURES}/{path.name}" for path in (run.folder / FIGURES).glob("*.svg")
+    ]
+    return {Path(name).stem: run.whole(name).read_text() for name in sorted(names)}
 
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:

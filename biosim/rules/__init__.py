@@ -1,7 +1,8 @@
 """Local rules: one file of equations each, found by name, by path or through a plugin.
 
 The folder itself holds the rules that decide which synapses are lost. Rules with another role have a
-folder each: ``plasticity/`` changes weights, ``growth/`` forms synapses, ``feedback/`` changes feedback wiring.
+folder each: ``plasticity/`` changes weights, ``growth/`` forms synapses, ``feedback/`` changes feedback wiring. Pruning rules
+with spike events, which only a spiking network can run, are in ``spiking/``.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.yamlfile import read_yaml
 
 
-def rule_paths(role: str = "pruning") -> dict[str, Path]:
+def rule_paths(role: str = "pruning", *, spiking: bool = False) -> dict[str, Path]:
     """Return the file of every rule with a role, by name: biosim's own and those of ``biosim.rules`` entry points.
+
+    With ``spiking`` those pruning rules that need spikes, else those that run on rates.
 
     An entry point names a module or package whose folder holds ``NAME.yaml`` files, and those of another
     role in a folder of that name.
     """
-    inside = "" if role == "pruning" else role
+    if spiking and role != "pruning":
+        return {}
+    inside = "spiking" if spiking else "" if role == "pruning" else role
     found = {p.stem: p for p in sorted((Path(str(files("biosim.rules"))) / inside).glob("*.yaml"))}
     for point in entry_points(group="biosim.rules"):
         try:
@@ -37,7 +42,7 @@ def rule_paths(role: str = "pruning") -> dict[str, Path]:
 
 def find_rule(name: str, role: str = "pruning") -> Path:
     """Return the file of a rule, given by name or as a path to a YAML file."""
-    paths = rule_paths(role)
+    paths = rule_paths(role) | rule_paths(role, spiking=True)
     if name in paths:
         return paths[name]
     if name.endswith((".yaml", ".yml")):

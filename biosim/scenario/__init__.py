@@ -13,9 +13,10 @@ from biosim.scenario.base import Scenario
 from biosim.scenario.conditions import ConditionsScenario, read_conditions
 from biosim.scenario.development import DevelopmentScenario, read_development
 from biosim.scenario.source import Source, read_source
+from biosim.scenario.spiking import SpikingScenario, read_spiking
 from biosim.scenario.study import StudyScenario, read_study
 
-__all__ = ["ConditionsScenario", "DevelopmentScenario", "Scenario", "StudyScenario", "read_scenario"]
+__all__ = ["ConditionsScenario", "DevelopmentScenario", "Scenario", "SpikingScenario", "StudyScenario", "read_scenario"]
 
 
 def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
@@ -31,4 +32,7 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
 
 
 def _read(source: Source) -> Scenario:
-    return read_study(source) if "study" in source.document.data else read_development(source)
+    data = source.document.data
+    if "study" in data:
+        return read_study(source)
+    return read_spiking(source) if "simulation" in data else read_development(source)

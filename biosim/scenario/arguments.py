@@ -12,6 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from biosim.errors import InputError, did_you_mean
+from biosim.library import find, load_module
+from biosim.options import collect
+from biosim.spec import ModelSpec
 
 
 def checked_arguments(
@@ -38,3 +41,17 @@ def checked_arguments(
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file: part of a run's id."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def model_of(spec: ModelSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
+    """Load a model; return its ``build``, the scenario's arguments checked against its signature, and the file's hash."""
+    path = collect(errors, ("model",), lambda: find("models", spec.name))
+    if path is None:
+        return None, {}, ""
+    build = getattr(load_module(path), "build", None)
+    if build is None:
+        errors.append(InputError(f"{path} has no function build(..., seeds, *, ...)", ("model", "name")))
+        return None, {}, ""
+    arguments, wrong = checked_arguments(build, spec.model_extra or {}, "model", spec.name)
+    errors += wrong
+    return build, arguments, file_hash(path)

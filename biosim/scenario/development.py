@@ -8,12 +8,12 @@ from typing import Any
 
 from biosim import __version__
 from biosim.checks import known_metrics, parse_check
+from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_time
-from biosim.errors import InputError
-from biosim.library import find, load_module
+from biosim.errors import InputError, did_you_mean
 from biosim.options import Options, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
-from biosim.scenario.arguments import checked_arguments, file_hash
+from biosim.scenario.arguments import model_of
 from biosim.scenario.base import Scenario
 from biosim.scenario.source import Source
 from biosim.schedule import Schedule
@@ -84,7 +84,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
-    build, arguments, model_hash = _model(spec, errors)
+    build, arguments, model_hash = model_of(spec.model, errors)
     rivals = roster(spec, errors)
     rules = further_rules(spec, errors)
     for label in sorted(set(rules) & {*rivals}):
@@ -92,6 +92,10 @@ def read_development(source: Source) -> DevelopmentScenario:
     if len(set(spec.densities)) < len(spec.densities):
         errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
     known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None, list(rules))
+    _comparisons(spec, rivals, errors)
+    if spec.comparisons is not None:
+        compared = [n for n in (spec.comparisons.rivals or rivals) if n in rivals]
+        known += comparison_metrics(compared, spec.comparisons.measures)
     checks = []
     for index, c in enumerate(spec.checks):
         checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
@@ -113,22 +117,24 @@ def read_development(source: Source) -> DevelopmentScenario:
     )
 
 
+def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[InputError]) -> None:
+    if spec.comparisons is None:
+        return
+    names = spec.comparisons.rivals
+    for index, name in enumerate(names or []):
+        if name not in rivals:
+            known = f"there are: {', '.join(rivals) or 'none'}"
+            errors.append(
+                InputError(f"no rival is called '{name}'{did_you_mean(name, list(rivals))}; {known}", ("comparisons", "rivals", index))
+            )
+    if not rivals or names == []:
+        errors.append(InputError("the local circuit is compared with rivals, and there are none", ("comparisons",)))
+    if LOCAL in rivals:
+        errors.append(InputError(f"'{LOCAL}' is what comparisons call the local circuit; give the rival another label", ("rivals",)))
+
+
 def _presentation(spec: ScenarioSpec) -> float:
     quantity = parse_time(spec.drive.presentation)
     if quantity.relative or quantity.value <= 0:
         raise InputError(f"must be a positive time such as 50 ms, not {spec.drive.presentation!r}")
     return quantity.value
-
-
-def _model(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
-    """Load the model and check the scenario's arguments against the signature of its ``build``."""
-    path = collect(errors, ("model",), lambda: find("models", spec.model.name))
-    if path is None:
-        return None, {}, ""
-    build = getattr(load_module(path), "build", None)
-    if build is None:
-        errors.append(InputError(f"{path} has no function build(inputs, outputs, seeds, ...)", ("model", "name")))
-        return None, {}, ""
-    arguments, wrong = checked_arguments(build, spec.model.model_extra or {}, "model", spec.model.name)
-    errors += wrong
-    return build, arguments, file_hash(path)

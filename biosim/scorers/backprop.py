@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from biosim.equations.products import matmul, outer_sum
+from biosim.scorers.surrogate import surrogate_spikes
 from biosim.substrates.activation import slope
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
@@ -34,8 +35,8 @@ class Backprop:
 
     def step(self, effective: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return dL/dW_eff by projection, (R, n_pre, n_post), overwritten by the next call, and the accuracy, ()."""
-        if self.network.settles:
-            return self._through_settling(effective, inputs, labels)
+        if self.network.settles or self.network.spiking is not None:
+            return self._through_time(effective, inputs, labels)
         names = list(self.network.populations)
         activity = propagate(self.network, effective, self.gains, inputs)
         output = activity[names[-1]]
@@ -57,12 +58,14 @@ class Backprop:
                     credit[p.pre.name] = credit[p.pre.name].add_(back) if p.pre.name in credit else back
         return self.gradients, (output.argmax(2) == labels).float().mean()
 
-    def _through_settling(self, effective: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Return the same by autograd through the settling steps of a recurrent network."""
+    def _through_time(self, effective: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the same by autograd through the steps in which a network settles or its neurons spike."""
         with torch.inference_mode(False), torch.enable_grad():
             leaves = {n: e.clone().requires_grad_() for n, e in effective.items()}
             gains = {n: g.clone() for n, g in self.gains.items()}
-            output = propagate(self.network, leaves, gains, inputs.clone())[next(reversed(self.network.populations))]
+            output = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)[
+                next(reversed(self.network.populations))
+            ]
             losses = torch.nn.functional.cross_entropy(output.transpose(1, 2), labels.clone(), reduction="none")
             found = torch.autograd.grad(losses.mean(1).sum(), list(leaves.values()), materialize_grads=True)
             output = output.detach()

@@ -78,6 +78,8 @@ class FixedBatch:
     """
 
     def __init__(self, network: Network, gains: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> None:
+        if network.spiking is not None:
+            raise UndefinedError("this search follows changes of rates through a network, and this network spikes")
         if network.settles:
             raise UndefinedError("this search runs feedforward networks only, and this one has loops or leaky neurons")
         self.network, self.gains, self.labels = network, gains, labels

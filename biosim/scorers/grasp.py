@@ -53,7 +53,7 @@ class Scorer(SlopeScorer):
         readout = next(reversed(network.populations))
         cool = {readout: network.populations[readout].gain.new_full((1, 1), 1 / self.temperature)}
         with torch.enable_grad():
-            loss = losses(network, births, cool, inputs, labels).sum()
+            loss = losses(network, births, cool, inputs, labels, twice=True).sum()
             slopes = torch.autograd.grad(loss, list(births.values()), create_graph=True, materialize_grads=True)
             flow = torch.stack([(g * g.detach()).sum() for g in slopes]).sum()
             curved = torch.autograd.grad(flow, list(births.values()), materialize_grads=True)

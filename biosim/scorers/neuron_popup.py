@@ -70,6 +70,8 @@ class Scorer:
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
         """Return abs(S) of each synapse's postsynaptic neuron after training."""
+        if network.spiking is not None:
+            raise UndefinedError("neuron-popup runs rate networks only, and this one spikes")
         if network.settles:
             raise UndefinedError("neuron-popup runs feedforward networks only, and this one has loops or leaky neurons")
         drive = for_epochs(drive, self.epochs)

@@ -21,6 +21,7 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, NumericalError
+from biosim.scorers.surrogate import smooth_spikes, surrogate_spikes
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 
@@ -83,12 +84,22 @@ def unit_gains(network: Network) -> dict[str, Tensor]:
     return {n: torch.ones_like(p.gain) for n, p in network.populations.items()}
 
 
-def losses(network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
+def losses(
+    network: Network,
+    effective: Mapping[str, Tensor],
+    gains: Mapping[str, Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    twice: bool = False,
+) -> Tensor:
     """Return each replicate's mean cross-entropy, (R,), differentiable in ``effective``.
 
-    ``effective`` holds (R, n_pre, n_post) weights; inputs are (R, S, n_input), labels (R, S).
+    ``effective`` holds (R, n_pre, n_post) weights; inputs are (R, S, n_input), spikes of a spiking network
+    (R, S, T, n_input), whose neurons have a surrogate slope; labels (R, S). ``twice``: gradients of gradients will be asked for.
     """
-    output = propagate(network, effective, gains, inputs)[next(reversed(network.populations))]
+    output = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)[
+        next(reversed(network.populations))
+    ]
     return torch.nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none").mean(1)
 
 

@@ -22,14 +22,14 @@ def activate(values: Tensor, activation: Activation) -> Tensor:
     """Apply an activation function."""
     if activation == "relu":
         return torch.relu(values)
-    return torch.tanh(values) if activation == "tanh" else values
+    return torch.tanh(values) if activation == "tanh" else values  # of a spiking neuron: what it does to the potential
 
 
 def slope(activity: Tensor, activation: Activation) -> Tensor | None:
     """Return the slope of the activation where the neuron now is, or None where it is 1.
 
-    A neuron knows it from its own activity: 1 where a ReLU is active, ``1 - y**2`` for tanh.
+    A neuron knows it from its own activity: 1 where a ReLU is active or a spiking neuron fires, ``1 - y**2`` for tanh.
     """
-    if activation == "relu":
+    if activation in ("relu", "lif"):
         return activity > 0
     return 1 - activity**2 if activation == "tanh" else None

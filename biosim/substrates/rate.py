@@ -16,6 +16,7 @@ from torch import Tensor
 
 from biosim.substrates.activation import Transmission, activate, deliver
 from biosim.substrates.recurrent import guard, settle
+from biosim.substrates.time_stepped import Membrane, unfold
 from biosim.synapses import Network, Projection
 
 
@@ -25,8 +26,9 @@ def propagate(
     gains: Mapping[str, Tensor],
     inputs: Tensor,
     push: Mapping[str, Tensor] | None = None,
+    membrane: Membrane | None = None,
 ) -> dict[str, Tensor]:
-    """Return the activity of every population, (R, S, size) each.
+    """Return the activity of every population, (R, S, size) each, of rate neurons or spiking ones.
 
     Pure and differentiable in ``effective`` when the caller has gradients switched on (scorers do;
     ``develop`` never does).
@@ -44,12 +46,16 @@ def propagate(
         (R, S, n_input), or (1, S, n_input) shared by all replicates.
     push : mapping, optional
         (R, S, size) by population, added to the summed input: a neuron's own noise.
+    membrane : callable, optional
+        What turns input into spikes, in a spiking network (:func:`biosim.substrates.time_stepped.unfold`); its ``inputs`` are spikes.
 
     Raises
     ------
     NumericalError
         When a network that settles runs away, naming the population.
     """
+    if network.spiking is not None:
+        return unfold(network, effective, gains, inputs, push, membrane)[0]
     if network.settles:
         settled, _ = settle(network, effective, gains, inputs, push)
         guard(network, settled)

@@ -133,6 +133,8 @@ def _rebuilt(module: nn.Module, place: str, replacements: Mapping[str, nn.Module
 def _check(circuit: Circuit, layers: list[Layer], replicate: int) -> None:
     if not 0 <= replicate < circuit.replicates:
         raise InputError(f"the circuit has {circuit.replicates} replicates, counted from 0, and none is {replicate}", ("replicate",))
+    if circuit.spiking is not None:
+        raise InputError("the circuit's neurons spike, and those of a Sequential do not")
     if circuit.settles:
         raise InputError("the circuit settles over several steps (recurrent projections or leak), which no Sequential does")
     chain = [n for n, _, _ in circuit.populations]

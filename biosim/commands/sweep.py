@@ -1,0 +1,187 @@
+"""``biosim sweep``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from biosim.errors import BiosimError
+
+FIGURE = "sweep"
+
+
+def sweep(
+    what: Annotated[list[str], typer.Argument(metavar="SCENARIO", help="name or path of a scenario; or: show DIR")],
+    over: Annotated[list[str] | None, typer.Option(metavar="KEY=A,B,...", help="a key and its values; repeat for more keys")] = None,
+    seeds: Annotated[str | None, typer.Option(help="0..9, 0..8..2 or 0,3,5; the scenario's own when left out")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a scenario key in every run")] = None,
+    replicates: Annotated[int, typer.Option(min=1, help="replicates of each run")] = 1,
+    on: Annotated[str, typer.Option(metavar="local|dask|slurm", help="what carries the runs out")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="how many at a time; every core when left out")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="of each worker")] = 1,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="of a Dask cluster; one of this machine when left out")] = None,
+    cluster: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="parameters of Slurm, as submitit takes them")] = None,
+    retries: Annotated[int, typer.Option(min=0, help="how often a run whose worker dies is tried again")] = 5,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="the sweep's folder; sweeps/NAME when left out")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and its estimated time, run nothing")] = False,
+    time_first: Annotated[bool, typer.Option("--time-first", help="with --dry-run: do (and keep) one run, to tell the time")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+    metric: Annotated[str | None, typer.Option(help="with show: what to show")] = None,
+) -> None:
+    """Run a scenario under many settings and seeds; the same command again goes on where it was. Exit status 3 when runs fail."""
+    if what[0] == "show":
+        if len(what) != 2:
+            raise BiosimError("biosim sweep show DIR: name one folder")
+        _show(Path(what[1]), metric, as_json)
+        return
+    if len(what) != 1:
+        raise BiosimError(f"biosim sweep SCENARIO: {' '.join(what[1:])}: one scenario at a time")
+    from biosim.sweep.executor import EXECUTORS, Means
+    from biosim.sweep.plan import make_plan, parse_over, parse_seeds
+    from biosim.sweep.run import State, carry_out, outline
+    from biosim.sweep.table import gather
+
+    if on not in EXECUTORS:
+        raise BiosimError(f"--on {on}: there are {', '.join(EXECUTORS)}")
+    plan = make_plan(
+        what[0], parse_over(over or []), None if seeds is None else parse_seeds(seeds), settings or [], replicates, out, device
+    )
+    count = workers or max(1, len(os.sched_getaffinity(0)) // threads)
+    means = Means(plan.folder, count, threads, retries, scheduler, _pairs(cluster or []))
+    state = State.of(plan)
+    if dry_run and time_first and not state.done and state.left:
+        later, state.left = state.left[1:], state.left[:1]
+        carry_out(state, means, on, lambda *_: None)
+        state.left = later
+    for line in outline(state, on, count):
+        _say(line, as_json)
+    if dry_run:
+        return
+    with _Live(count) as live:
+        carry_out(state, means, on, live)
+    _say(f"{len(state.done)} of {len(plan.jobs)} runs done; the table is {plan.folder / 'results.csv'}", as_json)
+    failed = _failed(plan, state.failed, as_json)
+    if state.done:
+        _figure(plan.folder, gather(plan.jobs), metric, as_json)
+    if as_json:
+        about = {"sweep": str(plan.folder), "scenario": plan.scenario, "runs": len(plan.jobs), "done": len(state.done)}
+        print(json.dumps(about | {"failed": state.failed}))
+    if failed:
+        raise typer.Exit(3)
+
+
+def _failed(plan: Any, reasons: dict[str, str], as_json: bool) -> int:
+    for job in plan.jobs:
+        if job.id in reasons:
+            place = ", ".join([*(f"{k}={v}" for k, v in job.point.items()), f"seed {job.seed}"])
+            _say(f"FAILED  {job.id} ({place}): {reasons[job.id]}", as_json)
+    if reasons:
+        _say("the same command tries them again", as_json)
+    return len(reasons)
+
+
+def _show(folder: Path, metric: str | None, as_json: bool) -> None:
+    from biosim.sweep.run import read_plan
+    from biosim.sweep.table import read_table
+
+    plan, reasons = read_plan(folder)
+    rows = read_table(folder)
+    done = len({r["run"] for r in rows})
+    _say(f"sweep of {plan.scenario}: {done} of {len(plan.jobs)} runs done", as_json)
+    _failed(plan, reasons, as_json)
+    _figure(folder, rows, metric, as_json)
+
+
+def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) -> None:
+    """Print the summary of a sweep and draw it."""
+    import io
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from biosim.findings import svg
+    from biosim.store import write_atomic
+    from biosim.sweep.show import figure, metrics, summarise, swept, text_rows
+
+    chosen, summary = summarise(rows, metric)
+    head, lines = text_rows(summary)
+    table = Table(*head, title=f"{chosen}: mean and 95 % interval over seeds")
+    for line in lines:
+        table.add_row(*(escape(cell) for cell in line))
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = 150
+    console.print(table)
+    if len(others := metrics(rows)) > 1:
+        _say(f"also measured: {', '.join(m for m in others if m != chosen)} (biosim sweep show {folder} --metric NAME)", as_json)
+    drawn = figure(chosen, summary, swept(rows), rows[0]["scenario"])
+    image = io.BytesIO()
+    drawn.savefig(image, format="png", dpi=150)
+    write_atomic(folder / f"{FIGURE}.png", image.getvalue())
+    write_atomic(folder / f"{FIGURE}.svg", svg(drawn).encode())
+    _say(f"figure: {folder / f'{FIGURE}.png'}", as_json)
+    if as_json and not any(a == "--seeds" for a in sys.argv):
+        plain = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in r.items()} for r in summary]
+        print(json.dumps({"sweep": str(folder), "metric": chosen, "summary": plain}))
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BiosimError(f"--cluster {text}: expected key=value, such as slurm_partition=short")
+        found[key.strip()] = int(value) if value.strip().isdigit() else value.strip()
+    return found
+
+
+def _say(text: str, as_json: bool) -> None:
+    typer.echo(text, err=as_json)
+
+
+class _Live:
+    """A bar on a terminal; elsewhere a line whenever another tenth is done, and for the first run."""
+
+    def __init__(self, workers: int) -> None:
+        from rich.console import Console
+
+        self.workers, self.tenth = workers, -1
+        self.console: Any = Console(stderr=True)
+        self.bar: Any = None
+        self.task: Any = None
+
+    def __enter__(self) -> _Live:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            columns = (TextColumn("sweep"), BarColumn(), TextColumn("{task.completed}/{task.total}  {task.fields[note]}"))
+            self.bar = Progress(*columns, console=self.console)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, state: Any, outcome: Any) -> None:
+        from biosim.sweep.run import duration
+
+        left, total = state.remaining(self.workers), len(state.plan.jobs)
+        ended = len(state.done) + len(state.failed)
+        failed = f"{len(state.failed)} failed, " if state.failed else ""
+        note = f"{failed}about {duration(left)} left" if left is not None else "timing the first run"
+        if self.bar is not None:
+            if self.task is None:
+                self.task = self.bar.add_task("", total=total, note="")
+            self.bar.update(self.task, completed=ended, note=note)
+        elif outcome is not None and 10 * ended // total > self.tenth:
+            self.tenth = 10 * ended // total
+            self.console.print(f"sweep: {ended} of {total} runs, {note}", highlight=False, soft_wrap=True)

@@ -1,0 +1,126 @@
+"""Circuits that travel: to other simulators and libraries, and from them.
+
+Each file of this package that has a ``FORMAT`` is a format; adding one needs no other change.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import shutil
+from functools import cache
+from pathlib import Path
+
+from biosim.circuit import Circuit
+from biosim.errors import BiosimError, did_you_mean
+from biosim.exchange.base import Format, Imported, Records, single, synapses
+
+__all__ = ["Format", "Imported", "formats", "read", "write"]
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Return every format by name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        if isinstance(made := getattr(importlib.import_module(f"{__name__}.{module.name}"), "FORMAT", None), Format):
+            found[made.name] = made
+    return dict(sorted(found.items()))
+
+
+def _named(name: str, writing: bool) -> Format:
+    known = [n for n, f in formats().items() if (f.write if writing else f.read)]
+    if name not in known:
+        raise BiosimError(
+            f"{'--to' if writing else '--as'} {name}: unknown format{did_you_mean(name, known)}; there are: {', '.join(known)}"
+        )
+    return formats()[name]
+
+
+def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None, records: Records = (), force: bool = False) -> int | None:
+    """Write a circuit; the file (or folder) is whole or not there.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    path : Path
+        Must not be there yet, unless ``force``.
+    name : str
+        A format's name.
+    replicate : int, optional
+        All of them when left out, where the format carries them; else the first.
+    records : sequence of mapping
+        The development's records, for formats that carry history.
+
+    Returns
+    -------
+    replicate : int, optional
+        Which one was written; None when all were.
+
+    Raises
+    ------
+    BiosimError
+        When the format does not exist or cannot carry the circuit, or the file cannot be written.
+    """
+    form = _named(name, True)
+    if replicate is not None and not 0 <= replicate < circuit.replicates:
+        raise BiosimError(f"--replicate {replicate}: the circuit has {circuit.replicates}, counted from 0")
+    if replicate is None and not form.replicates:
+        replicate = 0
+    chosen = circuit if replicate is None else single(circuit, replicate)
+    if form.largest is not None and (count := synapses(chosen)) > form.largest:
+        raise BiosimError(f"--to {name}: {count:.3g} synapses are more than the {form.largest:.3g} it can carry: {form.because}")
+    if path.exists() and not force:
+        raise BiosimError(f"{path} is there already; name another with --out, or overwrite it with --force")
+    aside = path.with_name(f".part-{path.name}")  # the ending stays: some writers look at it
+    _remove(aside)
+    assert form.write is not None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        form.write(chosen, aside, records)
+        _remove(path)
+        aside.replace(path)
+    except OSError as error:
+        raise BiosimError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        _remove(aside)
+    return replicate
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.exists() or path.is_symlink():
+        path.unlink()
+
+
+def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
+    """Read a circuit from a file of any format.
+
+    Raises
+    ------
+    BiosimError
+        When the file is missing, damaged, too large, or of no format known here.
+    """
+    if not path.exists():
+        raise BiosimError(f"{path}: there is no such file")
+    if not os.access(path, os.R_OK):
+        raise BiosimError(f"{path}: it may not be read")
+    if name is not None:
+        form = _named(name, False)
+    else:
+        fitting = [f for f in formats().values() if f.read is not None and f.recognise(path)]
+        if len(fitting) != 1:
+            known = ", ".join(n for n, f in formats().items() if f.read is not None)
+            found = f"it may be {' or '.join(f.name for f in fitting)}" if fitting else "no format known here fits it"
+            raise BiosimError(f"{path}: {found}; say which with --as, one of: {known}")
+        form = fitting[0]
+    assert form.read is not None
+    try:
+        return form.read(path), form
+    except BiosimError:
+        raise
+    except Exception as error:  # other people's readers raise whatever they like when a file is damaged
+        text = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise BiosimError(f"{path}: cannot be read as {form.name}: {text}") from None

@@ -1,0 +1,130 @@
+"""A spiking network made ready to live: births built, development recorded, survivors and spikes written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.errors import BiosimError, InputError
+from biosim.experiments.base import Progress
+from biosim.scenario import SpikingScenario
+from biosim.schedule import Schedule
+from biosim.spiking import Network
+from biosim.spiking.survivor import SpikingCircuit
+from biosim.spiking.trains import Trains, listen
+from biosim.spiking_develop import SpikingRecorder, develop_spiking
+from biosim.store import RunWriter
+
+MOMENTS = 50
+
+
+@dataclass(frozen=True)
+class SpikingExperiment:
+    """A spiking scenario, tried on the births of its first replicate when it was read."""
+
+    scenario: SpikingScenario
+
+    def outline(self) -> str:
+        """Return what ``validate`` says of a scenario in order."""
+        s = self.scenario
+        rules = ", ".join(f"{name} under {rule.name}" for name, rule in s.rules.items())
+        return f"{rules}, locality {s.level.name}, {s.times['duration']:g} s of development"
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``run.json`` says from the start."""
+        s = self.scenario
+        return {
+            "rules": s.resolved["rules"],
+            "model_source_sha256": s.resolved["model_source"],
+            "locality": s.level.name,
+            "births_seeds": list(s.birth_seeds),
+        }
+
+    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+        """Let the network live; write records, survivors, and the spikes of the network as born and as it ended."""
+        s = self.scenario
+        window, cap = s.times["window"], s.spec.simulation.rate_cap
+        try:
+            network: Network = s.build(s.birth_seeds, **s.model_arguments)
+        except InputError as error:
+            raise s.error(error.under("model")) from None
+        first = self._listen(network, cap)
+        development = self._develop(network, writer, progress)
+        circuit = SpikingCircuit.of(development.simulation)
+        last = self._listen(circuit.network(network), cap)
+        writer.arrays("circuit", circuit.tensors(), circuit.about())
+        sizes = {p.name: p.size for p in network.populations}
+        tensors = {f"{when}.{key}": value for when, trains in (("first", first), ("last", last)) for key, value in trains.tensors().items()}
+        writer.arrays("spikes", tensors, {"window": window, "sizes": sizes})
+        metrics = measure(circuit, first, last)
+        return {
+            "metrics": {name: [float(v) if np.isfinite(v) else None for v in values] for name, values in metrics.items()},
+            "checks": [check.result(metrics) for check in s.checks],
+        }
+
+    def _listen(self, network: Network, cap: float) -> Trains:
+        return listen(network, self.scenario.seeds, self.scenario.times["window"], rate_cap=cap)
+
+    def _develop(self, network: Network, writer: RunWriter, progress: Progress | None) -> Any:
+        s, options = self.scenario, self.scenario.spec.simulation
+        report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
+        schedule = None if s.spec.schedule is None else Schedule(**s.spec.schedule.model_dump())
+        try:
+            return develop_spiking(
+                network,
+                s.rules,
+                s.times["duration"],
+                decide_every=s.times["decide_every"],
+                schedule=schedule,
+                seeds=s.seeds,
+                recorder=SpikingRecorder(MOMENTS, writer.record),
+                progress=report,
+                precision=options.precision,
+                rate_cap=options.rate_cap,
+                tau_activity=s.times["tau_activity"],
+            )
+        except InputError as error:
+            raise s.error(_within(error)) from None
+
+
+def _within(error: InputError) -> InputError:
+    """Return the error under the section of a scenario that its key belongs to."""
+    own = error.key[0] if error.key else ""
+    if own in ("duration", "decide_every", "tau_activity", "sample_every"):
+        return error.under("simulation")
+    return error if own in ("rules", "schedule") else InputError(error.message, ("model",))
+
+
+def measure(circuit: SpikingCircuit, first: Trains, last: Trains) -> dict[str, npt.NDArray[np.float64]]:
+    """Return (R,) metrics by the dotted names that checks use."""
+    found: dict[str, npt.NDArray[np.float64]] = {"circuit.density": circuit.density()}
+    wiring: Mapping[str, Any] = {name: circuit.wiring[name] for name in circuit.plastic}
+    found["circuit.synapses"] = np.sum([[w.alive.sum() for w in own] for own in wiring.values()], 0).astype(np.float64)
+    for name, own in wiring.items():
+        found[f"density.{name}"] = circuit.density(name)
+        found[f"weight.{name}"] = np.array([_mean(w.weight[w.alive]) for w in own])
+        found[f"birth_weight_of_survivors.{name}"] = np.array([_mean(w.birth_weight[w.alive]) / _mean(w.birth_weight) for w in own])
+    for name in last.sizes:
+        found |= {f"rate.{name}": last.rate(name), f"rate_at_birth.{name}": first.rate(name), f"cv.{name}": last.cv(name)}
+    return found
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    return float(values.mean(dtype=np.float64)) if len(values) else float("nan")
+
+
+def prepare_spiking(scenario: SpikingScenario, device: str) -> SpikingExperiment:
+    """Return the experiment.
+
+    Raises
+    ------
+    BiosimError
+        When it is to run on a GPU.
+    """
+    if device != "cpu":
+        raise BiosimError("--device cuda: spiking networks run on the CPU; leave --device out")
+    return SpikingExperiment(scenario)

@@ -1,0 +1,51 @@
+"""The report of a run in which a spiking network lived and lost synapses."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from biosim.report.parts import inline, rule_text, table
+from biosim.report.spiking_figures import spiking_figures
+from biosim.store import Run
+
+
+def drawings(run: Run) -> dict[str, Any]:
+    """Return the figures of a run."""
+    return dict(spiking_figures(run))
+
+
+def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return heading, rows and notes of what was measured: a row a metric."""
+    rows = []
+    for name, values in run.results["metrics"].items():
+        known = [v for v in values if v is not None and np.isfinite(v)]
+        rows.append([name, f"{np.mean(known):.4g}" if known else "n/a", f"{np.std(known):.2g}" if len(known) > 1 else ""])
+    return ["measured", "mean", "sd"], rows, []
+
+
+def facts(run: Run) -> list[str]:
+    """Return what the heading says of such a run."""
+    rules = ", ".join(f"<b>{html.escape(rule['name'])}</b> ({html.escape(name)})" for name, rule in run.about["rules"].items())
+    return [f"Rules {rules}, locality <b>{run.about['locality']}</b>"]
+
+
+def body(run: Run, drawn: Mapping[str, str]) -> str:
+    """Return the page of a spiking run."""
+    head, rows, _ = table_rows(run)
+    window = run.about["scenario"]["simulation"]["window"]
+    given = run.about["rules"].items()
+    rules = "".join(f"<h2>The rule of {html.escape(name)}: {html.escape(r['name'])}</h2>{rule_text(r)}" for name, r in given)
+    return f"""{inline(drawn)}<h2>Measured</h2>{table(head, rows)}
+<p class=quiet>Means and standard deviations over replicates. Rates (Hz) and coefficients of variation of interspike intervals (cv) are
+those of the last {html.escape(window)}, rate_at_birth those of the first. Density counts synapses left in the projections that a rule
+governs. birth_weight_of_survivors is their mean weight at birth over the mean of all at birth.</p>{rules}"""
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """Return what ``biosim run --json`` prints of such a run."""
+    metrics = run.results["metrics"]
+    return {"locality": run.about["locality"], "circuit": {"density": metrics["circuit.density"]}, "metrics": metrics}

@@ -1,0 +1,131 @@
+"""A scenario in which a spiking network lives, and loses the synapses that its rules give up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from biosim import __version__
+from biosim.checks import parse_check
+from biosim.equations import Level, Rule, parse_time
+from biosim.errors import InputError, did_you_mean
+from biosim.options import collect, read_rule, rule_data
+from biosim.scenario.arguments import model_of
+from biosim.scenario.base import Scenario
+from biosim.scenario.source import Source
+from biosim.schedule import Schedule
+from biosim.spec import SimulationSpec, SpikingSpec
+from biosim.spiking import GivenSpikes, Network
+
+
+@dataclass(frozen=True)
+class SpikingScenario(Scenario):
+    """A spiking network, the rules of its plastic projections, and how long it lives.
+
+    Attributes
+    ----------
+    spec : SpikingSpec
+    rules : mapping of Rule
+        By projection.
+    level : Level
+        The highest locality among them.
+    build : callable
+        The model's ``build(seeds, *, ...)``.
+    model_arguments : mapping
+    times : mapping of float
+        ``duration``, ``decide_every``, ``window`` and ``tau_activity`` in seconds.
+    """
+
+    spec: SpikingSpec
+    rules: Mapping[str, Rule]
+    level: Level
+    build: Any
+    model_arguments: Mapping[str, Any]
+    times: Mapping[str, float]
+
+    @property
+    def birth_seeds(self) -> tuple[int, ...]:
+        """Births seed of each replicate."""
+        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
+        return tuple(first + k for k in range(self.spec.replicates))
+
+
+def read_spiking(source: Source) -> SpikingScenario:
+    """Check all that a spiking scenario says; the births of one replicate are built to know the network's parts.
+
+    Raises
+    ------
+    BiosimError
+        With one line for every error found.
+    """
+    errors: list[InputError] = []
+    spec = source.validate(SpikingSpec, errors)
+    if spec is None:
+        raise source.refusal(errors)
+    times = _times(spec.simulation, errors)
+    build, arguments, model_hash = model_of(spec.model, errors)
+    read = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
+    rules = {name: rule for name, rule in read.items() if rule is not None}
+    if errors:
+        raise source.refusal(errors)
+    network = _one(build, spec, arguments, errors)
+    if network is None:
+        raise source.refusal(errors)
+    level = _check_rules(network, rules, errors)
+    if spec.schedule is not None:
+        collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    known = _known(network, list(rules))
+    checks = []
+    for index, c in enumerate(spec.checks):
+        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    if errors:
+        raise source.refusal(errors)
+    resolved = {"scenario": spec.model_dump(), "model_source": model_hash, "version": __version__}
+    resolved["rules"] = {name: rule_data(rule, None) for name, rule in rules.items()}
+    passed = tuple(c for c in checks if c)
+    return SpikingScenario(spec, passed, resolved, source, tuple(known), rules, level, build, arguments, times)
+
+
+def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
+    """Return the times of a simulation in seconds; those that do not fit together are errors."""
+    found: dict[str, float] = {}
+    for name in ("duration", "decide_every", "window", "tau_activity"):
+        quantity = collect(errors, ("simulation", name), lambda name=name: parse_time(getattr(spec, name)))
+        if quantity is None:
+            continue
+        if quantity.relative or quantity.value <= 0:
+            errors.append(InputError(f"must be a time longer than 0, such as 1 s, not {getattr(spec, name)!r}", ("simulation", name)))
+        found[name] = quantity.value
+    for name in ("decide_every", "window"):
+        if found.get(name, 0.0) > found.get("duration", float("inf")):
+            errors.append(InputError(f"cannot be longer than the duration, {spec.duration}", ("simulation", name)))
+    return found
+
+
+def _one(build: Any, spec: SpikingSpec, arguments: Mapping[str, Any], errors: list[InputError]) -> Network | None:
+    network: Any = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
+    if network is not None and not isinstance(network, Network):
+        errors.append(InputError(f"build() returned {type(network).__name__}, not a spiking Network", ("model", "name")))
+        return None
+    return network
+
+
+def _check_rules(network: Network, rules: Mapping[str, Rule], errors: list[InputError]) -> Level:
+    names = [p.name for p in network.projections]
+    levels = [Level.synapse]
+    for name, rule in rules.items():
+        if name not in names:
+            listing = ", ".join(names)
+            errors.append(InputError(f"there is no projection '{name}'{did_you_mean(name, names)}; there are: {listing}", ("rules", name)))
+        else:
+            levels.append(rule.level())
+    return max(levels)
+
+
+def _known(network: Network, ruled: list[str]) -> list[str]:
+    """Return the names that checks may use."""
+    known = ["circuit.density", "circuit.synapses"]
+    known += [f"{what}.{name}" for name in ruled for what in ("density", "weight", "birth_weight_of_survivors")]
+    neurons = [p.name for p in network.populations if not isinstance(p, GivenSpikes)]
+    return known + [f"{what}.{name}" for name in neurons for what in ("rate", "rate_at_birth", "cv")]

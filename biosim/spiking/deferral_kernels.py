@@ -1,0 +1,181 @@
+"""The numba kernels of deferred potentiation: a postsynaptic spike touches no synapse.
+
+``w`` is the :class:`~biosim.spiking.fields.Handle` of a world; ``k`` a part of the postsynaptic neurons, ``p`` a projection,
+``i`` a presynaptic neuron (a row), ``n`` the step.
+
+Where ``on_post`` is ``bounds(weight + P(pre)*G(post))`` with ``P*G >= 0``, and ``P`` decays at a rate ``r`` between arrivals, the
+updates of a row since its last visit at step ``f`` add up to ``P(f) * sum_k G_k*exp(-r*(t_k - f))`` over the spikes ``t_k > f`` of
+the target: nobody reads the weight in between. The sums are kept for all targets from boundaries every ``span`` steps
+(``ring``); the spikes of the two unfinished spans come from a log.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from biosim.spiking import fields
+from biosim.spiking.row_kernels import of_neuron, on_row, transmit
+
+SHORT = 4  # a row shorter than this fraction of all targets takes its sums one by one
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_logged(w, k, p, span, f, n, factor, sums):  # type: ignore[no-untyped-def]
+    """Add to ``sums`` the spikes of one span that fell after step ``f``, up to step ``n``."""
+    proj_, log_step_, log_first_, log_last_ = fields.proj(w), fields.log_step(w), fields.log_first(w), fields.log_last(w)
+    log_neuron_, log_gain_, decay_table_ = fields.log_neuron(w), fields.log_gain(w), fields.decay_table(w)
+    d, mask = proj_[p, 31], log_step_.shape[2] - 1
+    slot = span % log_first_.shape[2]
+    for at in range(log_first_[d, k, slot], log_last_[d, k, slot]):
+        t = log_step_[d, k, at & mask]
+        if t > f:
+            sums[log_neuron_[d, k, at & mask]] += factor * log_gain_[d, k, at & mask] * decay_table_[d, t - f]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _clear_logged(w, k, p, span, sums):  # type: ignore[no-untyped-def]
+    proj_, log_step_, log_first_, log_last_ = fields.proj(w), fields.log_step(w), fields.log_first(w), fields.log_last(w)
+    log_neuron_ = fields.log_neuron(w)
+    d, mask = proj_[p, 31], log_step_.shape[2] - 1
+    slot = span % log_first_.shape[2]
+    for at in range(log_first_[d, k, slot], log_last_[d, k, slot]):
+        sums[log_neuron_[d, k, at & mask]] = 0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fused(weight, target, sums, gain, out, lo, hi, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
+    """Potentiate, transmit, depress: one pass over a row, one read and one write a synapse."""
+    for q in range(lo, hi):
+        t = target[q]
+        value = weight[q] + sums[t]
+        value = value if value < top else top
+        out[t] += value
+        value = value + (scale * gain[t] + shift)
+        value = value if value > low else low
+        weight[q] = value if value < high else high
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fused_short(weight, target, ring, sums, factor, gain, out, lo, hi, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
+    """Do what :func:`_fused` does, for so few synapses that summing for all targets would cost more."""
+    for q in range(lo, hi):
+        t = target[q]
+        value = weight[q] + (factor * ring[t] + sums[t])
+        value = value if value < top else top
+        out[t] += value
+        value = value + (scale * gain[t] + shift)
+        value = value if value > low else low
+        weight[q] = value if value < high else high
+
+
+@numba.njit(cache=True, error_model="numpy")
+def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
+    """Bring row ``i`` up to the spikes of step ``n``; when a spike ``arrives``, transmit and run ``on_pre`` too."""
+    proj_, weight_, row_lo_, row_hi_ = fields.proj(w), fields.weight(w), fields.row_lo(w), fields.row_hi(w)
+    since_, row_value_, span_, part_ = fields.since(w), fields.row_value(w), fields.span(w), fields.part(w)
+    sums_, ring_, decay_table_, x_ = fields.sums(w), fields.ring(w), fields.decay_table(w), fields.x(w)
+    proj_real_, total_, active_, target_ = fields.proj_real(w), fields.total(w), fields.active(w), fields.target(w)
+    gain_ = fields.gain(w)
+    d, real = proj_[p, 31], w.real.dtype.type
+    lo, hi = row_lo_[k, proj_[p, 2] + i], row_hi_[k, proj_[p, 2] + i]
+    row = proj_[p, 30] + i
+    f, value = np.int64(since_[k, row]), row_value_[k, row]
+    length = span_[d]
+    then, now = f // length, (n if arrives else n + 1) // length  # a span is closed after its last step
+    first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
+    sums, ring = sums_[d, k], ring_[d, (then + 1) % ring_.shape[1]]
+    factor = real(0)
+    pending = value != 0 and lo < hi
+    if pending:
+        _add_logged(w, k, p, then, f, n, value, sums)
+        if then < now:
+            if then + 1 < now:  # no span has been closed since the last boundary
+                factor = real(value * decay_table_[d, (then + 1) * length - f])
+            _add_logged(w, k, p, now, f, n, value, sums)
+    out = x_[proj_[p, 4] : proj_[p, 4] + proj_[p, 26]]
+    top = real(proj_real_[p, 1])
+    short = (hi - lo) * SHORT < last - first
+    total = total_[k]
+    if not short and lo < hi:
+        for j in range(first, last):
+            total[j] = factor * ring[j] + sums[j]
+    if arrives and proj_[p, 16] >= -1 and not active_.size:
+        scale = real(of_neuron(w, k, p, proj_[p, 16], i, 2)) if proj_[p, 16] >= 0 else real(0)
+        shift = real(of_neuron(w, k, p, proj_[p, 18], i, 2)) if proj_[p, 18] >= 0 else real(0)
+        low, high = real(proj_real_[p, 2]), real(proj_real_[p, 3])
+        if short:
+            _fused_short(weight_, target_, ring, sums, factor, gain_[d], out, lo, hi, top, scale, shift, low, high)
+        else:
+            _fused(weight_, target_, total, gain_[d], out, lo, hi, top, scale, shift, low, high)
+    else:
+        if pending:
+            for q in range(lo, hi):
+                t = target_[q]
+                weight_[q] = min(weight_[q] + (factor * ring[t] + sums[t]), top)
+        if arrives:
+            transmit(w, lo, hi, out)
+            if proj_[p, 14] >= 0:
+                on_row(w, k, p, i, lo, hi, proj_[p, 14], n)
+    if pending:
+        _clear_logged(w, k, p, then, sums)
+        _clear_logged(w, k, p, now, sums)
+    since_[k, row] = n
+    row_value_[k, row] = value * decay_table_[d, n - f] if n - f < decay_table_.shape[1] else 0.0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def flush(w, k, p, n):  # type: ignore[no-untyped-def]
+    """Bring all rows of a part up to the spikes of step ``n``."""
+    proj_, since_ = fields.proj(w), fields.since(w)
+    for i in range(proj_[p, 3]):
+        if since_[k, proj_[p, 30] + i] < n:
+            visit(w, k, p, i, n, False)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def note_spikes(w, k, p, fired, n):  # type: ignore[no-untyped-def]
+    """Log the postsynaptic spikes of step ``n``; ``fired`` are the part's neurons."""
+    proj_, log_step_, span_, log_first_ = fields.proj(w), fields.log_step(w), fields.span(w), fields.log_first(w)
+    log_last_, log_neuron_, log_gain_ = fields.log_last(w), fields.log_neuron(w), fields.log_gain(w)
+    d, mask = proj_[p, 31], log_step_.shape[2] - 1
+    slot = (n // span_[d]) % log_first_.shape[2]
+    at = log_last_[d, k, slot]
+    for j in fired:
+        log_step_[d, k, at & mask] = n
+        log_neuron_[d, k, at & mask] = j
+        log_gain_[d, k, at & mask] = of_neuron(w, k, p, proj_[p, 20], j, 3) if proj_[p, 20] >= 0 else 1.0
+        at += 1
+    log_last_[d, k, slot] = at
+
+
+@numba.njit(cache=True, error_model="numpy")
+def close_span(w, k, p, n):  # type: ignore[no-untyped-def]
+    """After the last step ``n`` of a span: add its spikes to the sums from all earlier boundaries, open the next one."""
+    proj_, log_step_, span_, ring_ = fields.proj(w), fields.log_step(w), fields.span(w), fields.ring(w)
+    log_first_, part_, log_last_, burst_ = fields.log_first(w), fields.part(w), fields.log_last(w), fields.burst(w)
+    since_, log_gain_, decay_table_, log_neuron_ = fields.since(w), fields.log_gain(w), fields.decay_table(w), fields.log_neuron(w)
+    d, mask = proj_[p, 31], log_step_.shape[2] - 1
+    length, kept, slots = span_[d], ring_.shape[1], log_first_.shape[2]
+    span = n // length
+    first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
+    begin, end = log_first_[d, k, span % slots], log_last_[d, k, span % slots]
+    for b in range(max(0, span + 1 - kept), span + 1):
+        sums = ring_[d, b % kept]
+        for at in range(begin, end):
+            gain = log_gain_[d, k, at & mask] * decay_table_[d, log_step_[d, k, at & mask] - b * length]
+            sums[log_neuron_[d, k, at & mask]] += gain
+    log_first_[d, k, (span + 1) % slots] = log_last_[d, k, (span + 1) % slots] = end
+    oldest = log_first_[d, k, max(0, span + 1 - kept) % slots]
+    if end - oldest > mask + 1 - (last - first) * burst_[d]:  # the log is nearly full: after this nobody needs it
+        flush(w, k, p, n)
+        for slot in range(slots):
+            log_first_[d, k, slot] = log_last_[d, k, slot] = end
+    else:
+        for i in range(proj_[p, 3]):  # rows not visited since the boundary that is to be forgotten
+            f = np.int64(since_[k, proj_[p, 30] + i])
+            if f // length + 1 <= span + 1 - kept:
+                visit(w, k, p, i, n, False)
+    sums = ring_[d, (span + 1) % kept]
+    for j in range(first, last):
+        sums[j] = 0

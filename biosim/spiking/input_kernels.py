@@ -1,0 +1,138 @@
+"""The numba kernels of what comes from outside, noise and input neurons, and of spikes on their way.
+
+``w`` is the :class:`~biosim.spiking.fields.Handle` of a world. Random bits are a hash of a neuron's own key and the step.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from biosim.spiking import fields
+from biosim.streams import hash32
+
+
+@numba.njit(cache=True, inline="always")
+def _mix(x):  # type: ignore[no-untyped-def]
+    """Return the "lowbias32" finaliser of 32 bits (C. Wellons, hash-prospector), kept here so that loops over it vectorise."""
+    x = np.uint32(x ^ (x >> np.uint32(16)))
+    x = np.uint32(x * np.uint32(0x7FEB352D))
+    x = np.uint32(x ^ (x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x846CA68B))
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _noise(out, hashes, key, first, second, limits, weight):  # type: ignore[no-untyped-def]
+    """Add ``weight`` times a Poisson count to every neuron: how many ``limits`` its random bits reach."""
+    zero = weight * 0
+    for block in range(0, len(out), 256):
+        end = min(block + 256, len(out))
+        most = np.uint32(0)
+        for j in range(block, end):
+            bits = _mix(np.uint32(hashes[j] ^ key))
+            out[j] += (weight if bits >= first else zero) + (weight if bits >= second else zero)
+            most = max(most, bits)
+        if len(limits) > 2 and most >= limits[2]:
+            for j in range(block, end):
+                bits = _mix(np.uint32(hashes[j] ^ key))
+                q = 2
+                while q < len(limits) and bits >= limits[q]:
+                    out[j] += weight
+                    q += 1
+
+
+@numba.njit(cache=True, error_model="numpy")
+def drive(w, k, step):  # type: ignore[no-untyped-def]
+    """Add the noise of this step to the part's neurons."""
+    drive_, part_, drive_limit_ = fields.drive(w), fields.part(w), fields.drive_limit(w)
+    drive_key_, x_, drive_hash_, drive_weight_ = fields.drive_key(w), fields.x(w), fields.drive_hash(w), fields.drive_weight(w)
+    real = w.real.dtype.type
+    for d in range(len(drive_)):
+        p, offset, hashes, count = drive_[d, 0], drive_[d, 1], drive_[d, 2], drive_[d, 3]
+        if count == 0:
+            continue
+        lo, hi = part_[k, p, 0], part_[k, p, 1]
+        limits = drive_limit_[d, :count]
+        second = limits[1] if count > 1 else np.uint32(0xFFFFFFFF)
+        key = hash32(drive_key_[d], np.uint32(step), np.uint64(0))
+        out = x_[offset + lo : offset + hi]
+        _noise(out, drive_hash_[hashes + lo : hashes + hi], key, limits[0], second, limits, real(drive_weight_[d]))
+
+
+@numba.njit(cache=True)
+def _send(w, emitter, i, step):  # type: ignore[no-untyped-def]
+    """Put a spike on its way through every projection of its population; record it."""
+    recorded_, cursor_, out_step_, out_emitter_ = fields.recorded(w), fields.cursor(w), fields.out_step(w), fields.out_emitter(w)
+    out_neuron_, spikes_, proj_, delay_ = fields.out_neuron(w), fields.spikes(w), fields.proj(w), fields.delay(w)
+    queued_, queue_ = fields.queued(w), fields.queue(w)
+    if recorded_[emitter]:
+        at = cursor_[0]
+        out_step_[at], out_emitter_[at], out_neuron_[at] = step, emitter, i
+        cursor_[0] = at + 1
+    spikes_[emitter] += 1
+    for p in range(len(proj_)):
+        if proj_[p, 0] == emitter:
+            slot = (step + delay_[proj_[p, 2] + i]) % proj_[p, 7]
+            count = queued_[proj_[p, 6] + slot]
+            queue_[proj_[p, 5] + slot * proj_[p, 3] + count] = i
+            queued_[proj_[p, 6] + slot] = count + 1
+
+
+@numba.njit(cache=True)
+def inputs(w, start, stop):  # type: ignore[no-untyped-def]
+    """Let the input populations spike during a window."""
+    source_, position_, given_step_, given_neuron_ = fields.source(w), fields.position(w), fields.given_step(w), fields.given_neuron(w)
+    source_key_, mother_, mother_limit_, group_ = fields.source_key(w), fields.mother(w), fields.mother_limit(w), fields.group(w)
+    source_hash_, source_limit_ = fields.source_hash(w), fields.source_limit(w)
+    for s in range(len(source_)):
+        emitter, size, kind, at, groups = source_[s, 0], source_[s, 1], source_[s, 2], source_[s, 3], source_[s, 4]
+        for step in range(start, stop):
+            if kind == 1:
+                while position_[s] < source_[s, 6] and given_step_[position_[s]] <= step:
+                    if given_step_[position_[s]] == step:
+                        _send(w, emitter, given_neuron_[position_[s]], step)
+                    position_[s] += 1
+                continue
+            key = hash32(source_key_[s], np.uint32(step), np.uint64(0))
+            for g in range(groups):
+                bits = hash32(source_key_[s], np.uint32(step), np.uint64(1 + g))
+                mother_[source_[s, 5] + g] = bits < mother_limit_[s]
+            for i in range(size):
+                group = group_[at + i]
+                if _mix(np.uint32(source_hash_[at + i] ^ key)) < source_limit_[at + i] and (group < 0 or mother_[group]):
+                    _send(w, emitter, i, step)
+
+
+@numba.njit(cache=True)
+def order(w, start, stop):  # type: ignore[no-untyped-def]
+    """Put the arrivals of a window in ascending order of neurons where delays mixed them."""
+    proj_, queue_, queued_ = fields.proj(w), fields.queue(w), fields.queued(w)
+    for p in range(len(proj_)):
+        if proj_[p, 9]:
+            for step in range(start, stop):
+                slot = step % proj_[p, 7]
+                first = proj_[p, 5] + slot * proj_[p, 3]
+                for at in range(first + 1, first + queued_[proj_[p, 6] + slot]):
+                    own, q = queue_[at], at
+                    while q > first and queue_[q - 1] > own:
+                        queue_[q] = queue_[q - 1]
+                        q -= 1
+                    queue_[q] = own
+
+
+@numba.njit(cache=True)
+def cross(w, start, stop):  # type: ignore[no-untyped-def]
+    """After a window: clear what has arrived, and send the spikes of all parts, in order of step and neuron."""
+    proj_, queued_, pop_, fired_ = fields.proj(w), fields.queued(w), fields.pop(w), fields.fired(w)
+    fired_at_ = fields.fired_at(w)
+    for p in range(len(proj_)):
+        for step in range(start, stop):
+            queued_[proj_[p, 6] + step % proj_[p, 7]] = 0
+    populations = len(pop_)
+    for step in range(start, stop):
+        for p in range(populations):
+            place = (step - start) * populations + p
+            for k in range(len(fired_)):
+                for at in range(fired_at_[k, place], fired_at_[k, place + 1]):
+                    _send(w, pop_[p, 3], np.int64(fired_[k, at]), step)

@@ -1,0 +1,312 @@
+"""Run a spiking network: event-driven, its plastic synapses really removed when they die."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from biosim.equations import Rule
+from biosim.errors import InputError
+from biosim.spiking import compaction
+from biosim.spiking.assemble import Assembly, thresholds
+from biosim.spiking.guard import CHECKED, guard
+from biosim.spiking.kernels import advance, advance_together, settle
+from biosim.spiking.network import Network, whole_steps
+from biosim.spiking.neurons import PoissonPopulation, check_rate
+from biosim.spiking.plan import EventPlan, parameters_of, plan_rule
+
+Masks = npt.NDArray[np.bool_] | Sequence[npt.NDArray[np.bool_]]
+
+
+@dataclass
+class Spikes:
+    """Recorded spikes of one replicate of a population: times in seconds, ascending, and neurons."""
+
+    times: npt.NDArray[np.float64]
+    neurons: npt.NDArray[np.int64]
+
+
+class Simulation:
+    """A spiking network at work; every replicate on its own.
+
+    Parameters
+    ----------
+    network : Network
+    rules : mapping of str to Rule
+        The rule of each plastic projection; the others keep their weights.
+    seeds : sequence of int
+        One a replicate: noise, Poisson inputs, potentials at birth, draws inside rules. 0, 1, ... when left out.
+    precision : {"float32", "float64"}
+        Of potentials, weights and states. A double-precision run agrees with Brian2 to rounding; single precision
+        takes half the memory and, in a chaotic network, agrees with it in statistics only.
+    threads : int
+        Threads that share the neurons of one replicate. Results do not depend on it. One is best unless the
+        network is large and the machine is otherwise idle: threads meet after every synaptic delay.
+    workers : int, optional
+        Replicates run at a time; as many as there are processors when left out.
+    record : sequence of str, optional
+        Populations whose spikes are kept; all when left out.
+    defer : mapping of str to bool
+        Forces the general (False) or the deferred (True) path of a projection's plasticity; algebra decides when left out.
+    duration : float
+        Seconds of development that ``% dev`` in a rule's parameters refers to.
+    rate_cap : float
+        Hz; a population that fires faster, over 50 ms, has exploded.
+
+    Raises
+    ------
+    InputError
+        When rules, seeds and network do not fit together.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rules: Mapping[str, Rule] | None = None,
+        seeds: Sequence[int] | None = None,
+        *,
+        precision: Literal["float32", "float64"] = "float32",
+        threads: int = 1,
+        workers: int | None = None,
+        record: Sequence[str] | None = None,
+        defer: Mapping[str, bool] | None = None,
+        duration: float = 1.0,
+        rate_cap: float = 300.0,
+    ) -> None:
+        if precision not in ("float32", "float64"):
+            raise InputError(f"precision is float32 or float64, not '{precision}'", ("precision",))
+        if threads < 1:
+            raise InputError(f"a simulation needs at least one thread, not {threads}", ("threads",))
+        self.network, self.rules, self.threads, self.rate_cap = network, dict(rules or {}), threads, rate_cap
+        self.seeds = tuple(range(network.replicates)) if seeds is None else tuple(seeds)
+        if network.projections and len(self.seeds) != network.replicates:
+            raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds", ("seeds",))
+        for name in record or ():
+            network.population(name)
+        recorded = {p.name for p in network.populations} if record is None else set(record)
+        self.plans = {n: self._plan(n, rule, duration, (defer or {}).get(n)) for n, rule in self.rules.items()}
+        self.assembly = Assembly(network, self.plans, precision, threads, recorded, 1 << 18)
+        self.worlds = [self.assembly.world(r, seed) for r, seed in enumerate(self.seeds)]
+        self.workers = min(len(self.seeds), workers or os.cpu_count() or 1)
+        self.step = 0
+        self._record: list[list[tuple[Any, Any, Any]]] = [[] for _ in self.seeds]
+        self._deaths: dict[tuple[str, int], npt.NDArray[np.int32]] = {}
+        self._start_states()
+
+    def _plan(self, name: str, rule: Rule, duration: float, defer: bool | None) -> EventPlan:
+        births = self.network.projection(name).births
+        if rule.regrow is not None:
+            raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
+        low = min((float(w.min()) for w in births.weights if len(w)), default=0.0)
+        high = max((float(w.max()) for w in births.weights if len(w)), default=0.0)
+        return plan_rule(rule, parameters_of(rule, duration), (low, high), defer)
+
+    def _start_states(self) -> None:
+        from biosim.spiking.slow import start_states
+
+        start_states(self)
+
+    # -- running --------------------------------------------------------------------------------
+    @property
+    def time(self) -> float:
+        """Seconds simulated so far."""
+        return self.step * self.network.dt
+
+    def run(self, duration: float) -> None:
+        """Run on for ``duration`` seconds, a whole number of steps.
+
+        Raises
+        ------
+        NumericalError
+            When a population fires faster than ``rate_cap`` or a potential is no number any more.
+        """
+        stop = self.step + whole_steps(duration, self.network.dt, "the duration of a run", "duration")
+        if stop >= 2**31:
+            raise InputError(f"a simulation has at most {2**31} steps; {duration:g} s more are too many", ("duration",))
+        if self.workers > 1 and self.threads == 1:
+            with ThreadPoolExecutor(self.workers) as pool:
+                list(pool.map(lambda r: self._run(r, stop), range(len(self.worlds))))
+        else:
+            for r in range(len(self.worlds)):
+                self._run(r, stop)
+        self.step = stop
+
+    def _run(self, r: int, stop: int) -> None:
+        world, step = self.worlds[r], self.step
+        stride = max(1, round(CHECKED / self.network.dt))
+        run: Callable[..., int] = advance
+        if self.threads > 1:
+            numba.set_num_threads(min(self.threads, int(os.environ.get("NUMBA_NUM_THREADS") or numba.get_num_threads())))
+            run = advance_together
+        while step < stop:
+            before, began, end = world.spikes.copy(), step, min(stop, step + stride)
+            while step < end:
+                step = int(run(world.handle, step, end, self.assembly.window))
+                self._drain(r)
+            guard(self, r, world.spikes - before, end - began, end)
+        settle(world.handle, stop - 1)
+
+    def _drain(self, r: int) -> None:
+        world = self.worlds[r]
+        n = int(world.cursor[0])
+        if n:
+            self._record[r].append((world.out_step[:n].copy(), world.out_emitter[:n].copy(), world.out_neuron[:n].copy()))
+            world.cursor[0] = 0
+
+    # -- reading --------------------------------------------------------------------------------
+    def spikes(self, population: str, replicate: int = 0) -> Spikes:
+        """Return the spikes of a population recorded so far."""
+        emitter = self.assembly.emitters[self.network.population(population).name]
+        if population not in self.assembly.recorded:
+            raise InputError(f"spikes of '{population}' are not recorded: name it in record", ("record",))
+        parts = [(s[e == emitter], i[e == emitter]) for s, e, i in self._record[replicate]]
+        steps = np.concatenate([np.zeros(0, np.int64), *[s for s, _ in parts]])
+        neurons = np.concatenate([np.zeros(0, np.int64), *[i for _, i in parts]]).astype(np.int64)
+        return Spikes(steps * self.network.dt, neurons)
+
+    def forget(self) -> None:
+        """Drop the spikes recorded so far."""
+        self._record = [[] for _ in self.seeds]
+
+    def counts(self, population: str) -> npt.NDArray[np.int64]:
+        """Return how many spikes a population has emitted so far, (R,); whether recorded or not."""
+        emitter = self.assembly.emitters[self.network.population(population).name]
+        return np.array([w.spikes[emitter] for w in self.worlds], np.int64)
+
+    def potentials(self, population: str) -> npt.NDArray[Any]:
+        """Return the potentials of a population, (R, size) mV."""
+        at, size = self.assembly.first[population], self.network.population(population).size
+        return np.stack([w.v[at : at + size] for w in self.worlds])
+
+    def index(self, projection: str) -> int:
+        """Return the place of a projection in the network."""
+        return list(self.network.projections).index(self.network.projection(projection))
+
+    def survivors(self, projection: str) -> npt.NDArray[np.int64]:
+        """Return how many synapses of a projection live, (R,)."""
+        k = self.index(projection)
+        places = [compaction.place_of(self.assembly, w, k) for w in self.worlds]
+        return np.array([p.stop - p.start for p in places], np.int64)
+
+    def edges(self, projection: str, replicate: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]:
+        """Return presynaptic neuron, postsynaptic neuron and weight of every live synapse."""
+        k, world = self.index(projection), self.worlds[replicate]
+        lo, hi = compaction.own_rows(self.assembly, world, k)
+        place = compaction.place_of(self.assembly, world, k)
+        sources = np.repeat(np.arange(lo.shape[1]), hi[-1] - lo[0])
+        return sources, world.target[place].astype(np.int64), world.weight[place].copy()
+
+    def weights(self, projection: str, replicate: int = 0) -> npt.NDArray[Any]:
+        """Return the weights of the live synapses, a view: rows of presynaptic neurons, targets ascending."""
+        world = self.worlds[replicate]
+        return world.weight[compaction.place_of(self.assembly, world, self.index(projection))]
+
+    def state(self, projection: str, name: str, replicate: int = 0) -> npt.NDArray[Any]:
+        """Return a per-synapse state of the projection's rule, a view in the order of :meth:`weights`."""
+        world, names = self.worlds[replicate], self.plans[projection].states
+        return world.state[names.index(name), compaction.place_of(self.assembly, world, self.index(projection))]
+
+    def death_steps(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int32]:
+        """Return, for every birth edge, the step at which its synapse died; -1 while it lives."""
+        born = len(self.network.projection(projection).births.targets[replicate])
+        return self._deaths.get((projection, replicate), np.full(born, -1, np.int32))
+
+    def birth_edges(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int64]:
+        """Return the place among the birth edges of every live synapse."""
+        return compaction.birth_edges(self.assembly, self.worlds[replicate], replicate, self.index(projection))
+
+    def dense(self, projection: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Return (R, n_pre, n_post) weights and the mask of the live synapses."""
+        births = self.network.projection(projection).births
+        weight = np.zeros((len(self.seeds), births.n_pre, births.n_post), np.float32)
+        alive = np.zeros(weight.shape, np.bool_)
+        for r in range(len(self.seeds)):
+            i, j, w = self.edges(projection, r)
+            weight[r, i, j], alive[r, i, j] = w, True
+        return weight, alive
+
+    def memory(self, projection: str) -> dict[str, float]:
+        """Return the bytes that a live synapse takes, by what they hold."""
+        plan = self.plans.get(projection)
+        world = self.worlds[0]
+        held = {"target": world.target.itemsize, "weight": world.weight.itemsize, "state": world.state.shape[0] * world.state.itemsize}
+        if plan is not None and plan.path == "general":
+            held |= {"column": world.column_synapse.itemsize + world.column_source.itemsize}
+        if world.active.size:
+            held["active"] = 1
+        return {k: float(v) for k, v in held.items()}
+
+    # -- changing -------------------------------------------------------------------------------
+    def set_rate(self, population: str, rate: float | npt.NDArray[np.float64]) -> None:
+        """Give a Poisson population other rates from now on: one number, (size,) or (R, size), in Hz."""
+        p = self.network.population(population)
+        if not isinstance(p, PoissonPopulation):
+            raise InputError(f"'{population}' has no rates: it is no Poisson population", ("population",))
+        check_rate(rate, population, p.size)
+        self.network.check_probability(p, rate)
+        s = self.assembly.inputs.index(p)
+        for r, world in enumerate(self.worlds):
+            at = int(world.source[s, 3])
+            world.source_limit[at : at + p.size], world.mother_limit[s] = thresholds(p, rate, r, self.network.dt)
+
+    def set_weights(self, projection: str, replicate: int, weights: npt.NDArray[Any]) -> None:
+        """Give the live synapses of a projection other weights."""
+        plan = self.plans.get(projection)
+        own = self.weights(projection, replicate)
+        if weights.shape != own.shape or not np.isfinite(weights).all():
+            raise InputError(f"'{projection}' needs {len(own)} finite weights, one a live synapse", ("weight",))
+        if plan is not None and plan.path == "deferred" and len(own) and (weights.min() < plan.bounds[0] or weights.max() > plan.bounds[1]):
+            raise InputError(f"weights of '{projection}' must stay within {plan.bounds[0]:g} and {plan.bounds[1]:g}", ("weight",))
+        own[:] = weights
+
+    def eliminate(self, projection: str, doomed: str | Masks) -> npt.NDArray[np.int64]:
+        """Eliminate synapses for good; return how many died, (R,).
+
+        Parameters
+        ----------
+        projection : str
+        doomed : str or masks
+            A condition in the rule language (``"weight < 0.05"``), or for each replicate a mask over its live synapses in
+            the order of :meth:`weights`.
+        """
+        if isinstance(doomed, str):
+            from biosim.spiking.slow import holds
+
+            doomed = holds(self, projection, doomed)
+        masks, k = list(doomed), self.index(projection)
+        died = np.zeros(len(self.worlds), np.int64)
+        for r, mask in enumerate(masks):
+            place = compaction.place_of(self.assembly, self.worlds[r], k)
+            if mask.shape != (place.stop - place.start,) or mask.dtype != np.bool_ or len(masks) != len(self.worlds):
+                raise InputError(f"elimination takes a mask over the live synapses of '{projection}' for each replicate", ("doomed",))
+            died[r] = np.count_nonzero(mask)
+            if died[r]:
+                self._remove(projection, k, r, ~mask)
+        return died
+
+    def _remove(self, projection: str, k: int, r: int, keep: npt.NDArray[np.bool_]) -> None:
+        world = self.worlds[r]
+        death = self._deaths.setdefault((projection, r), self.death_steps(projection, r))
+        compaction.mark_dead(self.assembly, world, r, k, keep, death, self.step)
+        self.worlds[r] = compaction.without(self.assembly, world, k, keep)
+
+    def set_active(self, projection: str, replicate: int, active: npt.NDArray[np.bool_]) -> None:
+        """Silence the live synapses that are not ``active``: they are there, learn, and transmit nothing."""
+        world, k = self.worlds[replicate], self.index(projection)
+        if not world.active.size:
+            if active.all():
+                return
+            world = self.worlds[replicate] = world.with_arrays(active=np.ones(len(world.target), np.bool_))
+        world.active[compaction.place_of(self.assembly, world, k)] = active
+
+    def active(self, projection: str, replicate: int = 0) -> npt.NDArray[np.bool_]:
+        """Return which live synapses are not silent, in the order of :meth:`weights`."""
+        world, place = self.worlds[replicate], compaction.place_of(self.assembly, self.worlds[replicate], self.index(projection))
+        return world.active[place].copy() if world.active.size else np.ones(place.stop - place.start, np.bool_)
