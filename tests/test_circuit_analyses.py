@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from conftest import TINY
 
+from biosim import seal
 from biosim.analysis import analyse_runs
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
@@ -64,7 +66,9 @@ def test_figures_and_tables_are_written(finished: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_that_compared_nothing(finished: Path, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_bytes((finished / "run.json").read_bytes())
+    about = json.loads((finished / "run.json").read_text())
+    files = {name: digest for name, digest in about["files"].items() if name != "comparison.json"}
+    (tmp_path / "run.json").write_text(json.dumps(seal.sealed(about | {"files": files})))
     with pytest.raises(BiosimError, match="compared nothing: add"):
         analyse_runs("same-circuit", [tmp_path])
 
