@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,24 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def model_of(spec: ModelSpec, errors: list[InputError]) -> tuple[Any, dict[str, Any], str]:
-    """Load a model; return its ``build``, the scenario's arguments checked against its signature, and the file's hash."""
+def model_of(spec: ModelSpec, errors: list[InputError], takes: Sequence[str]) -> tuple[Any, dict[str, Any], str]:
+    """Load a model; return its ``build``, the scenario's arguments checked against its signature, and the file's hash.
+
+    ``takes`` names the positional arguments that ``build`` will be given.
+    """
     path = collect(errors, ("model",), lambda: find("models", spec.name))
     if path is None:
         return None, {}, ""
     build = getattr(load_module(path), "build", None)
     if build is None:
-        errors.append(InputError(f"{path} has no function build(..., seeds, *, ...)", ("model", "name")))
+        errors.append(InputError(f"{path} has no function build({', '.join(takes)}, *, ...)", ("model", "name")))
+        return None, {}, ""
+    parameters = inspect.signature(build).parameters.values()
+    given = [p.name for p in parameters if p.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    if len(given) != len(takes):
+        kind = "a network that images are shown to" if len(takes) > 1 else "a spiking network"
+        message = f"model '{spec.name}' has build({', '.join(given)}, *, ...); {kind} needs build({', '.join(takes)}, *, ...)"
+        errors.append(InputError(message, ("model", "name")))
         return None, {}, ""
     arguments, wrong = checked_arguments(build, spec.model_extra or {}, "model", spec.name)
     errors += wrong

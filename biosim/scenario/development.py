@@ -84,7 +84,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
             if mechanism.kind != "synaptic-scaling":
                 errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
-    build, arguments, model_hash = model_of(spec.model, errors)
+    build, arguments, model_hash = model_of(spec.model, errors, ("inputs", "outputs", "seeds"))
     rivals = roster(spec, errors)
     rules = further_rules(spec, errors)
     for label in sorted(set(rules) & {*rivals}):

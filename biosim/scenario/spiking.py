@@ -64,7 +64,7 @@ def read_spiking(source: Source) -> SpikingScenario:
     if spec is None:
         raise source.refusal(errors)
     times = _times(spec.simulation, errors)
-    build, arguments, model_hash = model_of(spec.model, errors)
+    build, arguments, model_hash = model_of(spec.model, errors, ("seeds",))
     read = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
     rules = {name: rule for name, rule in read.items() if rule is not None}
     if errors:
