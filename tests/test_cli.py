@@ -177,13 +177,6 @@ def test_analyses_run_from_the_command_line_and_as_scripts(name: str, cli: Cli, 
     assert all((target / p.name).read_text() == p.read_text() for p in tables)
 
 
-def test_runs_are_compared(cli: Cli, done: Path, tiny: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    assert cli("run", str(tiny), "--set", "births_seed=0", "--seed", "50", "--out", str(other))[0] == 0
-    code, out, _ = cli("compare", str(done), str(other))
-    assert code == 0 and "Jaccard" in out and "agree on" in out
-
-
 def test_help_loads_nothing_heavy() -> None:
     code = "import sys, biosim.cli as c\nfrom typer.main import get_command\nget_command(c.app)\nprint([m for m in ('torch', 'brian2', 'numba', 'matplotlib') if m in sys.modules])"
     end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
