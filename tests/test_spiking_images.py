@@ -111,8 +111,9 @@ def test_compiled_neurons_are_those_of_the_equations_in_single_precision() -> No
 
 @pytest.mark.parametrize("synapse", ["delta", "exponential"])
 def test_same_spikes_as_the_event_driven_engine(synapse: Any) -> None:
-    engine = pytest.importorskip("biosim.spiking")
-    simulation = pytest.importorskip("biosim.spiking.simulation")
+    from biosim import spiking as engine
+    from biosim.spiking import simulation
+
     window, dt = 0.2, 1e-3
     dynamics = SpikingDynamics(synapse=synapse, delay=2e-3, psp=30.0, tau_synapse=3e-3, encoding=Encoding(window=window, dt=dt, peak=150.0))
     network = spiking((3, 4), (30, 20), dynamics=dynamics, weights="kaiming-normal", probability=0.7)
