@@ -24,9 +24,7 @@ from biosim.synapses import Network
 
 Cli = Callable[..., tuple[int, str, str]]
 Births = Callable[..., Network]
-GRID = TINY.replace("rivals: [edge-popup, random]", "densities: [0.5, 0.3]\nretrain: {epochs: 1}\nrivals: [all]").replace(
-    "[24, 16]", "[12]"
-)
+GRID = TINY.replace("rivals: [edge-popup, random]", "densities: [0.5, 0.3]\nretrain: {epochs: 1}\nrivals: [all]")
 
 
 def test_all_rivals_fill_one_table(cli: Cli, tmp_path: Path) -> None:
