@@ -41,6 +41,9 @@ class Check:
         assert match is not None
         try:
             value, bound = _evaluate(self.value, metrics), _evaluate(match[2], metrics)
+            defined = np.isfinite(value + bound)
+            if not defined.any():
+                raise InputError("it is not defined in any replicate")
         except InputError as error:
             needs = f"{self.value} {self.needs}"
             return {
@@ -52,14 +55,15 @@ class Check:
                 "holds_in": 0.0,
                 "note": error.message,
             }
+        value, bound = np.broadcast_arrays(value, bound)
         compare = {">=": np.greater_equal, "<=": np.less_equal, ">": np.greater, "<": np.less}[match[1]]
-        holds = compare(*np.broadcast_arrays(value, bound))
+        holds = compare(value, bound)  # it does not hold where one of them is not defined
         share = float(np.mean(holds))
         return {
             "name": self.name,
             "passed": share >= SHARE,
-            "value": float(np.mean(value)),
-            "bound": float(np.mean(bound)),
+            "value": float(np.mean(value[defined])),
+            "bound": float(np.mean(bound[defined])),
             "needs": f"{self.value} {self.needs}",
             "holds_in": share,
         }

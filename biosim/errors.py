@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 Key = tuple[str | int, ...]
+T = TypeVar("T")
 
 
 class BiosimError(Exception):
@@ -63,6 +67,14 @@ class DamageError(BiosimError):
 
 class NumericalError(BiosimError):
     """NaN or runaway activity during a run, with the layer and the step."""
+
+
+def under(key: str, read: Callable[[Any], T], value: Any) -> T:
+    """Return ``read(value)``; an InputError is told of as one in ``key``."""
+    try:
+        return read(value)
+    except InputError as error:
+        raise InputError(error.message, (key,)) from None
 
 
 def dotted(key: Key) -> str:

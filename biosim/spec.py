@@ -150,7 +150,7 @@ class ConditionsSpec(ExperimentSpec):
 
     kind = "conditions"
     conditions: dict[Annotated[str, Field(pattern=r"^[A-Za-z][\w-]*$")], dict[str, Any]] = Field(
-        min_length=2, description="by name, the keys that each changes: low: {model.rate: 10 Hz}"
+        min_length=2, description="by name, the keys that each changes: low: {schedule.density: 0.1}"
     )
 
 
@@ -178,28 +178,33 @@ class SimulationSpec(_Strict):
 
     duration: TimeText = Field(description="of development, in the network's own time, such as 60 s")
     decide_every: TimeText = Field("1 s", description="how often conditions on synapses are judged")
-    window: TimeText = Field("2 s", description="how much is recorded spike by spike, first and last, and measured")
+    window: TimeText = Field("2 s", description="how long rates and irregularity are measured, weights frozen, as born and as it ended")
     tau_activity: TimeText = Field("20 ms", description="time constant of the filtered rates that rate rules sense")
     precision: Literal["float32", "float64"] = "float32"
     rate_cap: float = Field(300.0, gt=0, description="Hz; a population that fires faster has exploded, and the run stops")
 
 
-class SpikingSpec(ExperimentSpec):
+class NetworkSpec(ExperimentSpec):
+    """A scenario file with a ``model:`` that is born and develops."""
+
+    model: ModelSpec
+    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the seed when left out")
+    moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
+
+
+class SpikingSpec(NetworkSpec):
     """A scenario file in which a spiking network lives and loses synapses."""
 
     kind = "spiking"
-    model: ModelSpec
     simulation: SimulationSpec
     rules: dict[str, str | dict[str, Any]] = Field(min_length=1, description="the rule of each plastic projection")
     schedule: ScheduleSpec | None = Field(None, description="how many synapses competitions leave; conditions alone decide without")
-    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the seed when left out")
 
 
-class ScenarioSpec(ExperimentSpec):
+class ScenarioSpec(NetworkSpec):
     """A scenario file in which a network develops."""
 
     kind = "development"
-    model: ModelSpec
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
     rule: str | dict[str, Any]
     plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
@@ -217,8 +222,6 @@ class ScenarioSpec(ExperimentSpec):
     local_densities: bool = Field(False, description="develop the local rule anew at each of the densities too")
     retrain: RetrainSpec | None = Field(None, description="also train every circuit's survivors from their birth weights")
     comparisons: ComparisonsSpec | None = Field(None, description="compare circuits over several searches on the same births")
-    births_seed: int | None = Field(None, ge=0, le=2**32 - 1, description="births seed of replicate 0; the search seed when left out")
-    moments: int = Field(50, ge=1, le=10_000, description="how many times development is recorded")
 
 
 def json_schema() -> dict[str, Any]:

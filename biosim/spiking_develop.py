@@ -16,12 +16,12 @@ import torch
 
 from biosim.circuit import Circuit
 from biosim.decisions import Site
-from biosim.equations import Clock, Level, Rule, Sensed
+from biosim.equations import Clock, Competition, Level, Rule, Sensed
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
 from biosim.schedule import Schedule
 from biosim.spiking.decisions import SpikingSite
-from biosim.spiking.network import Network
+from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.recording import SpikingRecorder, death_times, entry_of, histograms
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
@@ -130,11 +130,9 @@ def develop_spiking(
     InputError, LocalityError, NumericalError
         When rules and network do not fit, a rule is not local, or activity runs away.
     """
-    steps = round(duration / decide_every) if decide_every > 0 else 0
-    if steps < 1 or abs(steps * decide_every - duration) > 1e-9 * duration:
-        raise InputError(f"development must last a whole number of decisions of {decide_every:g} s, not {duration:g} s", ("duration",))
+    steps = count_decisions(network, duration, decide_every)
     for name, rule in rules.items():
-        _check(rule, name)
+        check_rule(rule, name, schedule)
     windowed = [n for n, rule in rules.items() if _reads_activity(rule)]
     events = {n: rule for n, rule in rules.items() if n not in windowed}
     needed = {end for n in windowed for end in (network.projection(n).pre, network.projection(n).post)}
@@ -162,6 +160,9 @@ def develop_spiking(
             recorder.add(entry)
             if progress is not None:
                 progress(step + 1, steps, {"density": float(np.mean(entry["density"]))})
+    for name, rule in rules.items():
+        if rule.silence is not None:  # as with rates: what is silent in the end is gone
+            simulation.eliminate(name, [~simulation.active(name, r) for r in range(len(simulation.seeds))])
     level = max([rule.level() for rule in rules.values()], default=Level.synapse)
     provenance = {"rule": ", ".join(r.name for r in rules.values()), "locality": level.name, "seeds": list(simulation.seeds)}
     return SpikingDevelopment(simulation, recorder, level, histograms(simulation, rules), death_times(simulation, rules), provenance)
@@ -171,7 +172,25 @@ def _reads_activity(rule: Rule) -> bool:
     return not rule.event_driven and bool(rule.coincidences or rule.traces or rule.names & (SAMPLED | set(MOMENTS)))
 
 
-def _check(rule: Rule, name: str) -> None:
+def count_decisions(network: Network, duration: float, decide_every: float) -> int:
+    """Return how many decisions a development has.
+
+    Raises
+    ------
+    InputError
+        When it does not last a whole number of them, or one does not last a whole number of the network's steps.
+    """
+    whole_steps(decide_every, network.dt, "the time between two decisions", "decide_every")
+    steps = round(duration / decide_every)
+    if steps < 1 or abs(steps * decide_every - duration) > 1e-9 * duration:
+        raise InputError(f"development must last a whole number of decisions of {decide_every:g} s, not {duration:g} s", ("duration",))
+    return steps
+
+
+def check_rule(rule: Rule, name: str, schedule: Schedule | None) -> None:
+    """Raise an InputError where a spiking network cannot run the rule of the projection ``name``."""
+    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
+        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
     if taught := sorted(rule.names & GIVEN):
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide", ("rules", name))
     if rule.level() > Level.transport:
@@ -229,8 +248,6 @@ class RatedSites:
         return Projection(name, *ends, torch.from_numpy(weight), torch.from_numpy(born))
 
     def _site(self, p: Projection, rule: Rule, schedule: Schedule | None, names: frozenset[str]) -> Site:
-        if schedule is None and rule.decisions and any(not hasattr(d, "text") for d in rule.decisions.values()):
-            raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
         plan = schedule or Schedule("critical-window", 1e-9, 0.0, 1.0)  # without a floor: conditions alone decide
         return Site(p, cast(DenseNetwork, self.wiring), rule, plan, self.clock, self.simulation.seeds, names=names)
 

@@ -221,7 +221,16 @@ class Run:
 
     @property
     def circuit(self) -> Circuit:
-        """The survivor."""
+        """The survivor.
+
+        Raises
+        ------
+        BiosimError
+            When the run is not one in which a network of this kind developed.
+        """
+        if self.kind != "development":
+            its = "`spiking_circuit`" if self.kind == "spiking" else "in its conditions" if self.kind == "conditions" else "nowhere"
+            raise BiosimError(f"the run in {self.folder} is a {self.kind}: its circuit is {its}")
         return read_circuit(self.whole(CIRCUIT))
 
     def arrays(self, name: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from biosim.errors import InputError
+from biosim.equations import parse_rate, parse_seconds
+from biosim.errors import InputError, under
 from biosim.spiking import LIF, Births, Delta, Network, PoissonDrive, Population, Projection
 
 
@@ -20,10 +21,10 @@ def build(
     jump: float = 0.4,
     inhibition: float = 5.0,
     weights: tuple[float, float] = (0.3, 0.7),
-    drive_rate: float = 9000.0,
+    drive_rate: str = "9000 Hz",
     drive_jump: float = 0.12,
-    delay: float = 1.5e-3,
-    dt: float = 1e-4,
+    delay: str = "1.5 ms",
+    dt: str = "0.1 ms",
 ) -> Network:
     """Build the births of one network a seed.
 
@@ -46,15 +47,21 @@ def build(
         How many times stronger an inhibitory synapse is than an excitatory one of weight 0.5.
     weights : (float, float)
         Excitatory weights at birth are uniform between these two, in [0, 1].
-    drive_rate, drive_jump : float
-        Noise: spikes a second that each neuron gets from outside, and mV that each of them is worth.
-    delay, dt : float
-        Seconds.
+    drive_rate : quantity
+        Noise: rate of the spikes that each neuron gets from outside.
+    drive_jump : float
+        What each of them does, mV.
+    delay, dt : quantity
+        Axonal delay; time step.
     """
     if not 0 < inhibitory < 1:
         raise InputError(f"the inhibitory share must lie between 0 and 1, not {inhibitory:g}", ("inhibitory",))
     if not 0 <= weights[0] <= weights[1] <= 1:
         raise InputError(f"weights at birth lie between two values in [0, 1], the lower one first, not {list(weights)}", ("weights",))
+    rate, wait, step = (
+        under(key, reader, text)
+        for key, reader, text in (("drive_rate", parse_rate, drive_rate), ("delay", parse_seconds, delay), ("dt", parse_seconds, dt))
+    )
     silent = max(1, round(inhibitory * neurons))
     sizes = {"exc": neurons - silent, "inh": silent}
     if sizes["exc"] < 1:
@@ -74,6 +81,6 @@ def build(
         excites = pre == "exc"
         births = Births.random(sizes[pre], sizes[post], probability, seeds, uniform if excites else 1.0, component=name, loops=pre != post)
         scale = jump if excites else -inhibition * jump / 2
-        projections.append(Projection(name, pre, post, births, Delta(), delay, scale))
-    drives = [PoissonDrive(name, drive_rate, drive_jump) for name in sizes]
-    return Network(populations, projections, drives, dt)
+        projections.append(Projection(name, pre, post, births, Delta(), wait, scale))
+    drives = [PoissonDrive(name, rate, drive_jump) for name in sizes]
+    return Network(populations, projections, drives, step)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from biosim.births import WeightKind
-from biosim.equations import parse_time, parse_voltage
-from biosim.errors import InputError
+from biosim.equations import parse_seconds, parse_time, parse_voltage
+from biosim.errors import InputError, under
 from biosim.lif import Encoding, SpikingDynamics, SynapseKind
 from biosim.synapses import Network
 
@@ -69,24 +69,15 @@ def build(
     """
     times = {"tau": tau, "refractory": refractory, "delay": delay, "tau_synapse": tau_synapse}
     potentials = {"psp": psp, "threshold": threshold, "reset": reset, "readout_unit": readout_unit}
-    step = _read("dt", dt, _seconds)
-    if step <= 0:
-        raise InputError(f"a time step must be longer than 0 s, not {dt}", ("dt",))
+    step = under("dt", parse_seconds, dt)
     spiking = SpikingDynamics(
-        **{n: _read(n, text, _seconds) for n, text in times.items()},
-        **{n: _read(n, text, lambda v: 1e3 * parse_voltage(v)) for n, text in potentials.items()},
+        **{n: under(n, _seconds, text) for n, text in times.items()},
+        **{n: under(n, lambda v: 1e3 * parse_voltage(v), text) for n, text in potentials.items()},
         synapse=synapse,
         encoding=Encoding(window=50 * step, dt=step, peak=min(Encoding.peak, 1 / step)),
     )
     shape = [inputs, *hidden, outputs]
     return Network.layered(shape, seeds, weights=weights, probability=probability, dale=dale, scale=scale, spiking=spiking)
-
-
-def _read(name: str, text: Quantity, reader: Callable[[Quantity], float]) -> float:
-    try:
-        return reader(text)
-    except InputError as error:
-        raise InputError(error.message, (name,)) from None
 
 
 def _seconds(text: Quantity) -> float:

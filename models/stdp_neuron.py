@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from biosim.equations import parse_time
-from biosim.errors import InputError
+from biosim.equations import parse_rate, parse_seconds
+from biosim.errors import InputError, under
 from biosim.spiking import LIF, Births, Conductance, Network, PoissonPopulation, Population, Projection
 
 
@@ -14,11 +14,11 @@ def build(
     seeds: Sequence[int],
     *,
     inputs: int = 1000,
-    rate: float = 15.0,
+    rate: str = "15 Hz",
     correlated: float = 0.0,
     correlation: float = 0.0,
     inhibitory: int = 200,
-    inhibitory_rate: float = 10.0,
+    inhibitory_rate: str = "10 Hz",
     conductance: float = 0.015,
     neurons: int = 1,
     dt: str = "0.5 ms",
@@ -34,8 +34,8 @@ def build(
         Births seed of each replicate.
     inputs : int
         Excitatory inputs, all joined to the neuron: projection ``input-neuron``, weights at birth uniform in [0, 1].
-    rate : float
-        Of each, Hz.
+    rate : quantity
+        Of each.
     correlated : float
         Share of the inputs that forms a group with correlated spikes: those are population ``group`` and projection
         ``group-neuron`` of their own; 0 for none.
@@ -43,23 +43,24 @@ def build(
         Correlation of spike counts within that group.
     inhibitory : int
         Inhibitory inputs, with fixed weights of 0.05 leak conductances; 0 for none.
-    inhibitory_rate : float
-        Hz.
+    inhibitory_rate : quantity
     conductance : float
         Peak conductance of a synapse of weight 1, in leak conductances.
     neurons : int
         Neurons that all hear the same inputs, each with synapses of its own.
-    dt : str
-        A step.
+    dt : quantity
+        Time step.
     """
     if not 0 <= correlated < 1:
         raise InputError(f"the correlated share must lie in [0, 1), not {correlated:g}", ("correlated",))
     if (correlated > 0) != (correlation > 0):
         raise InputError("a correlated share and a correlation go together", ("correlation",))
+    hertz, inhibitory_hertz = under("rate", parse_rate, rate), under("inhibitory_rate", parse_rate, inhibitory_rate)
+    step = under("dt", parse_seconds, dt)
     group = round(correlated * inputs)
-    populations: list[Any] = [PoissonPopulation("input", inputs - group, rate)]
+    populations: list[Any] = [PoissonPopulation("input", inputs - group, hertz)]
     if group:
-        populations.append(PoissonPopulation("group", group, rate, groups=(group,), correlation=correlation))
+        populations.append(PoissonPopulation("group", group, hertz, groups=(group,), correlation=correlation))
     neuron = LIF(tau_m=20e-3, v_rest=-70.0, v_reset=-60.0, v_threshold=-54.0, refractory=0.0)
     target = Population("neuron", neurons, neuron)
     projections = []
@@ -68,10 +69,7 @@ def build(
         births = Births.random(source.size, neurons, 1.0, seeds, lambda random, n: random.uniform(0.0, 1.0, n), component=name)
         projections.append(Projection(name, source.name, "neuron", births, Conductance(5e-3, 0.0), 0.0, conductance))
     if inhibitory:
-        populations.append(PoissonPopulation("inhibition", inhibitory, inhibitory_rate, sign="inhibitory"))
+        populations.append(PoissonPopulation("inhibition", inhibitory, inhibitory_hertz, sign="inhibitory"))
         births = Births.random(inhibitory, neurons, 1.0, seeds, 1.0, component="inhibition-neuron")
         projections.append(Projection("inhibition-neuron", "inhibition", "neuron", births, Conductance(5e-3, -70.0), 0.0, 0.05))
-    step = parse_time(dt)
-    if step.relative:
-        raise InputError(f"a step is a time such as 0.5 ms, not {dt!r}", ("dt",))
-    return Network([*populations, target], projections, (), step.value)
+    return Network([*populations, target], projections, (), step)

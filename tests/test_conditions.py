@@ -69,6 +69,8 @@ def test_a_finished_condition_is_not_run_again(cli: Cli, scenario: Path, tmp_pat
     (out / "run.json").write_text(json.dumps(seal.sealed(about | {"status": "interrupted"})))  # as a run that was stopped leaves it
     assert cli("run", str(scenario), "--out", str(out)).code == 0
     assert (out / "conditions" / "dense" / "circuit.safetensors").stat().st_mtime_ns == stamp
+    assert cli("run", str(scenario), "--out", str(out), "--force").code == 0
+    assert (out / "conditions" / "dense" / "circuit.safetensors").stat().st_mtime_ns > stamp  # unless it is asked for
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from biosim.store import open_run
 Cli = Callable[..., Any]
 SCENARIO = """\
 name: small
-model: {name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000}
+model: {name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000 Hz}
 simulation: {duration: 1 s, decide_every: 250 ms, window: 500 ms}
 rules: {exc-exc: {name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms}}
 replicates: 2
@@ -80,13 +80,17 @@ def test_the_same_scenario_and_a_replicate_alone_give_the_same(cli: Cli, scenari
         ("additive-stdp", "aditive-stdp", "small.yaml:4: rules.exc-exc.name: "),
         ("a_plus: 0.3", "a_plus: 0.3 s", "small.yaml:4: rules.exc-exc.a_plus: "),
         ("duration: 1 s", "duration: 1", "small.yaml:3: simulation.duration: "),
-        ("duration: 1 s", "duration: -1 s", "small.yaml:3: simulation.duration: must be a time longer than 0"),
+        ("duration: 1 s", "duration: -1 s", "small.yaml:3: simulation.duration: must be a positive time"),
         ("duration: 1 s", "duration: 900 ms", "small.yaml:3: simulation.duration: development must last a whole number of decisions"),
         ("window: 500 ms", "window: 5 s", "small.yaml:3: simulation.window: cannot be longer than the duration, 1 s"),
         ("neurons: 60", "neurons: -3", "small.yaml:2: model.neurons: "),
-        ("drive_rate: 10000", "drive_rate: -1", "small.yaml:2: model"),
-        ("drive_rate: 10000", "delay: -0.001", "small.yaml:2: model"),
-        ("name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000", "name: recurrent", "a spiking network needs build(seeds, *, ...)"),
+        ("drive_rate: 10000 Hz", "drive_rate: -1 Hz", "small.yaml:2: model"),
+        ("drive_rate: 10000 Hz", "delay: -1 ms", "small.yaml:2: model.delay: must be a positive time"),
+        ("name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000 Hz", "name: recurrent", "a spiking network needs build(seeds, *, ...)"),
+        ("name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms", "name: three-factor", "small.yaml:4: rules.exc-exc: rule 'three-factor' reads"),
+        ("grace: 200 ms", "grace: 200 ms, feedback: random", "small.yaml:4: rules.exc-exc.feedback: no feedback reaches"),
+        ("{name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms}", "covariance", "a schedule says how many stay"),
+        ("decide_every: 250 ms", "decide_every: 250.05 ms", "small.yaml:3: simulation.decide_every: the time between two decisions must be a whole"),
         ("rate.exc", "rate.ex", "'rate.ex' is not measured (did you mean 'rate.exc'?)"),
     ],
 )  # fmt: skip
@@ -96,6 +100,24 @@ def test_a_mistake_is_one_clear_line(cli: Cli, tmp_path: Path, old: str, new: st
     path.write_text(SCENARIO.replace(old, new))
     code, _, err = cli("run", str(path), "--out", str(tmp_path / "run"))
     assert code == 2 and expected in err and "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rule_written_for_rates_governs_a_spiking_projection(cli: Cli, scenario: Path, tmp_path: Path) -> None:
+    text = SCENARIO.replace("{name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms}", "covariance")
+    scenario.write_text(text + "schedule: {density: 0.4}\nmoments: 2\n")
+    found = result(cli, str(scenario), "--out", str(tmp_path / "run"))
+    circuit = open_run(tmp_path / "run").spiking_circuit
+    assert circuit.plastic == ("exc-exc",)
+    for density, own in zip(found["metrics"]["density.exc-exc"], circuit.wiring["exc-exc"], strict=True):
+        assert density == pytest.approx(0.4, abs=0.5 / len(own.pre)) == own.alive.mean()
+    assert len(open_run(tmp_path / "run").history) == 3  # the first decision, and two moments
+
+
+def test_double_precision_is_kept(cli: Cli, scenario: Path, tmp_path: Path) -> None:
+    result(cli, str(scenario), "--set", "simulation.precision=float64", "--replicates", "1", "--out", str(tmp_path / "run"))
+    own = open_run(tmp_path / "run").spiking_circuit.wiring["exc-exc"][0]
+    assert own.weight.dtype == np.float64 and (own.weight[own.alive] != own.weight[own.alive].astype(np.float32)).any()
 
 
 def test_rates_that_explode_stop_with_the_population_and_the_time(cli: Cli, scenario: Path, tmp_path: Path) -> None:
@@ -120,7 +142,7 @@ def test_the_shipped_neuron_hears_a_correlated_group(cli: Cli, tmp_path: Path) -
     path.write_text(
         """\
 name: neuron
-model: {name: stdp-neuron, inputs: 60, rate: 40, correlated: 0.5, correlation: 0.5, inhibitory: 0, conductance: 0.2}
+model: {name: stdp-neuron, inputs: 60, rate: 40 Hz, correlated: 0.5, correlation: 0.5, inhibitory: 0, conductance: 0.2}
 simulation: {duration: 2 s, decide_every: 1 s, window: 1 s, rate_cap: 1000}
 rules: {input-neuron: additive-stdp, group-neuron: {name: additive-stdp, a_plus: 0.02, a_minus: 0.021}}
 replicates: 1

@@ -87,6 +87,21 @@ def test_settings_reach_a_study_and_a_failed_check_is_status_3(cli: Cli, scenari
     assert code == 3 and json.loads(printed.splitlines()[-1])["metrics"]["draws"] == [1, 1, 1]
 
 
+def test_a_metric_that_is_not_defined_is_no_number(cli: Cli, scenario: Path, tmp_path: Path) -> None:
+    study = tmp_path / "mean.py"
+    study.write_text(STUDY.replace('{"error": errors,', '{"error": [float("nan"), *errors[1:]],'))
+    out = tmp_path / "run"
+    code, printed, _ = cli("run", str(scenario), "--json", "--out", str(out))
+    found = json.loads(printed.splitlines()[-1])
+    assert code == 3 and found["metrics"]["error"][0] is None and found["checks"][0]["holds_in"] == pytest.approx(2 / 3)
+    assert found["checks"][0]["value"] == pytest.approx(sum(found["metrics"]["error"][1:]) / 2)
+    study.write_text(STUDY.replace('{"error": errors,', '{"error": [float("nan")] * 3,'))
+    code, printed, _ = cli("run", str(scenario), "--json", "--out", str(tmp_path / "none"))
+    found = json.loads(printed.splitlines()[-1])
+    assert code == 3 and found["checks"][0]["value"] is None and "not defined" in found["checks"][0]["note"]
+    assert "n/a" in (tmp_path / "none" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

@@ -10,11 +10,11 @@ from biosim.equations.products import PerformanceWarning
 from biosim.equations.reading import check_rule, parse_rule
 from biosim.equations.rule import Assignment, Competition, Rule
 from biosim.equations.sensed import Sensed
-from biosim.equations.units import Quantity, parse_quantity, parse_rate, parse_time, parse_voltage
+from biosim.equations.units import Quantity, parse_quantity, parse_rate, parse_seconds, parse_time, parse_voltage
 from biosim.equations.vocabulary import BUILT_IN, Level
 
 __all__ = [
     "BUILT_IN", "Assignment", "Clock", "Competition", "CompiledRule", "Expression", "Level", "PerformanceWarning",
-    "Quantity", "Rule", "Sensed", "check_rule", "parse_expression", "parse_quantity", "parse_rate", "parse_rule", "parse_time",
-    "parse_voltage",
+    "Quantity", "Rule", "Sensed", "check_rule", "parse_expression", "parse_quantity", "parse_rate", "parse_rule",
+    "parse_seconds", "parse_time", "parse_voltage",
 ]  # fmt: skip

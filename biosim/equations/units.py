@@ -103,6 +103,14 @@ def parse_time(raw: object) -> Quantity:
     return quantity
 
 
+def parse_seconds(raw: object) -> float:
+    """Read a time longer than 0 that does not depend on development, in seconds."""
+    quantity = parse_time(raw)
+    if quantity.relative or quantity.value <= 0:
+        raise EquationError(f"must be a positive time such as 50 ms, not {raw!r}")
+    return quantity.value
+
+
 def parse_rate(raw: object) -> float:
     """Read a rate in Hz; a bare number is refused, because its unit would be a guess."""
     quantity = parse_quantity(raw)

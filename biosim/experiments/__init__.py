@@ -8,7 +8,7 @@ from biosim.errors import BiosimError
 from biosim.experiments.base import Experiment, Progress
 from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
-from biosim.experiments.spiking import prepare_spiking
+from biosim.experiments.spiking import SpikingExperiment
 from biosim.experiments.study import StudyExperiment
 from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
 
@@ -27,12 +27,14 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
         raise BiosimError(f"--device {device}: there are cpu and cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
+    if device == "cuda" and isinstance(scenario, (StudyScenario, SpikingScenario)):
+        raise BiosimError(f"--device cuda: a {scenario.spec.kind} scenario runs on the CPU; leave --device out")
     if isinstance(scenario, StudyScenario):
         return StudyExperiment(scenario)
     if isinstance(scenario, ConditionsScenario):
         outlines = {name: prepare(condition, device).outline() for name, condition in scenario.conditions.items()}
         return ConditionsExperiment(scenario, device, prepare, outlines)
     if isinstance(scenario, SpikingScenario):
-        return prepare_spiking(scenario, device)
+        return SpikingExperiment(scenario)
     assert isinstance(scenario, DevelopmentScenario)
     return prepare_development(scenario, device)

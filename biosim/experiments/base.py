@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from biosim.checks import Check
 from biosim.store import RunWriter
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]  # stage, step, steps, numbers
+
+
+def outcome(metrics: Mapping[str, npt.NDArray[np.float64]], checks: Sequence[Check]) -> dict[str, Any]:
+    """Return (R,) metrics as plain data, None where one is not defined, and the verdicts on the checks over them."""
+    plain = {name: [float(v) if np.isfinite(v) else None for v in values] for name, values in metrics.items()}
+    return {"metrics": plain, "checks": [check.result(metrics) for check in checks]}
 
 
 class Experiment(Protocol):

@@ -15,7 +15,7 @@ from biosim import __version__
 from biosim.errors import BiosimError, DamageError, Interrupted
 from biosim.experiments.base import Experiment, Progress
 from biosim.scenario import Scenario
-from biosim.store import METRICS, OWN_FILES, RUN, Run, RunWriter
+from biosim.store import CONDITIONS, METRICS, OWN_FILES, RUN, Run, RunWriter
 
 
 def carry_out(scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool = True) -> Run:
@@ -64,7 +64,8 @@ def existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
     except DamageError:
         if not force:
             raise
-    for name in OWN_FILES:  # the same run over again; analyses and whatever else is in the folder stay
+    again = (*OWN_FILES, CONDITIONS) if force else OWN_FILES  # conditions that are finished need not be run again
+    for name in again:  # the same run over again; analyses and whatever else is in the folder stay
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.base import Experiment, Progress, outcome
 from biosim.experiments.carry_out import carry_out, existing
 from biosim.scenario import ConditionsScenario, Scenario
 from biosim.store import CONDITIONS, RunWriter
@@ -33,15 +34,14 @@ class ConditionsExperiment:
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Run each condition in a folder of its own; one that is there and finished is left alone."""
-        metrics: dict[str, list[float]] = {}
+        metrics: dict[str, npt.NDArray[np.float64]] = {}
         for name, scenario in self.scenario.conditions.items():
             folder = writer.folder / CONDITIONS / name
             run = existing(folder, scenario, force=False)
             if run is None:
                 run = carry_out(scenario, self.prepare(scenario, self.device), folder, self.device, _under(name, progress))
-            metrics |= {f"{name}.{metric}": values for metric, values in run.results["metrics"].items()}
-        values = {name: np.array(own, np.float64) for name, own in metrics.items()}
-        return {"metrics": metrics, "checks": [check.result(values) for check in self.scenario.checks]}
+            metrics |= {f"{name}.{metric}": np.array(values, np.float64) for metric, values in run.results["metrics"].items()}
+        return outcome(metrics, self.scenario.checks)
 
 
 def _under(name: str, progress: Progress | None) -> Progress | None:

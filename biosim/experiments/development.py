@@ -20,7 +20,7 @@ from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
-from biosim.experiments.base import Progress
+from biosim.experiments.base import Progress, outcome
 from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.spikes import encoded, signals_of
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
@@ -98,12 +98,10 @@ class DevelopmentExperiment:
         metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
-            "metrics": {name: np.asarray(values).tolist() for name, values in metrics.items()},
             "table": contest.rows,
             "final_cut": development.final_cut.tolist(),
             "comparisons": _comparisons(development.circuit, contest.circuits, self.images, comparison),
-            "checks": [check.result(metrics) for check in scenario.checks],
-        }
+        } | outcome(metrics, scenario.checks)
 
 
 def prepare_development(scenario: DevelopmentScenario, device: str) -> DevelopmentExperiment:

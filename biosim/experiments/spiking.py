@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim.errors import BiosimError, InputError
-from biosim.experiments.base import Progress
+from biosim.errors import InputError
+from biosim.experiments.base import Progress, outcome
 from biosim.scenario import SpikingScenario
 from biosim.schedule import Schedule
 from biosim.spiking import Network
@@ -18,8 +18,6 @@ from biosim.spiking.survivor import SpikingCircuit
 from biosim.spiking.trains import Trains, listen
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
 from biosim.store import RunWriter
-
-MOMENTS = 50
 
 
 @dataclass(frozen=True)
@@ -47,27 +45,23 @@ class SpikingExperiment:
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Let the network live; write records, survivors, and the spikes of the network as born and as it ended."""
         s = self.scenario
-        window, cap = s.times["window"], s.spec.simulation.rate_cap
         try:
             network: Network = s.build(s.birth_seeds, **s.model_arguments)
         except InputError as error:
             raise s.error(error.under("model")) from None
-        first = self._listen(network, cap)
+        first = self._listen(network)
         development = self._develop(network, writer, progress)
-        circuit = SpikingCircuit.of(development.simulation)
-        last = self._listen(circuit.network(network), cap)
+        circuit = SpikingCircuit.of(development.simulation, list(s.rules))
+        last = self._listen(circuit.network(network))
         writer.arrays("circuit", circuit.tensors(), circuit.about())
         sizes = {p.name: p.size for p in network.populations}
         tensors = {f"{when}.{key}": value for when, trains in (("first", first), ("last", last)) for key, value in trains.tensors().items()}
-        writer.arrays("spikes", tensors, {"window": window, "sizes": sizes})
-        metrics = measure(circuit, first, last)
-        return {
-            "metrics": {name: [float(v) if np.isfinite(v) else None for v in values] for name, values in metrics.items()},
-            "checks": [check.result(metrics) for check in s.checks],
-        }
+        writer.arrays("spikes", tensors, {"window": s.times["window"], "sizes": sizes})
+        return outcome(measure(circuit, first, last), s.checks)
 
-    def _listen(self, network: Network, cap: float) -> Trains:
-        return listen(network, self.scenario.seeds, self.scenario.times["window"], rate_cap=cap)
+    def _listen(self, network: Network) -> Trains:
+        s, options = self.scenario, self.scenario.spec.simulation
+        return listen(network, s.seeds, s.times["window"], precision=options.precision, rate_cap=options.rate_cap)
 
     def _develop(self, network: Network, writer: RunWriter, progress: Progress | None) -> Any:
         s, options = self.scenario, self.scenario.spec.simulation
@@ -81,7 +75,7 @@ class SpikingExperiment:
                 decide_every=s.times["decide_every"],
                 schedule=schedule,
                 seeds=s.seeds,
-                recorder=SpikingRecorder(MOMENTS, writer.record),
+                recorder=SpikingRecorder(s.spec.moments, writer.record),
                 progress=report,
                 precision=options.precision,
                 rate_cap=options.rate_cap,
@@ -115,16 +109,3 @@ def measure(circuit: SpikingCircuit, first: Trains, last: Trains) -> dict[str, n
 
 def _mean(values: npt.NDArray[Any]) -> float:
     return float(values.mean(dtype=np.float64)) if len(values) else float("nan")
-
-
-def prepare_spiking(scenario: SpikingScenario, device: str) -> SpikingExperiment:
-    """Return the experiment.
-
-    Raises
-    ------
-    BiosimError
-        When it is to run on a GPU.
-    """
-    if device != "cpu":
-        raise BiosimError("--device cuda: spiking networks run on the CPU; leave --device out")
-    return SpikingExperiment(scenario)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from biosim.errors import BiosimError, InputError
-from biosim.experiments.base import Progress
+from biosim.experiments.base import Progress, outcome
 from biosim.findings import Findings
 from biosim.scenario import StudyScenario
 from biosim.store import RunWriter
@@ -38,12 +38,7 @@ class StudyExperiment:
             raise scenario.error(error.under("study")) from None
         metrics = self._metrics(findings)
         writer.findings(findings)
-        named = {f"study.{name}": values for name, values in metrics.items()}
-        return {
-            "metrics": {name: values.tolist() for name, values in named.items()},
-            "tables": list(findings.tables),
-            "checks": [check.result(named) for check in scenario.checks],
-        }
+        return {"tables": list(findings.tables)} | outcome({f"study.{name}": v for name, v in metrics.items()}, scenario.checks)
 
     def _metrics(self, findings: Findings) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
         """Return the metrics as (R,) arrays; a study that does not keep its word is told so."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from biosim.checks import named_in
 from biosim.report.figures import LOCAL
-from biosim.report.parts import inline, table
+from biosim.report.parts import inline, mean_and_deviation, table
 from biosim.store import CONDITIONS, REPORT, Run
 
 MOST = 6  # metrics that the figure has room for
@@ -26,7 +26,7 @@ def drawings(run: Run) -> dict[str, Any]:
     figure = Figure(figsize=(max(3.0, 0.9 * len(names) + 1.6) * len(shown), 2.9), layout="constrained")
     for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
         for place, name in enumerate(names):
-            values = np.array(run.results["metrics"].get(f"{name}.{metric}", []), np.float64)
+            values = np.array([v for v in run.results["metrics"].get(f"{name}.{metric}", []) if v is not None])
             spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
             axes.plot(place + spread, values, "o", ms=3.5, color=LOCAL, alpha=0.7)
             if len(values):
@@ -54,10 +54,8 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
 
 
 def _cell(values: list[float] | None) -> str:
-    known = [v for v in values or () if np.isfinite(v)]
-    if not known:
-        return "n/a"
-    return f"{np.mean(known):.4g}" + (f" ± {np.std(known):.2g}" if len(known) > 1 else "")
+    mean, deviation = mean_and_deviation(values or ())
+    return f"{mean} ± {deviation}" if deviation else mean
 
 
 def facts(run: Run) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ def percent(values: list[float]) -> str:
     """Return mean and standard deviation over replicates, in percent."""
     mean, deviation = 100 * float(np.mean(values)), 100 * float(np.std(values))
     return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {deviation:.1f}"
+
+
+def mean_and_deviation(values: Sequence[float | None]) -> tuple[str, str]:
+    """Return mean and standard deviation over the replicates in which a metric is defined, as text."""
+    known = np.array([v for v in values if v is not None])
+    return f"{known.mean():.4g}" if len(known) else "n/a", f"{known.std():.2g}" if len(known) > 1 else ""
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -6,9 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from biosim.report.parts import inline, rule_text, table
+from biosim.report.parts import inline, mean_and_deviation, rule_text, table
 from biosim.report.spiking_figures import spiking_figures
 from biosim.store import Run
 
@@ -20,10 +18,7 @@ def drawings(run: Run) -> dict[str, Any]:
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     """Return heading, rows and notes of what was measured: a row a metric."""
-    rows = []
-    for name, values in run.results["metrics"].items():
-        known = [v for v in values if v is not None and np.isfinite(v)]
-        rows.append([name, f"{np.mean(known):.4g}" if known else "n/a", f"{np.std(known):.2g}" if len(known) > 1 else ""])
+    rows = [[name, *mean_and_deviation(values)] for name, values in run.results["metrics"].items()]
     return ["measured", "mean", "sd"], rows, []
 
 
@@ -41,8 +36,9 @@ def body(run: Run, drawn: Mapping[str, str]) -> str:
     rules = "".join(f"<h2>The rule of {html.escape(name)}: {html.escape(r['name'])}</h2>{rule_text(r)}" for name, r in given)
     return f"""{inline(drawn)}<h2>Measured</h2>{table(head, rows)}
 <p class=quiet>Means and standard deviations over replicates. Rates (Hz) and coefficients of variation of interspike intervals (cv) are
-those of the last {html.escape(window)}, rate_at_birth those of the first. Density counts synapses left in the projections that a rule
-governs. birth_weight_of_survivors is their mean weight at birth over the mean of all at birth.</p>{rules}"""
+those of {html.escape(window)} of the network that is left, weights frozen; rate_at_birth is that of the network as born. Density
+counts synapses left in the projections that a rule governs. birth_weight_of_survivors is their
+mean weight at birth over the mean of all at birth.</p>{rules}"""
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def spiking_figures(run: Run) -> dict[str, Figure]:
 
 
 def rasters(run: Run) -> Figure:
-    """Spikes of the first replicate in the first and in the last window."""
+    """Spikes of the first replicate, weights frozen, as born and as it ended."""
     tensors, about = run.arrays("spikes")
     sizes: dict[str, int] = about["sizes"]
     figure = Figure(figsize=(8.2, 3.4), layout="constrained")

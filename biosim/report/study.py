@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from biosim.report.parts import inline, table
+from biosim.report.parts import inline, mean_and_deviation, table
 from biosim.store import FIGURES, TABLES, Run
 
 SHOWN = 200  # rows of a table that the page shows
@@ -27,9 +25,7 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     """Return heading, rows and notes of what was measured: a row a metric."""
     rows = []
     for name, values in run.results["metrics"].items():
-        known = [v for v in values if np.isfinite(v)]
-        mean = f"{np.mean(known):.4g}" if known else "n/a"
-        rows.append([name, mean, f"{np.std(known):.2g}" if len(known) > 1 else "", run.about["measures"][name.removeprefix("study.")]])
+        rows.append([name, *mean_and_deviation(values), run.about["measures"][name.removeprefix("study.")]])
     return ["metric", "mean", "sd", "what it is"], rows, []
 
 

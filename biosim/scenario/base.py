@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from biosim.checks import Check
+from biosim.checks import Check, parse_check
 from biosim.errors import BiosimError, InputError
+from biosim.options import collect
 from biosim.scenario.source import Source
-from biosim.spec import ExperimentSpec
+from biosim.spec import ExperimentSpec, NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,32 @@ class Scenario:
     def error(self, error: InputError) -> BiosimError:
         """Return an error that says where in the scenario its key stands."""
         return BiosimError(self.source.locate(error))
+
+
+@dataclass(frozen=True)
+class NetworkScenario(Scenario):
+    """A scenario with a model whose network is born and develops.
+
+    Attributes
+    ----------
+    spec : NetworkSpec
+    build : callable
+        The model's ``build``.
+    model_arguments : mapping
+    """
+
+    spec: NetworkSpec
+    build: Callable[..., Any]
+    model_arguments: Mapping[str, Any]
+
+    @property
+    def birth_seeds(self) -> tuple[int, ...]:
+        """Births seed of each replicate."""
+        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
+        return tuple(first + k for k in range(self.spec.replicates))
+
+
+def checks_of(spec: ExperimentSpec, known: Sequence[str], errors: list[InputError]) -> tuple[Check, ...]:
+    """Return a file's checks, read against the names of what will be measured; file every error under its key."""
+    read = [collect(errors, ("checks", k), lambda c=c: parse_check(c.name, c.value, c.needs, known)) for k, c in enumerate(spec.checks)]
+    return tuple(check for check in read if check is not None)

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from biosim import __version__
-from biosim.checks import parse_check
 from biosim.errors import BiosimError, InputError, Key
-from biosim.options import collect
-from biosim.scenario.base import Scenario
+from biosim.scenario.base import Scenario, checks_of
 from biosim.scenario.source import Source, put
 from biosim.spec import ConditionsSpec
 
@@ -58,13 +56,11 @@ def read_conditions(source: Source, read: Callable[[Source], Scenario]) -> Condi
         if (scenario.spec.seed, scenario.spec.replicates) != (spec.seed, spec.replicates):
             errors.append(InputError("conditions are compared on the same seeds: leave seed and replicates out", ("conditions", name)))
     known = [f"{name}.{metric}" for name, scenario in conditions.items() for metric in scenario.metrics]
-    checks = []
-    for index, c in enumerate(spec.checks):
-        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    checks = checks_of(spec, known, errors)
     if errors:
         raise source.refusal(errors)
     resolved = {"scenario": spec.model_dump(), "conditions": {n: dict(s.resolved) for n, s in conditions.items()}, "version": __version__}
-    return ConditionsScenario(spec, tuple(c for c in checks if c), resolved, source, tuple(known), conditions)
+    return ConditionsScenario(spec, checks, resolved, source, tuple(known), conditions)
 
 
 def _under(source: Source, name: str, changes: Mapping[str, Any]) -> Source:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from biosim import __version__
-from biosim.checks import known_metrics, parse_check
+from biosim.checks import known_metrics
 from biosim.compare.naming import LOCAL, comparison_metrics
-from biosim.equations import Level, Rule, parse_time
+from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
 from biosim.options import Options, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.scenario.arguments import model_of
-from biosim.scenario.base import Scenario
+from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.source import Source
 from biosim.schedule import Schedule
 from biosim.spec import ScenarioSpec
 
 
 @dataclass(frozen=True)
-class DevelopmentScenario(Scenario):
+class DevelopmentScenario(NetworkScenario):
     """A network, what it is shown, the rules it develops under, and its rivals.
 
     Attributes
@@ -35,9 +34,6 @@ class DevelopmentScenario(Scenario):
         Further local rules by label.
     rivals : mapping of Rival
         By the label that tables and checks use.
-    build : callable
-        The model's ``build``.
-    model_arguments : mapping
     """
 
     spec: ScenarioSpec
@@ -45,8 +41,6 @@ class DevelopmentScenario(Scenario):
     options: Options
     rules: Mapping[str, tuple[Rule, Options]]
     rivals: Mapping[str, Rival]
-    build: Any
-    model_arguments: Mapping[str, Any]
 
     @property
     def feedback(self) -> str | None:
@@ -57,12 +51,6 @@ class DevelopmentScenario(Scenario):
     def level(self) -> Level:
         """The highest locality level among the rules."""
         return self.options.level
-
-    @property
-    def birth_seeds(self) -> tuple[int, ...]:
-        """Births seed of each replicate."""
-        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
-        return tuple(first + k for k in range(self.spec.replicates))
 
 
 def read_development(source: Source) -> DevelopmentScenario:
@@ -79,7 +67,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         raise source.refusal(errors)
     rule, options = read_rules(spec, errors)
     collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
-    collect(errors, ("drive", "presentation"), lambda: _presentation(spec))
+    collect(errors, ("drive", "presentation"), lambda: parse_seconds(spec.drive.presentation))
     for index, mechanism in enumerate(spec.homeostasis):
         for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
             if mechanism.kind != "synaptic-scaling":
@@ -96,9 +84,7 @@ def read_development(source: Source) -> DevelopmentScenario:
     if spec.comparisons is not None:
         compared = [n for n in (spec.comparisons.rivals or rivals) if n in rivals]
         known += comparison_metrics(compared, spec.comparisons.measures)
-    checks = []
-    for index, c in enumerate(spec.checks):
-        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    checks = checks_of(spec, known, errors)
     if errors or rule is None or options is None:
         raise source.refusal(errors)
     resolved = {
@@ -112,9 +98,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         resolved["rules"] = {label: {"rule": rule_data(r, o.feedback), **o.data()} for label, (r, o) in rules.items()}
     if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
-    return DevelopmentScenario(
-        spec, tuple(c for c in checks if c), resolved, source, tuple(known), rule, options, rules, rivals, build, arguments
-    )
+    return DevelopmentScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, rules, rivals)
 
 
 def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[InputError]) -> None:
@@ -131,10 +115,3 @@ def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[I
         errors.append(InputError("the local circuit is compared with rivals, and there are none", ("comparisons",)))
     if LOCAL in rivals:
         errors.append(InputError(f"'{LOCAL}' is what comparisons call the local circuit; give the rival another label", ("rivals",)))
-
-
-def _presentation(spec: ScenarioSpec) -> float:
-    quantity = parse_time(spec.drive.presentation)
-    if quantity.relative or quantity.value <= 0:
-        raise InputError(f"must be a positive time such as 50 ms, not {spec.drive.presentation!r}")
-    return quantity.value

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from biosim import __version__
-from biosim.checks import parse_check
-from biosim.equations import Level, Rule, parse_time
+from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
 from biosim.options import collect, read_rule, rule_data
 from biosim.scenario.arguments import model_of
-from biosim.scenario.base import Scenario
+from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.source import Source
 from biosim.schedule import Schedule
 from biosim.spec import SimulationSpec, SpikingSpec
-from biosim.spiking import GivenSpikes, Network
+from biosim.spiking import Network
+from biosim.spiking_develop import check_rule, count_decisions
 
 
 @dataclass(frozen=True)
-class SpikingScenario(Scenario):
+class SpikingScenario(NetworkScenario):
     """A spiking network, the rules of its plastic projections, and how long it lives.
 
     Attributes
@@ -30,9 +30,6 @@ class SpikingScenario(Scenario):
         By projection.
     level : Level
         The highest locality among them.
-    build : callable
-        The model's ``build(seeds, *, ...)``.
-    model_arguments : mapping
     times : mapping of float
         ``duration``, ``decide_every``, ``window`` and ``tau_activity`` in seconds.
     """
@@ -40,15 +37,7 @@ class SpikingScenario(Scenario):
     spec: SpikingSpec
     rules: Mapping[str, Rule]
     level: Level
-    build: Any
-    model_arguments: Mapping[str, Any]
     times: Mapping[str, float]
-
-    @property
-    def birth_seeds(self) -> tuple[int, ...]:
-        """Births seed of each replicate."""
-        first = self.spec.seed if self.spec.births_seed is None else self.spec.births_seed
-        return tuple(first + k for k in range(self.spec.replicates))
 
 
 def read_spiking(source: Source) -> SpikingScenario:
@@ -65,6 +54,9 @@ def read_spiking(source: Source) -> SpikingScenario:
         raise source.refusal(errors)
     times = _times(spec.simulation, errors)
     build, arguments, model_hash = model_of(spec.model, errors, ("seeds",))
+    for name, rule in spec.rules.items():
+        if isinstance(rule, dict) and "feedback" in rule:
+            errors.append(InputError("no feedback reaches a spiking network of this kind", ("rules", name, "feedback")))
     read = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
     rules = {name: rule for name, rule in read.items() if rule is not None}
     if errors:
@@ -72,31 +64,25 @@ def read_spiking(source: Source) -> SpikingScenario:
     network = _one(build, spec, arguments, errors)
     if network is None:
         raise source.refusal(errors)
-    level = _check_rules(network, rules, errors)
-    if spec.schedule is not None:
-        collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    schedule = None if spec.schedule is None else collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    level = _check_rules(network, rules, schedule, errors)
+    collect(errors, ("simulation",), lambda: count_decisions(network, times["duration"], times["decide_every"]))
     known = _known(network, list(rules))
-    checks = []
-    for index, c in enumerate(spec.checks):
-        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    checks = checks_of(spec, known, errors)
     if errors:
         raise source.refusal(errors)
     resolved = {"scenario": spec.model_dump(), "model_source": model_hash, "version": __version__}
     resolved["rules"] = {name: rule_data(rule, None) for name, rule in rules.items()}
-    passed = tuple(c for c in checks if c)
-    return SpikingScenario(spec, passed, resolved, source, tuple(known), rules, level, build, arguments, times)
+    return SpikingScenario(spec, checks, resolved, source, tuple(known), build, arguments, rules, level, times)
 
 
 def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
     """Return the times of a simulation in seconds; those that do not fit together are errors."""
     found: dict[str, float] = {}
     for name in ("duration", "decide_every", "window", "tau_activity"):
-        quantity = collect(errors, ("simulation", name), lambda name=name: parse_time(getattr(spec, name)))
-        if quantity is None:
-            continue
-        if quantity.relative or quantity.value <= 0:
-            errors.append(InputError(f"must be a time longer than 0, such as 1 s, not {getattr(spec, name)!r}", ("simulation", name)))
-        found[name] = quantity.value
+        seconds = collect(errors, ("simulation", name), lambda name=name: parse_seconds(getattr(spec, name)))
+        if seconds is not None:
+            found[name] = seconds
     for name in ("decide_every", "window"):
         if found.get(name, 0.0) > found.get("duration", float("inf")):
             errors.append(InputError(f"cannot be longer than the duration, {spec.duration}", ("simulation", name)))
@@ -111,7 +97,7 @@ def _one(build: Any, spec: SpikingSpec, arguments: Mapping[str, Any], errors: li
     return network
 
 
-def _check_rules(network: Network, rules: Mapping[str, Rule], errors: list[InputError]) -> Level:
+def _check_rules(network: Network, rules: Mapping[str, Rule], schedule: Schedule | None, errors: list[InputError]) -> Level:
     names = [p.name for p in network.projections]
     levels = [Level.synapse]
     for name, rule in rules.items():
@@ -119,6 +105,7 @@ def _check_rules(network: Network, rules: Mapping[str, Rule], errors: list[Input
             listing = ", ".join(names)
             errors.append(InputError(f"there is no projection '{name}'{did_you_mean(name, names)}; there are: {listing}", ("rules", name)))
         else:
+            collect(errors, (), lambda name=name, rule=rule: check_rule(rule, name, schedule))
             levels.append(rule.level())
     return max(levels)
 
@@ -127,5 +114,4 @@ def _known(network: Network, ruled: list[str]) -> list[str]:
     """Return the names that checks may use."""
     known = ["circuit.density", "circuit.synapses"]
     known += [f"{what}.{name}" for name in ruled for what in ("density", "weight", "birth_weight_of_survivors")]
-    neurons = [p.name for p in network.populations if not isinstance(p, GivenSpikes)]
-    return known + [f"{what}.{name}" for name in neurons for what in ("rate", "rate_at_birth", "cv")]
+    return known + [f"{what}.{p.name}" for p in network.populations for what in ("rate", "rate_at_birth", "cv")]

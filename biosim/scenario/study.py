@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from biosim import __version__
-from biosim.checks import parse_check
 from biosim.errors import InputError
 from biosim.library import find, load_module
 from biosim.options import collect
 from biosim.scenario.arguments import checked_arguments, file_hash
-from biosim.scenario.base import Scenario
+from biosim.scenario.base import Scenario, checks_of
 from biosim.scenario.source import Source
 from biosim.spec import StudyScenarioSpec
 
@@ -60,10 +59,8 @@ def read_study(source: Source) -> StudyScenario:
     arguments, wrong = checked_arguments(study, spec.study.model_extra or {}, "study", spec.study.name)
     errors += wrong
     known = [f"study.{name}" for name in metrics]
-    checks = []
-    for index, c in enumerate(spec.checks):
-        checks.append(collect(errors, ("checks", index), lambda c=c: parse_check(c.name, c.value, c.needs, known)))
+    checks = checks_of(spec, known, errors)
     if errors:
         raise source.refusal(errors)
     resolved = {"scenario": spec.model_dump(), "study_source": file_hash(path), "version": __version__}
-    return StudyScenario(spec, tuple(c for c in checks if c), resolved, source, tuple(known), study, arguments, metrics)
+    return StudyScenario(spec, checks, resolved, source, tuple(known), study, arguments, metrics)

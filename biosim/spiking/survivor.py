@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,10 +42,6 @@ class Wiring:
         alive: npt.NDArray[np.bool_] = self.death_step == ALIVE
         return alive
 
-    def density(self) -> float:
-        """Return synapses alive over synapses born."""
-        return float(self.alive.mean()) if len(self.alive) else float("nan")
-
 
 @dataclass(frozen=True)
 class SpikingCircuit:
@@ -72,13 +68,13 @@ class SpikingCircuit:
     plastic: tuple[str, ...]
 
     @classmethod
-    def of(cls, simulation: Simulation) -> SpikingCircuit:
-        """Take the survivors of a simulation as it stands."""
+    def of(cls, simulation: Simulation, plastic: Sequence[str]) -> SpikingCircuit:
+        """Take the survivors of a simulation as it stands; ``plastic`` names the projections that a rule governed."""
         network: Network = simulation.network
         populations = {p.name: (p.size, str(p.sign)) for p in network.populations}
         projections = {p.name: (p.pre, p.post, float(p.scale)) for p in network.projections}
         wiring = {p.name: tuple(_wiring(simulation, p.name, r) for r in range(len(simulation.seeds))) for p in network.projections}
-        return cls(populations, projections, wiring, network.dt, tuple(simulation.rules))
+        return cls(populations, projections, wiring, network.dt, tuple(plastic))
 
     @property
     def replicates(self) -> int:
@@ -167,9 +163,9 @@ class SpikingCircuit:
 def _wiring(simulation: Simulation, name: str, r: int) -> Wiring:
     births = simulation.network.projection(name).births
     pre, post, weight = births.edges(r)
-    now = np.full(len(pre), np.nan, np.float32)
-    now[simulation.birth_edges(name, r)] = simulation.weights(name, r)
+    left = simulation.weights(name, r)
+    now = np.full(len(pre), np.nan, left.dtype)
+    now[simulation.birth_edges(name, r)] = left
     small = births.targets[r].dtype
     sources = pre.astype(np.uint16 if births.n_pre <= 1 << 16 else np.uint32)
-    birth_weight = np.asarray(weight, np.float32)
-    return Wiring(sources, post.astype(small), birth_weight, now, simulation.death_steps(name, r).astype(np.int32))
+    return Wiring(sources, post.astype(small), np.asarray(weight, left.dtype), now, simulation.death_steps(name, r).astype(np.int32))

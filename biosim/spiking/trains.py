@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from biosim.spiking.network import Network
 from biosim.spiking.simulation import Simulation
 
 Floats = npt.NDArray[np.float64]
+Precision = Literal["float32", "float64"]
 SETTLE = 0.3  # seconds that a network is given to forget the potentials it starts with
 
 
@@ -67,9 +69,9 @@ class Trains:
         return found
 
 
-def listen(network: Network, seeds: Sequence[int], duration: float, *, rate_cap: float = 300.0) -> Trains:
+def listen(network: Network, seeds: Sequence[int], duration: float, *, precision: Precision = "float32", rate_cap: float = 300.0) -> Trains:
     """Let a network run with its weights frozen and return its spikes, after a short time in which it settles."""
-    simulation = Simulation(network, {}, seeds, rate_cap=rate_cap)
+    simulation = Simulation(network, {}, seeds, precision=precision, rate_cap=rate_cap)
     dt = network.dt
     start, length = round(SETTLE / dt) * dt, round(duration / dt) * dt
     simulation.run(start)
