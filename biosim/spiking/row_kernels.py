@@ -187,11 +187,12 @@ def on_column(w, k, p, j, program, step):  # type: ignore[no-untyped-def]
 def transmit(w, lo, hi, out):  # type: ignore[no-untyped-def]
     """Add the weights of synapses ``lo`` to ``hi`` to what arrives at their targets."""
     weight_, target_, active_ = fields.weight(w), fields.target(w), fields.active(w)
-    weight, target = weight_, target_
+    weight, target = weight_[lo:hi], target_[lo:hi]
     if active_.size:
-        for q in range(lo, hi):
-            if active_[q]:
+        active = active_[lo:hi]
+        for q in range(len(target)):
+            if active[q]:
                 out[target[q]] += weight[q]
     else:
-        for q in range(lo, hi):
+        for q in range(len(target)):
             out[target[q]] += weight[q]
