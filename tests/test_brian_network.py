@@ -11,7 +11,7 @@ import brian2 as b2
 import numpy as np
 import pytest
 from brian_setup import quick_brian
-from dense_reference import Reference
+from spiking_reference import Reference
 from spiking_worlds import COMMON, DT, RISES, TRACES, births, rule, world
 
 from biosim.equations import parse_rule

@@ -160,6 +160,13 @@ def test_a_condition_never_undercuts_a_schedule() -> None:
     assert made.simulation.survivors("in")[0] == np.floor(0.5 * made.simulation.network.projection("in").births.counts[0] + 0.5)
 
 
+@pytest.mark.parametrize("also", ["", " and mean_post > -1"])  # the second is decided by the sites of the rate substrate
+def test_age_is_zero_at_the_first_decision_on_either_road(also: str) -> None:
+    rule = parse_rule({"parameters": {"when": "250 ms"}, "eliminate": f"age > when{also}"}, "mortal")
+    made = develop_spiking(network(1), {"in": rule}, 0.5, decide_every=0.1)
+    np.testing.assert_allclose(made.death_times["in"][0], 0.4)  # decided at the ages of 0, 0.1, 0.2 and 0.3 s
+
+
 # -- rate rules ---------------------------------------------------------------------------------
 def test_activity_is_an_exponentially_filtered_rate_taken_on_arrival() -> None:
     spikes = GivenSpikes("g", 2, (np.array([0.01, 0.0493, 0.02]),), (np.array([0, 0, 1]),))

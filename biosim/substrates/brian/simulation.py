@@ -57,7 +57,7 @@ class BrianSimulation:
         """Let the rule of one projection decide, ``window`` seconds after it last did; return how many synapses it eliminated.
 
         Its ``synapse`` lines run with ``dt = window``, then its ``eliminate`` condition, then its ``survivors`` lines. As on biosim's
-        own engine, ``age`` is 0 at the first decision and grows by ``window``.
+        own engine, ``age`` is 0 at the first decision and grows by ``window``: it is the age at which the window began.
 
         Raises
         ------
