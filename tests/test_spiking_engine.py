@@ -320,6 +320,8 @@ def test_a_network_that_explodes_is_stopped_with_its_population_and_time() -> No
         (lambda: Simulation(one_population(), {"ee": rule("multiplicative")}, defer={"ee": True}), "cannot be deferred"),
         (lambda: Simulation(one_population()).eliminate("ee", "wait < 1"), "unknown name 'wait'"),
         (lambda: Simulation(one_population()).eliminate("ee", "weight"), "not a condition"),
+        (lambda: Simulation(one_population()).eliminate("ee", []), "a mask over the live synapses"),
+        (lambda: Simulation(one_population()).eliminate("ee", [np.arange(3)]), "a mask over the live synapses"),
     ],
 )
 def test_nonsense_is_refused_with_a_reason(make: Any, message: str) -> None:

@@ -135,6 +135,16 @@ def test_slow_lines_are_evaluated_as_they_are_written() -> None:
     np.testing.assert_allclose(made.simulation.state("in", "clock"), 0.5, rtol=1e-12)
 
 
+def test_lines_on_a_few_synapses_at_a_time_read_what_neurons_were_before_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"role": "plasticity", "synapse": ["weight = weight/(1 + 0.1*weight_sum_post)"], "eliminate": "weight_sum_pre*weight < 0.01"}
+    found = []
+    for chunk in (1 << 22, 7):
+        monkeypatch.setattr("biosim.spiking.slow.CHUNK", chunk)
+        made = develop_spiking(network(1), {"in": parse_rule(data, "shrinking")}, 0.1, decide_every=0.05).simulation
+        found.append((made.birth_edges("in").tolist(), made.weights("in").tolist()))
+    assert found[0] == found[1] and 0 < len(found[0][0]) < made.network.projection("in").births.counts[0]
+
+
 @pytest.mark.parametrize("within", ["pre", "post"])
 def test_competitions_leave_every_neuron_its_quota(within: str) -> None:
     rule = parse_rule({"eliminate": {"compete": {"within": within, "by": "weight"}}}, "strongest")
