@@ -1,132 +1,208 @@
-"""A spiking network stepped in plain Python, one synapse at a time, as the docstring of biosim.spiking says: the tests' own engine."""
+"""A spiking network run step by step in plain NumPy, as its description says and with no thought for speed.
+
+The event-driven engine and the networks generated for Brian2 are held against it. It shares with them the description and
+the parser, nothing that computes.
+"""
 
 from __future__ import annotations
 
+import ast
 import math
-from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from biosim.equations import Rule
-from biosim.equations.evaluate import evaluate_constant
-from biosim.equations.linear import split_linear
 from biosim.spiking import Conductance, Current, Delta, GivenSpikes, Network, Population
+
+BINARY = {ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power}
+COMPARE = {ast.Lt: np.less, ast.LtE: np.less_equal, ast.Gt: np.greater, ast.GtE: np.greater_equal}
+CALLS: dict[str, Any] = {
+    "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "abs": np.abs, "sign": np.sign, "tanh": np.tanh, "where": np.where,
+    "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    "min": lambda *xs: np.minimum.reduce(np.broadcast_arrays(*xs)), "max": lambda *xs: np.maximum.reduce(np.broadcast_arrays(*xs)),
+}  # fmt: skip
+
+
+def value(node: ast.expr, known: Mapping[str, Any]) -> Any:
+    """Return the value of an expression."""
+    match node:
+        case ast.Constant(value=number):
+            return np.float64(number)  # type: ignore[arg-type]
+        case ast.Name(id=name):
+            return known[name]
+        case ast.BinOp(left=left, op=op, right=right):
+            return BINARY[type(op)](value(left, known), value(right, known))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -value(operand, known)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return np.logical_not(value(operand, known))
+        case ast.UnaryOp(operand=operand):
+            return value(operand, known)
+        case ast.BoolOp(op=op, values=parts):
+            join = np.logical_and if isinstance(op, ast.And) else np.logical_or
+            return join.reduce(np.broadcast_arrays(*[value(p, known) for p in parts]))
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            terms = [value(p, known) for p in [left, *comparators]]
+            pairs = [COMPARE[type(op)](a, b) for op, a, b in zip(ops, terms, terms[1:], strict=False)]
+            return np.logical_and.reduce(np.broadcast_arrays(*pairs))
+        case ast.Call(func=ast.Name(id=function), args=args):
+            return CALLS[function](*[value(a, known) for a in args])
+    raise AssertionError(ast.dump(node))
+
+
+class Synapses:
+    """The living synapses of one projection, and the traces of its neurons."""
+
+    def __init__(self, network: Network, projection: Any, rule: Rule | None, replicate: int) -> None:
+        self.projection, self.rule, self.decisions = projection, rule, 0
+        self.i, self.j, weight = projection.births.edges(replicate)
+        self.values: dict[str, Any] = {"weight": np.array(weight, np.float64)}
+        self.delay = projection.delay_steps(network.dt)
+        self.parameters = {n: q.value for n, q in rule.parameters.items()} if rule else {}
+        sizes = {"pre": projection.births.n_pre, "post": projection.births.n_post}
+        self.traces: dict[str, Any] = {}
+        for line in rule.traces if rule else ():
+            self.traces[line.target] = np.zeros(sizes[line.target.rpartition("_")[2]])
+        for name, initial in rule.state.items() if rule else ():
+            self.values[name] = np.array(np.broadcast_to(value(initial.node, self.known(np.arange(len(self.i)))), self.i.shape), np.float64)
+
+    def known(self, which: Any) -> dict[str, Any]:
+        """Return what an expression may read, at the synapses ``which``."""
+        own = {n: v[self.i[which] if n.endswith("_pre") else self.j[which]] for n, v in self.traces.items()}
+        return {**self.parameters, **own, **{n: v[which] for n, v in self.values.items()}}
+
+    def run(self, lines: Any, which: Any, **extra: Any) -> None:
+        """Assign in order at the synapses ``which``."""
+        for line in lines:
+            self.values[line.target][which] = value(line.expression.node, {**self.known(which), **extra})
+
+    def rise(self, side: str, neurons: Any) -> None:
+        """Move the traces of one side's neurons that spiked, or whose spikes arrived."""
+        own = {n: v[neurons] for n, v in self.traces.items() if n.endswith(side)}
+        for line in self.rule.on_spike if self.rule else ():
+            if line.target.endswith(side):
+                self.traces[line.target][neurons] = value(line.expression.node, {**self.parameters, **own})
+
+    def decay(self, dt: float) -> None:
+        """Let traces follow ``dx/dt = f(x)``, linear with constant rate, exactly over ``dt``."""
+        for line in self.rule.traces if self.rule else ():
+            at = [float(value(line.expression.node, {**self.parameters, line.target: x})) for x in (0.0, 1.0)]
+            rate, drive = at[1] - at[0], at[0]
+            rest = drive / rate
+            self.traces[line.target] = (self.traces[line.target] + rest) * math.exp(rate * dt) - rest
+
+    def follow(self, line: Any, window: float, extra: dict[str, Any]) -> None:
+        """Advance a state that follows ``dx/dt = f(x)``, linear with a constant rate, with all else as it is now."""
+        known = {**self.known(np.arange(len(self.i))), **extra}
+        f0, f1 = (value(line.expression.node, {**known, line.target: x}) for x in (0.0, 1.0))
+        rate = f1 - f0
+        self.values[line.target] = (self.values[line.target] + f0 / rate) * np.exp(rate * window) - f0 / rate
+
+    def keep(self, alive: Any) -> int:
+        """Eliminate the others; return how many they were."""
+        self.i, self.j = self.i[alive], self.j[alive]
+        self.values = {n: v[alive] for n, v in self.values.items()}
+        return int((~alive).sum())
 
 
 class Reference:
-    """Replicate ``r`` of a network without drives or Poisson inputs."""
+    """One replicate of a network whose inputs are given spikes."""
 
-    def __init__(self, network: Network, rules: dict[str, Rule], r: int = 0) -> None:
-        self.net, self.rules, self.step = network, rules, 0
-        self.v, self.last, self.gates = {}, {}, {}
-        self.given = defaultdict(list)
-        for p in network.populations:
-            if isinstance(p, Population):
-                self.v[p.name] = p.potentials((0,))[0].copy()
-                self.last[p.name] = np.full(p.size, -(10**9))
-            elif isinstance(p, GivenSpikes):
-                for step, i in zip(*p.steps(r, network.dt), strict=True):
-                    self.given[p.name, int(step)].append(int(i))
-        self.synapses, self.traces, self.pending = {}, {}, defaultdict(list)
-        self.spikes = defaultdict(list)
+    def __init__(self, network: Network, rules: Mapping[str, Rule] | None = None, replicate: int = 0, seed: int = 0) -> None:
+        self.network, self.step, rules = network, 0, rules or {}
+        self.synapses = {p.name: Synapses(network, p, rules.get(p.name), replicate) for p in network.projections}
+        self.neurons = [p for p in network.populations if isinstance(p, Population)]
+        self.v = {p.name: p.potentials([seed])[0] for p in self.neurons}
+        self.last = {p.name: np.full(p.size, -(10**9)) for p in self.neurons}
+        self.currents: dict[tuple[str, Any], Any] = {}
         for p in network.projections:
-            pre, post, weight = p.births.edges(r)
-            state = {n: evaluate_constant(e.node, {}) for n, e in rules[p.name].state.items()} if p.name in rules else {}
-            self.synapses[p.name] = {(int(i), int(j)): {"weight": float(w), **state} for i, j, w in zip(pre, post, weight, strict=True)}
-            if p.name in rules:
-                for line in rules[p.name].traces:
-                    size = p.births.n_pre if line.target.endswith("_pre") else p.births.n_post
-                    self.traces[p.name, line.target] = np.zeros(size)
             if not isinstance(p.receptor, Delta):
-                self.gates[p.name] = np.zeros(p.births.n_post)
+                self.currents[p.post, p.receptor] = np.zeros(p.births.n_post)
+        self.given = {p.name: p.steps(replicate, network.dt) for p in network.populations if isinstance(p, GivenSpikes)}
+        self.history: dict[str, list[Any]] = {p.name: [] for p in network.populations}  # who spiked at each step
 
-    def run(self, steps: int) -> None:
-        for _ in range(steps):
+    def run(self, duration: float) -> None:
+        for _ in range(round(duration / self.network.dt)):
             self._step()
-            self.step += 1
-
-    def _parameters(self, rule: Rule) -> dict[str, float]:
-        return {n: q.resolve(1.0) for n, q in rule.parameters.items()}
 
     def _step(self) -> None:
-        net, n, dt = self.net, self.step, self.net.dt
-        fired: dict[str, list[int]] = {p.name: self.given[p.name, n] for p in net.populations}
-        for p in net.populations:
-            if isinstance(p, Population):
-                fired[p.name] = self._integrate(p)
-        for name, neurons in fired.items():
-            self.spikes[name] += [(n, i) for i in neurons]
-            for q in net.projections:
-                if q.pre == name:
-                    for i in neurons:
-                        self.pending[q.name, n + int(q.delay_steps(dt)[i])].append(i)
-        jumps = {name: np.zeros(len(v)) for name, v in self.v.items()}
-        for q in net.projections:
-            if q.name in self.rules:
-                self._events(q, "on_post", [(i, j) for i, j in self.synapses[q.name] if j in fired[q.post]])
-        for q in net.projections:
-            for i, j in sorted(self.synapses[q.name]):
-                if i in self.pending[q.name, n]:
-                    where = jumps[q.post] if isinstance(q.receptor, Delta) else self.gates[q.name]
-                    where[j] += q.scale * self.synapses[q.name][i, j]["weight"]
-        for q in net.projections:
-            if q.name in self.rules:
-                self._events(q, "on_pre", [(i, j) for i, j in self.synapses[q.name] if i in self.pending[q.name, n]])
-                self._trace(q, fired[q.post], self.pending[q.name, n])
-        for p in net.populations:
-            if isinstance(p, Population):
-                for j in range(p.size):
-                    if n - self.last[p.name][j] >= round(p.neuron.refractory / dt):
-                        self.v[p.name][j] += jumps[p.name][j]
-                self.v[p.name][fired[p.name]] = p.neuron.v_reset
+        dt, free = self.network.dt, {}
+        for p in self.neurons:
+            own = {r: x for (name, r), x in self.currents.items() if name == p.name}
+            free[p.name] = self.step - self.last[p.name] >= round(p.neuron.refractory / dt)
+            push = p.neuron.v_rest + p.neuron.bias + sum((x for r, x in own.items() if isinstance(r, Current)), np.zeros(p.size))
+            pull = np.ones(p.size)
+            for r, x in own.items():
+                if isinstance(r, Conductance):
+                    push, pull = push + x * r.reversal, pull + x
+            v = push / pull + (self.v[p.name] - push / pull) * np.exp(-pull * dt / p.neuron.tau_m)
+            self.v[p.name] = np.where(free[p.name], v, self.v[p.name])
+            spiking = free[p.name] & (self.v[p.name] > p.neuron.v_threshold)
+            free[p.name] &= ~spiking
+            self.last[p.name][spiking] = self.step
+            self.history[p.name].append(np.flatnonzero(spiking))
+        for (_, receptor), current in self.currents.items():
+            current *= math.exp(-dt / receptor.tau)
+        for name, (step, neuron) in self.given.items():
+            self.history[name].append(neuron[step == self.step])
+        self._plasticity(free)
+        for p in self.neurons:
+            self.v[p.name][self.history[p.name][-1]] = p.neuron.v_reset
+        for s in self.synapses.values():
+            s.decay(dt)
+        self.step += 1
 
-    def _integrate(self, p: Population) -> list[int]:
-        neuron, dt, fired = p.neuron, self.net.dt, []
-        for j in range(p.size):
-            base, leak = neuron.v_rest + neuron.bias, 1.0
-            for q in self.net.projections:
-                if q.post == p.name and isinstance(q.receptor, Current):
-                    base += self.gates[q.name][j]
-                elif q.post == p.name and isinstance(q.receptor, Conductance):
-                    base += self.gates[q.name][j] * q.receptor.reversal
-                    leak += self.gates[q.name][j]
-            if self.step - self.last[p.name][j] >= round(neuron.refractory / dt):
-                v = self.v[p.name][j]
-                self.v[p.name][j] = v = base / leak + (v - base / leak) * math.exp(-dt / neuron.tau_m * leak)
-                if v > neuron.v_threshold:
-                    fired.append(j)
-                    self.last[p.name][j] = self.step
-        for q in self.net.projections:
-            if q.post == p.name and not isinstance(q.receptor, Delta):
-                self.gates[q.name] *= math.exp(-dt / q.receptor.tau)
-        return fired
+    def _plasticity(self, free: dict[str, Any]) -> None:
+        age = self.step * self.network.dt
+        for s in self.synapses.values():
+            if s.rule is not None:
+                s.run(s.rule.on_post, np.flatnonzero(np.isin(s.j, self.history[s.projection.post][-1])), age=age)
+        for s in self.synapses.values():
+            arrived = self.arrived(s)
+            which = np.flatnonzero(np.isin(s.i, arrived))
+            sent = np.bincount(s.j[which], s.projection.scale * s.values["weight"][which], s.projection.births.n_post)
+            if isinstance(s.projection.receptor, Delta):
+                self.v[s.projection.post] += np.where(free[s.projection.post], sent, 0.0)
+            else:
+                self.currents[s.projection.post, s.projection.receptor] += sent
+            if s.rule is not None:
+                s.run(s.rule.on_pre, which, age=age)
+        for s in self.synapses.values():
+            s.rise("_pre", self.arrived(s))
+            s.rise("_post", self.history[s.projection.post][-1])
 
-    def _values(self, q, i: int, j: int) -> dict[str, float]:  # type: ignore[no-untyped-def]
-        rule = self.rules[q.name]
-        values = {**self._parameters(rule), **self.synapses[q.name][i, j], "age": self.step * self.net.dt}
-        for line in rule.traces:
-            values[line.target] = float(self.traces[q.name, line.target][i if line.target.endswith("_pre") else j])
-        return values
+    def arrived(self, s: Synapses) -> Any:
+        """Return the presynaptic neurons whose spikes arrive now."""
+        source = self.history[s.projection.pre]
+        return np.array([n for n, d in enumerate(s.delay) if self.step >= d and n in source[self.step - d]], int)
 
-    def _events(self, q, section: str, edges: list[tuple[int, int]]) -> None:  # type: ignore[no-untyped-def]
-        for i, j in edges:
-            for line in getattr(self.rules[q.name], section):
-                self.synapses[q.name][i, j][line.target] = evaluate_constant(line.expression.node, self._values(q, i, j))
+    def decide(self, name: str, window: float) -> int:
+        """Run the synapse lines, eliminate by the rule's condition, run the survivors' lines."""
+        s = self.synapses[name]
+        assert s.rule is not None
+        everything = np.arange(len(s.i))
+        extra = {"dt": window, "age": s.decisions * window}
+        s.decisions += 1
+        for line in s.rule.synapse:
+            degrees = {"degree_pre": np.bincount(s.i, minlength=1)[s.i], "degree_post": np.bincount(s.j, minlength=1)[s.j]}
+            if line.derivative:
+                s.follow(line, window, {**extra, **degrees})
+            else:
+                s.run([line], everything, **extra, **degrees)
+        died = 0
+        if s.rule.eliminate is not None:
+            degrees = {"degree_pre": np.bincount(s.i, minlength=1)[s.i], "degree_post": np.bincount(s.j, minlength=1)[s.j]}
+            gone = np.broadcast_to(value(s.rule.eliminate.node, {**s.known(everything), **extra, **degrees}), s.i.shape)  # type: ignore[union-attr]
+            died = s.keep(~gone)
+        s.run(s.rule.survivors, np.arange(len(s.i)), **extra)
+        return died
 
-    def _trace(self, q, spiking: list[int], arriving: list[int]) -> None:  # type: ignore[no-untyped-def]
-        rule, dt = self.rules[q.name], self.net.dt
-        parameters = self._parameters(rule)
-        before = {line.target: self.traces[q.name, line.target].copy() for line in rule.traces}
-        for line in rule.on_spike:
-            for neuron in arriving if line.target.endswith("_pre") else spiking:
-                own = {t: float(v[neuron]) for t, v in before.items() if t[-4:] == line.target[-4:]}
-                self.traces[q.name, line.target][neuron] = evaluate_constant(line.expression.node, {**parameters, **own})
-        for line in rule.traces:
-            rate, rest = split_linear(line.expression, line.target, set(parameters))
-            a, b = evaluate_constant(rate, parameters), evaluate_constant(rest, parameters)
-            self.traces[q.name, line.target] *= math.exp(a * dt)
-            self.traces[q.name, line.target] += b * (math.expm1(a * dt) / a if a else dt)
+    def edges(self, name: str) -> tuple[Any, Any, Any]:
+        s = self.synapses[name]
+        return s.i, s.j, s.values["weight"]
 
-    def weights(self, projection: str) -> np.ndarray:
-        """Return the weights in the order of :meth:`Simulation.weights`."""
-        return np.array([s["weight"] for _, s in sorted(self.synapses[projection].items())])
+    def trains(self, population: str) -> tuple[Any, Any]:
+        history = self.history[population]
+        return np.repeat(np.arange(len(history)), [len(h) for h in history]), np.concatenate([np.zeros(0, int), *history])

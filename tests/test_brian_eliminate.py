@@ -310,6 +310,8 @@ def test_synapses_that_others_lead_onto_are_refused() -> None:
     assert len(synapses) == 16
     assert eliminate(synapses, []) == 0
     assert eliminate(upper, [0]) == 1
+    del upper
+    assert eliminate(synapses, [0]) == 1
 
 
 def test_refused_during_a_run_in_standalone_mode_and_on_other_things() -> None:

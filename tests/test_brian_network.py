@@ -11,7 +11,7 @@ import brian2 as b2
 import numpy as np
 import pytest
 from brian_setup import quick_brian
-from dense_reference import Reference
+from spiking_reference import Reference
 from spiking_worlds import COMMON, DT, RISES, TRACES, births, rule, world
 
 from biosim.equations import parse_rule
@@ -103,7 +103,7 @@ def test_poisson_inputs_have_their_rates_and_correlations() -> None:
     correlation = np.corrcoef(train.T)
     of = [correlation[a, b][~np.eye(len(correlation[a, b]), dtype=bool)].mean() for a, b in ((slice(0, 30),) * 2, (slice(60, 100),) * 2)]
     across = correlation[:30, 30:60].mean()
-    chance, common = 0.1, 0.15 / 0.4  # of a neuron, of the common train, at a step
+    chance, common = 0.1, 0.1 / 0.4  # of a neuron, of the common train, at a step
     share = chance / common
     assert of[0] == pytest.approx((share**2 * common - chance**2) / (chance * (1 - chance)), abs=0.05)
     assert abs(of[1]) < 0.02 and abs(across) < 0.03

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from brian_setup import quick_brian
-from dense_reference import Reference
+from spiking_reference import Reference
 from spiking_worlds import DT, RULES, rule, shipped, world
 
 from biosim.spiking.decisions import SpikingSite

@@ -135,6 +135,16 @@ def test_slow_lines_are_evaluated_as_they_are_written() -> None:
     np.testing.assert_allclose(made.simulation.state("in", "clock"), 0.5, rtol=1e-12)
 
 
+def test_lines_on_a_few_synapses_at_a_time_read_what_neurons_were_before_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"role": "plasticity", "synapse": ["weight = weight/(1 + 0.1*weight_sum_post)"], "eliminate": "weight_sum_pre*weight < 0.01"}
+    found = []
+    for chunk in (1 << 22, 7):
+        monkeypatch.setattr("biosim.spiking.slow.CHUNK", chunk)
+        made = develop_spiking(network(1), {"in": parse_rule(data, "shrinking")}, 0.1, decide_every=0.05).simulation
+        found.append((made.birth_edges("in").tolist(), made.weights("in").tolist()))
+    assert found[0] == found[1] and 0 < len(found[0][0]) < made.network.projection("in").births.counts[0]
+
+
 @pytest.mark.parametrize("within", ["pre", "post"])
 def test_competitions_leave_every_neuron_its_quota(within: str) -> None:
     rule = parse_rule({"eliminate": {"compete": {"within": within, "by": "weight"}}}, "strongest")
@@ -158,6 +168,13 @@ def test_a_condition_never_undercuts_a_schedule() -> None:
     rule = parse_rule({"eliminate": "weight < 0.9"}, "weak")
     made = develop_spiking(network(1), {"in": rule}, 0.4, decide_every=0.1, schedule=Schedule(density=0.5))
     assert made.simulation.survivors("in")[0] == np.floor(0.5 * made.simulation.network.projection("in").births.counts[0] + 0.5)
+
+
+@pytest.mark.parametrize("also", ["", " and mean_post > -1"])  # the second is decided by the sites of the rate substrate
+def test_age_is_zero_at_the_first_decision_on_either_road(also: str) -> None:
+    rule = parse_rule({"parameters": {"when": "250 ms"}, "eliminate": f"age > when{also}"}, "mortal")
+    made = develop_spiking(network(1), {"in": rule}, 0.5, decide_every=0.1)
+    np.testing.assert_allclose(made.death_times["in"][0], 0.4)  # decided at the ages of 0, 0.1, 0.2 and 0.3 s
 
 
 # -- rate rules ---------------------------------------------------------------------------------

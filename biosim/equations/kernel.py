@@ -96,6 +96,23 @@ def apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers thes
     return top
 
 
+@numba.njit(cache=True, error_model="numpy")
+def apply_constant(op, a, value, n):  # type: ignore[no-untyped-def]
+    """Run one instruction whose right-hand side is a constant."""
+    if op == 30:
+        for q in range(n):
+            a[q] = a[q] + value
+    elif op == 31:
+        for q in range(n):
+            a[q] = a[q] - value
+    elif op == 32:
+        for q in range(n):
+            a[q] = a[q] * value
+    else:
+        for q in range(n):
+            a[q] = a[q] / value
+
+
 @numba.njit(cache=True, parallel=True, error_model="numpy")
 def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, edges, width):  # type: ignore[no-untyped-def]
     """Run ``code`` on every block of (R, rows, columns) arrays; ``truth`` receives a condition.
@@ -139,19 +156,7 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, 
                         reg[top, q] = unit(hash32(streams[r], step, edge))
                     top += 1
                 elif op >= 30:
-                    target, value = reg[top - 1], constants[argument]
-                    if op == 30:
-                        for q in range(n):
-                            target[q] = target[q] + value
-                    elif op == 31:
-                        for q in range(n):
-                            target[q] = target[q] - value
-                    elif op == 32:
-                        for q in range(n):
-                            target[q] = target[q] * value
-                    else:
-                        for q in range(n):
-                            target[q] = target[q] / value
+                    apply_constant(op, reg[top - 1], constants[argument], n)
                 elif op == 27:
                     top -= 1
                     source, target = reg[top], synapse[argument][r, i, j : j + n]

@@ -33,6 +33,9 @@ def _lottery(stream, step, pre, post, width):  # type: ignore[no-untyped-def]
 class SpikingSite:
     """A rule's slow lines and decisions, bound to a projection of a simulation.
 
+    Their ``age`` is what the rate substrate says it is: the synapse's when the stretch began that a decision ends, so 0 at the
+    first decision and ``decide_every`` at the second. A line of events is of its own step, and reads the age at that step.
+
     Parameters
     ----------
     simulation : Simulation

@@ -18,6 +18,7 @@ from biosim.spiking import fields
 from biosim.spiking.row_kernels import of_neuron, on_row, transmit
 
 SHORT = 4  # a row shorter than this fraction of all targets takes its sums one by one
+# Loops run from 0 over slices: numba would otherwise allow for a negative index at every access.
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -44,9 +45,29 @@ def _clear_logged(w, k, p, span, sums):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fused(weight, target, sums, gain, out, lo, hi, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
+def _add_earlier(sums, ring, factor, total):  # type: ignore[no-untyped-def]
+    """Set ``total`` to ``sums`` and, ``factor`` times, the sums of the spans that are closed."""
+    for j in range(len(total)):
+        total[j] = factor * ring[j] + sums[j]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _potentiate(weight, target, sums, top):  # type: ignore[no-untyped-def]
+    for q in range(len(target)):
+        weight[q] = min(weight[q] + sums[target[q]], top)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _potentiate_short(weight, target, ring, sums, factor, top):  # type: ignore[no-untyped-def]
+    for q in range(len(target)):
+        t = target[q]
+        weight[q] = min(weight[q] + (factor * ring[t] + sums[t]), top)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _fused(weight, target, sums, gain, out, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
     """Potentiate, transmit, depress: one pass over a row, one read and one write a synapse."""
-    for q in range(lo, hi):
+    for q in range(len(target)):
         t = target[q]
         value = weight[q] + sums[t]
         value = value if value < top else top
@@ -57,9 +78,9 @@ def _fused(weight, target, sums, gain, out, lo, hi, top, scale, shift, low, high
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _fused_short(weight, target, ring, sums, factor, gain, out, lo, hi, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
+def _fused_short(weight, target, ring, sums, factor, gain, out, top, scale, shift, low, high):  # type: ignore[no-untyped-def]
     """Do what :func:`_fused` does, for so few synapses that summing for all targets would cost more."""
-    for q in range(lo, hi):
+    for q in range(len(target)):
         t = target[q]
         value = weight[q] + (factor * ring[t] + sums[t])
         value = value if value < top else top
@@ -95,24 +116,26 @@ def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
             _add_logged(w, k, p, now, f, n, value, sums)
     out = x_[proj_[p, 4] : proj_[p, 4] + proj_[p, 26]]
     top = real(proj_real_[p, 1])
+    weight, target = weight_[lo:hi], target_[lo:hi]
     short = (hi - lo) * SHORT < last - first
-    total = total_[k]
-    if not short and lo < hi:
-        for j in range(first, last):
-            total[j] = factor * ring[j] + sums[j]
+    if factor != 0 and not short:  # else ``sums`` holds all there is, or a synapse asks for its own
+        total = total_[k]
+        _add_earlier(sums[first:last], ring[first:last], factor, total[first:last])
+    else:
+        total = sums
     if arrives and proj_[p, 16] >= -1 and not active_.size:
         scale = real(of_neuron(w, k, p, proj_[p, 16], i, 2)) if proj_[p, 16] >= 0 else real(0)
         shift = real(of_neuron(w, k, p, proj_[p, 18], i, 2)) if proj_[p, 18] >= 0 else real(0)
         low, high = real(proj_real_[p, 2]), real(proj_real_[p, 3])
         if short:
-            _fused_short(weight_, target_, ring, sums, factor, gain_[d], out, lo, hi, top, scale, shift, low, high)
+            _fused_short(weight, target, ring, sums, factor, gain_[d], out, top, scale, shift, low, high)
         else:
-            _fused(weight_, target_, total, gain_[d], out, lo, hi, top, scale, shift, low, high)
+            _fused(weight, target, total, gain_[d], out, top, scale, shift, low, high)
     else:
-        if pending:
-            for q in range(lo, hi):
-                t = target_[q]
-                weight_[q] = min(weight_[q] + (factor * ring[t] + sums[t]), top)
+        if pending and short:
+            _potentiate_short(weight, target, ring, sums, factor, top)
+        elif pending:
+            _potentiate(weight, target, total, top)
         if arrives:
             transmit(w, lo, hi, out)
             if proj_[p, 14] >= 0:

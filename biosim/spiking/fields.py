@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
 _array: Any = numba.carray  # type: ignore[attr-defined]  # numba declares no types for it
 
@@ -44,54 +45,18 @@ def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
     """Declare an array; return the function that a kernel gets it by."""
     row = len(FIELDS)
     FIELDS[name] = (kind, axes)
-    if kind in ("real", "target", "source"):
-        return _varying(row, kind, axes)
-    of = np.dtype(kind)
-    if axes == 1:
+    if kind in Handle._fields:
+        like = Handle._fields.index(kind)
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), of)
-    elif axes == 2:
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), of)
+            return _array(_pointer(w.table[row, 0]), to_fixed_tuple(w.table[row, 1:], axes), w[like].dtype)
     else:
+        of = np.dtype(kind)
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), of)
-
-    return view  # type: ignore[no-any-return]
-
-
-def _varying(row: int, kind: str, axes: int) -> Callable[..., Any]:
-    if kind == "target":
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.target.dtype)
-    elif kind == "source":
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.source.dtype)
-    elif axes == 1:
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1],), w.real.dtype)
-    elif axes == 2:
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), w.real.dtype)
-    else:
-
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2], w.table[row, 3]), w.real.dtype)
+            return _array(_pointer(w.table[row, 0]), to_fixed_tuple(w.table[row, 1:], axes), of)
 
     return view  # type: ignore[no-any-return]
 

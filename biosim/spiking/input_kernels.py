@@ -27,18 +27,18 @@ def _noise(out, hashes, key, first, second, limits, weight):  # type: ignore[no-
     """Add ``weight`` times a Poisson count to every neuron: how many ``limits`` its random bits reach."""
     zero = weight * 0
     for block in range(0, len(out), 256):
-        end = min(block + 256, len(out))
+        here, own = out[block : block + 256], hashes[block : block + 256]
         most = np.uint32(0)
-        for j in range(block, end):
-            bits = _mix(np.uint32(hashes[j] ^ key))
-            out[j] += (weight if bits >= first else zero) + (weight if bits >= second else zero)
+        for j in range(len(here)):
+            bits = _mix(np.uint32(own[j] ^ key))
+            here[j] += (weight if bits >= first else zero) + (weight if bits >= second else zero)
             most = max(most, bits)
         if len(limits) > 2 and most >= limits[2]:
-            for j in range(block, end):
-                bits = _mix(np.uint32(hashes[j] ^ key))
+            for j in range(len(here)):
+                bits = _mix(np.uint32(own[j] ^ key))
                 q = 2
                 while q < len(limits) and bits >= limits[q]:
-                    out[j] += weight
+                    here[j] += weight
                     q += 1
 
 

@@ -115,9 +115,9 @@ class PoissonPopulation:
     groups : tuple of int, optional
         Sizes of groups of consecutive neurons, from the first, whose trains are correlated; the rest are independent.
     correlation : float
-        Correlation of the spike counts of two neurons of a group. Every group has a train of its own with rate
-        ``max(rate)/correlation``, of which each neuron takes every spike with probability ``correlation*rate/max(rate)``
-        (multiple interaction process, Kuhn, Aertsen & Rotter 2003, doi 10.1162/089976603321043702).
+        Correlation of the spike counts of two neurons of a group. Every group has a train of its own with rate ``max(rate)/correlation``
+        (the highest rate of any neuron in a group), of which each neuron takes every spike with probability
+        ``correlation*rate/max(rate)`` (multiple interaction process, Kuhn, Aertsen & Rotter 2003, doi 10.1162/089976603321043702).
     """
 
     name: str

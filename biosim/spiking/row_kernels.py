@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from biosim.equations.kernel import apply
+from biosim.equations.kernel import apply, apply_constant
 from biosim.spiking import fields
 from biosim.streams import hash32, unit
 
@@ -37,19 +37,7 @@ def execute(w, k, program, n):  # type: ignore[no-untyped-def]
                 reg[top, q] = constant_[argument]
             top += 1
         elif op >= 30:
-            target, value = reg[top - 1], constant_[argument]
-            if op == 30:
-                for q in range(n):
-                    target[q] = target[q] + value
-            elif op == 31:
-                for q in range(n):
-                    target[q] = target[q] - value
-            elif op == 32:
-                for q in range(n):
-                    target[q] = target[q] * value
-            else:
-                for q in range(n):
-                    target[q] = target[q] / value
+            apply_constant(op, reg[top - 1], constant_[argument], n)
         elif op == 27:
             top -= 1
             source, target = reg[top], loc[argument]
@@ -83,12 +71,14 @@ def of_targets(w, k, p, program, lo, hi, out):  # type: ignore[no-untyped-def]
         n = min(BLOCK, hi - at)
         for slot in range(program_[program, 2], program_[program, 3]):
             here = loc_[k, slot - program_[program, 2]]
-            source = proj_[p, 12] + slot_[slot, 1] * proj_[p, 26] + at
+            first = proj_[p, 12] + slot_[slot, 1] * proj_[p, 26] + at
+            source = post_trace_[first : first + n]
             for q in range(n):
-                here[q] = post_trace_[source + q]
+                here[q] = source[q]
         execute(w, k, program, n)
+        result, target = reg_[k, 0], out[at : at + n]
         for q in range(n):
-            out[at + q] = reg_[k, 0, q]
+            target[q] = result[q]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -100,29 +90,31 @@ def on_row(w, k, p, i, lo, hi, program, step):  # type: ignore[no-untyped-def]
     first, last = program_[program, 2], program_[program, 3]
     for at in range(lo, hi, BLOCK):
         n = min(BLOCK, hi - at)
+        weight, target = weight_[at : at + n], target_[at : at + n]  # slices: see deferral_kernels
         for slot in range(first, last):
             here, kind, index = loc_[k, slot - first], slot_[slot, 0], slot_[slot, 1]
             if kind == 0:
                 for q in range(n):
-                    here[q] = weight_[at + q]
+                    here[q] = weight[q]
             elif kind == 1:
+                own = state_[index, at : at + n]
                 for q in range(n):
-                    here[q] = state_[index, at + q]
+                    here[q] = own[q]
             elif kind == 2:
                 value = pre_trace_[k, proj_[p, 10] + index * proj_[p, 3] + i]
                 for q in range(n):
                     here[q] = value
             elif kind == 3:
-                source = proj_[p, 12] + index * proj_[p, 26]
+                source = post_trace_[proj_[p, 12] + index * proj_[p, 26] :]
                 for q in range(n):
-                    here[q] = post_trace_[source + np.int64(target_[at + q])]
+                    here[q] = source[target[q]]
             elif kind == 4:
                 value = step * dt_[0]
                 for q in range(n):
                     here[q] = value
             else:
                 for q in range(n):
-                    edge = np.uint64(i * proj_[p, 26] + np.int64(target_[at + q]))
+                    edge = np.uint64(i * proj_[p, 26] + np.int64(target[q]))
                     here[q] = unit(hash32(stream_[p, index], np.uint32(step), edge))
         execute(w, k, program, n)
         for slot in range(first, last):
@@ -130,10 +122,11 @@ def on_row(w, k, p, i, lo, hi, program, step):  # type: ignore[no-untyped-def]
                 here = loc_[k, slot - first]
                 if slot_[slot, 0] == 0:
                     for q in range(n):
-                        weight_[at + q] = here[q]
+                        weight[q] = here[q]
                 else:
+                    own = state_[slot_[slot, 1], at : at + n]
                     for q in range(n):
-                        state_[slot_[slot, 1], at + q] = here[q]
+                        own[q] = here[q]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -147,18 +140,19 @@ def on_column(w, k, p, j, program, step):  # type: ignore[no-untyped-def]
     lo, hi = column_[proj_[p, 27] + j], column_[proj_[p, 27] + j + 1]
     for at in range(lo, hi, BLOCK):
         n = min(BLOCK, hi - at)
+        synapse, neuron = column_synapse_[at : at + n], column_source_[at : at + n]
         for slot in range(first, last):
             here, kind, index = loc_[k, slot - first], slot_[slot, 0], slot_[slot, 1]
             if kind == 0:
                 for q in range(n):
-                    here[q] = weight_[column_synapse_[at + q]]
+                    here[q] = weight_[synapse[q]]
             elif kind == 1:
                 for q in range(n):
-                    here[q] = state_[index, column_synapse_[at + q]]
+                    here[q] = state_[index, synapse[q]]
             elif kind == 2:
-                source = proj_[p, 10] + index * proj_[p, 3]
+                source = pre_trace_[k, proj_[p, 10] + index * proj_[p, 3] :]
                 for q in range(n):
-                    here[q] = pre_trace_[k, source + np.int64(column_source_[at + q])]
+                    here[q] = source[neuron[q]]
             elif kind == 3:
                 value = post_trace_[proj_[p, 12] + index * proj_[p, 26] + j]
                 for q in range(n):
@@ -169,7 +163,7 @@ def on_column(w, k, p, j, program, step):  # type: ignore[no-untyped-def]
                     here[q] = value
             else:
                 for q in range(n):
-                    edge = np.uint64(np.int64(column_source_[at + q]) * proj_[p, 26] + j)
+                    edge = np.uint64(np.int64(neuron[q]) * proj_[p, 26] + j)
                     here[q] = unit(hash32(stream_[p, index], np.uint32(step), edge))
         execute(w, k, program, n)
         for slot in range(first, last):
@@ -177,21 +171,22 @@ def on_column(w, k, p, j, program, step):  # type: ignore[no-untyped-def]
                 here = loc_[k, slot - first]
                 if slot_[slot, 0] == 0:
                     for q in range(n):
-                        weight_[column_synapse_[at + q]] = here[q]
+                        weight_[synapse[q]] = here[q]
                 else:
                     for q in range(n):
-                        state_[slot_[slot, 1], column_synapse_[at + q]] = here[q]
+                        state_[slot_[slot, 1], synapse[q]] = here[q]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def transmit(w, lo, hi, out):  # type: ignore[no-untyped-def]
     """Add the weights of synapses ``lo`` to ``hi`` to what arrives at their targets."""
     weight_, target_, active_ = fields.weight(w), fields.target(w), fields.active(w)
-    weight, target = weight_, target_
+    weight, target = weight_[lo:hi], target_[lo:hi]
     if active_.size:
-        for q in range(lo, hi):
-            if active_[q]:
+        active = active_[lo:hi]
+        for q in range(len(target)):
+            if active[q]:
                 out[target[q]] += weight[q]
     else:
-        for q in range(lo, hi):
+        for q in range(len(target)):
             out[target[q]] += weight[q]

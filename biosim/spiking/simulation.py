@@ -143,7 +143,7 @@ class Simulation:
         stride = max(1, round(CHECKED / self.network.dt))
         run: Callable[..., int] = advance
         if self.threads > 1:
-            numba.set_num_threads(min(self.threads, int(os.environ.get("NUMBA_NUM_THREADS") or numba.get_num_threads())))
+            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
             run = advance_together
         while step < stop:
             before, began, end = world.spikes.copy(), step, min(stop, step + stride)
@@ -280,12 +280,12 @@ class Simulation:
             from biosim.spiking.slow import holds
 
             doomed = holds(self, projection, doomed)
-        masks, k = list(doomed), self.index(projection)
+        masks, k = [np.asarray(mask) for mask in doomed], self.index(projection)
+        wanted = [(n,) for n in self.survivors(projection)]
+        if [mask.shape for mask in masks] != wanted or any(mask.dtype != np.bool_ for mask in masks):
+            raise InputError(f"elimination takes a mask over the live synapses of '{projection}' for each replicate", ("doomed",))
         died = np.zeros(len(self.worlds), np.int64)
         for r, mask in enumerate(masks):
-            place = compaction.place_of(self.assembly, self.worlds[r], k)
-            if mask.shape != (place.stop - place.start,) or mask.dtype != np.bool_ or len(masks) != len(self.worlds):
-                raise InputError(f"elimination takes a mask over the live synapses of '{projection}' for each replicate", ("doomed",))
             died[r] = np.count_nonzero(mask)
             if died[r]:
                 self._remove(projection, k, r, ~mask)

@@ -104,21 +104,18 @@ class SlowLines:
     # -- running --------------------------------------------------------------------------------
     def run(self, program: Program, r: int, now: int, extra: Vectors) -> None:
         """Run lines in place on all live synapses of a replicate; ``extra`` holds what neurons know of themselves."""
-        for part, edges in self._chunks(r):
-            self._run(program, r, now, part, edges, extra, None, None)
+        self._run(program, r, now, extra)
 
     def truth(self, program: Program, r: int, now: int, extra: Vectors) -> npt.NDArray[np.bool_]:
         """Return where a condition holds."""
         out = np.zeros(self._count(r), np.bool_)
-        for part, edges in self._chunks(r):
-            self._run(program, r, now, part, edges, extra, out[part], None)
+        self._run(program, r, now, extra, truth=out)
         return out
 
     def values(self, program: Program, r: int, now: int, extra: Vectors) -> npt.NDArray[Any]:
         """Return the value of a key for every live synapse."""
         out = np.zeros(self._count(r), self.simulation.worlds[r].weight.dtype)
-        for part, edges in self._chunks(r):
-            self._run(program, r, now, part, edges, extra, None, out[part])
+        self._run(program, r, now, extra, key=out)
         return out
 
     def _count(self, r: int) -> int:
@@ -142,33 +139,30 @@ class SlowLines:
         program: Program,
         r: int,
         now: int,
-        part: slice,
-        edges: npt.NDArray[np.int32],
         extra: Vectors,
-        truth: npt.NDArray[np.bool_] | None,
-        key: npt.NDArray[Any] | None,
+        truth: npt.NDArray[np.bool_] | None = None,
+        key: npt.NDArray[Any] | None = None,
     ) -> None:
-        s, shape = self.simulation, (1, 1, part.stop - part.start)
-        arrays = {}
-        for name in program.arrays:
-            if name == "weight":
-                own = s.weights(self.projection, r)[part]
-            elif name == "_key":
-                assert key is not None
-                own = key
-            elif name == "_since":
-                own = extra["_since"][part]
-            else:
-                own = s.state(self.projection, name, r)[part]
-            arrays[name] = own.reshape(shape)
-        vectors = {n: self._neuron(n, r, extra)[edges[0]].reshape(1, -1) for n in program.pre_vectors}
-        vectors |= {n: self._neuron(n, r, extra)[edges[1]].reshape(1, -1) for n in program.post_vectors}
-        answer = None if truth is None else truth.reshape(shape)
-        if not arrays and answer is None:
+        if not program.arrays and truth is None:
             return
-        width = s.network.projections[self.place].births.n_post
-        given = (self.streams[r : r + 1], now, {"_now": float(now)}, answer)
-        run_program(program.packed, arrays, vectors, *given, edges, width)
+        arrays = {name: self._array(name, r, extra, key) for name in program.arrays}
+        neurons = {n: self._neuron(n, r, extra) for n in (*program.pre_vectors, *program.post_vectors)}  # before any weight changes
+        width = self.simulation.network.projections[self.place].births.n_post
+        for part, edges in self._chunks(r):
+            own = {n: a[part].reshape(1, 1, -1) for n, a in arrays.items()}
+            vectors = {n: neurons[n][edges[0]].reshape(1, -1) for n in program.pre_vectors}
+            vectors |= {n: neurons[n][edges[1]].reshape(1, -1) for n in program.post_vectors}
+            answer = None if truth is None else truth[part].reshape(1, 1, -1)
+            run_program(program.packed, own, vectors, self.streams[r : r + 1], now, {"_now": float(now)}, answer, edges, width)
+
+    def _array(self, name: str, r: int, extra: Vectors, key: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return the values that the live synapses have for a name, a view."""
+        if name == "weight":
+            return self.simulation.weights(self.projection, r)
+        if name == "_key":
+            assert key is not None
+            return key
+        return extra["_since"] if name == "_since" else self.simulation.state(self.projection, name, r)
 
     def _neuron(self, name: str, r: int, extra: Vectors) -> npt.NDArray[Any]:
         """Return what each neuron of one side knows of itself."""

@@ -107,8 +107,10 @@ class ActivityFilter:
         keep = np.exp(-self.stride * dt / self.tau)
         sample = (step - self.start) // self.stride
         gain = np.exp(-(self.start + (sample + 1) * self.stride - step) * dt / self.tau) / self.tau
+        order = np.argsort(sample, kind="stable")
+        neuron, gain, ends = neuron[order], gain[order], np.searchsorted(sample[order], np.arange(len(out) + 1))
         for k in range(len(out)):
-            own = sample == k
+            own = slice(ends[k], ends[k + 1])
             level *= keep
             level += np.bincount(neuron[own], gain[own], minlength=len(level))
             out[k] = level

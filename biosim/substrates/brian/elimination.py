@@ -135,19 +135,31 @@ def _chosen(synapses: Any, condition: Any) -> Array:
 
 
 def _refuse_dependents(synapses: Any, monitors: list[Any]) -> None:
-    """Raise when another object indexes single synapses; it would point at others afterwards."""
+    """Raise when another object indexes single synapses; it would point at others afterwards.
+
+    Every such object that lives counts, whether or not a network holds it: nobody can tell whether it will run again.
+    """
     if _dependents(synapses, monitors):
-        frame = inspect.currentframe()
-        while frame is not None:  # Brian2 looks names up in f_locals, which then keeps what was deleted until it is read again
-            _, frame = frame.f_locals, frame.f_back
-        gc.collect()  # an object no longer in use may still await the garbage collector
+        _release_deleted()
         found = _dependents(synapses, monitors)
         if found:
             raise InputError(
-                f"{', '.join(found)} refers to single synapses of '{synapses.name}', which"
-                " elimination would renumber: eliminate before that object is made, or set the weights of these synapses to 0 instead",
+                f"{', '.join(found)} refers to single synapses of '{synapses.name}', which elimination would renumber: eliminate before"
+                " that object is made, delete it (and whatever holds it), or set the weights of these synapses to 0 instead",
                 ("synapses",),
             )
+
+
+def _release_deleted() -> None:
+    """Let go of objects that the user has deleted.
+
+    To look up names, Brian2 reads ``f_locals`` of its callers' frames. Before Python 3.13 that leaves in each frame a copy of its
+    local variables, which keeps those deleted since alive until it is read, and so renewed, once more.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        _, frame = frame.f_locals, frame.f_back
+    gc.collect()  # Brian2's objects refer to each other in circles
 
 
 def _dependents(synapses: Any, monitors: list[Any]) -> list[str]:

@@ -57,7 +57,7 @@ class BrianSimulation:
         """Let the rule of one projection decide, ``window`` seconds after it last did; return how many synapses it eliminated.
 
         Its ``synapse`` lines run with ``dt = window``, then its ``eliminate`` condition, then its ``survivors`` lines. As on biosim's
-        own engine, ``age`` is 0 at the first decision and grows by ``window``.
+        own engine, ``age`` is 0 at the first decision and grows by ``window``: it is the age at which the window began.
 
         Raises
         ------
@@ -204,7 +204,7 @@ def _poisson(population: PoissonPopulation, replicate: int, dt: float, clock: An
         return [b2.PoissonGroup(population.size, rate * b2.Hz, clock=clock)]
     # a common train for each group, of which every neuron of it takes its share
     number = np.repeat(np.arange(len(population.groups)), population.groups)
-    highest = max(float(rate.max()), 1e-300)
+    highest = max(float(rate[: len(number)].max()), 1e-300)
     common = b2.NeuronGroup(len(population.groups), "chance : 1\nspiking : 1", namespace={}, clock=clock)
     common.chance = highest * dt / population.correlation
     common.run_regularly("spiking = int(rand() < chance)", when="before_thresholds")
