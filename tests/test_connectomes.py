@@ -212,7 +212,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name, text in (("layered", TINY), ("recurrent", RECURRENT)):
         write(folder / f"{name}.yaml", text)
-        found[name] = run(read_scenario(folder / f"{name}.yaml"), out=folder / name)[0].folder
+        found[name] = run(read_scenario(folder / f"{name}.yaml"), out=folder / name, report=False)[0].folder
     return found
 
 
