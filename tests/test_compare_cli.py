@@ -11,13 +11,16 @@ import pytest
 from conftest import TINY
 
 from biosim.comparing import searches
-from biosim.drives import load_images
+from biosim.contest import Contest
+from biosim.drives import ImageDrive, load_images
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.errors import BiosimError, InputError
 from biosim.library import find, load_module
+from biosim.roster import Rival
 from biosim.runner import run as run_scenario
 from biosim.scenario import read_scenario
 from biosim.store import open_run
+from biosim.synapses import Network
 
 Cli = Callable[..., tuple[int, str, str]]
 COMPARED = (
@@ -161,6 +164,16 @@ def test_a_planted_circuit_is_found_above_chance(cli: Cli, tmp_path: Path) -> No
     control = {r["method"]: r for r in bare.table}
     assert np.mean(control["planted"]["accuracy"]) < 0.3
     assert np.mean(control["edge-popup"]["precision"]) == pytest.approx(np.mean(control["edge-popup"]["chance_precision"]), abs=0.02)
+
+
+def test_what_is_not_defined_of_a_planted_circuit_is_no_number(births: Callable[..., Network], drive: ImageDrive) -> None:
+    nothing = {n: np.zeros(p.born.shape, bool) for n, p in births().projections.items()}
+    contest = Contest(births, drive, (0, 1, 2), None, "local", 0.3, planted=nothing)
+    contest.rival("random", Rival("random", {}, ("frozen",)))
+    (row,) = contest.rows
+    assert row["precision"] == [0, 0, 0] and row["recall"] is None and row["chance_recall"] is None
+    found = contest.metrics()
+    assert "rivals.random.precision" in found and "rivals.random.recall" not in found
 
 
 def test_the_teacher() -> None:
