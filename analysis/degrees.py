@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from biosim.analysis import Findings, main
 from biosim.graphs import spread
+from biosim.graphs.nulls import shared_by_chance
 from biosim.store import Run
 
 
@@ -58,10 +59,9 @@ def analyse(run: Run) -> Findings:
 def dispersion(degree: npt.NDArray[np.int64], births: npt.NDArray[np.int64]) -> float:
     """Return the variance of degrees over that of synapses left at random; NaN when chance leaves none."""
     n, k = int(births.sum()), int(degree.sum())
-    b = births.astype(np.float64)
-    variance = k * b * (n - b) * (n - k) / (n**2 * (n - 1)) if n > 1 else np.zeros(b.size)
+    mean, variance = shared_by_chance(n, births, k)
     chance = float(variance.mean())
-    return float(((degree - k * b / n) ** 2).mean() / chance) if chance else float("nan")
+    return float(((degree - mean) ** 2).mean() / chance) if chance else float("nan")
 
 
 if __name__ == "__main__":

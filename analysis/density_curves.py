@@ -18,6 +18,7 @@ COLOURS = {
     "transport": "#2a9d8f", "none": "#999999",
 }  # fmt: skip
 MARKS = "osv^D<>pPX*h"
+ROOM = 0.12  # between ticks, in logarithms
 
 
 def analyse(run: Run) -> Findings:
@@ -44,10 +45,10 @@ def analyse(run: Run) -> Findings:
         )  # fmt: skip
         axes.fill_between(density, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0)
     axes.set(xscale="log", xlabel="synapses alive (% of births)", ylabel="test accuracy (%)")
-    ticks = sorted({round(100 * float(r["target_density"]), 3) for r in rows if r["target_density"] is not None})
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.set_xticks(*_ticks(rows))
     axes.minorticks_off()
-    axes.set_title(f"{run.name}: mean and deviation over {run.circuit.replicates} replicates")
+    n = run.circuit.replicates
+    axes.set_title(f"{run.name}: mean and deviation over {n} replicates" if n > 1 else f"{run.name}: one replicate")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=7.5)
     table = [
         {
@@ -59,6 +60,17 @@ def analyse(run: Run) -> Findings:
         for r in curves[name]
     ]  # fmt: skip
     return Findings({"density_curves": figure}, {"density_curves": table})
+
+
+def _ticks(rows: list[dict[str, Any]]) -> tuple[list[float], list[str]]:
+    """Return the densities asked for and, where there is room beside these, those that methods chose for themselves; in percent."""
+    asked = {round(100 * float(r["target_density"]), 3) for r in rows if r["target_density"] is not None}
+    chosen = {float(f"{100 * np.mean(r['density']):.2g}") for r in rows if r["target_density"] is None}
+    shown = sorted(asked)
+    for own in sorted(chosen):
+        if own > 0 and all(abs(np.log(own / t)) > ROOM for t in shown):
+            shown.append(own)
+    return sorted(shown), [f"{t:g}" for t in sorted(shown)]
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 biosim analyse motifs RUN          or          python analysis/motifs.py RUN
 
-Nulls keep the in- and out-degree of every neuron and respect the births (Curveball; Maslov-Sneppen swaps for recurrent
-projections). Three-node motifs of a projection between two populations are fixed by its degrees, so there bi-fans are counted:
-two presynaptic neurons that share two postsynaptic ones.
+Nulls keep the in- and out-degree of every neuron. Those of bi-fans respect the births (Curveball); those of three-node motifs are
+Maslov-Sneppen swaps, which may place a synapse where none was born. Three-node motifs of a projection between two populations are
+fixed by its degrees, so there bi-fans are counted: two presynaptic neurons that share two postsynaptic ones.
 """
 
 from __future__ import annotations

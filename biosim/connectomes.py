@@ -120,7 +120,7 @@ def read_graph(path: str | Path, layout: Literal["edges", "matrix"] | None = Non
             return _table(file, layout)
     except InputError as error:
         raise BiosimError(f"{file}: {error}") from None
-    except (OSError, KeyError, ValueError, SyntaxError) as error:
+    except (OSError, KeyError, ValueError, SyntaxError, csv.Error) as error:
         raise BiosimError(f"{file} cannot be read as {ending}: {error}") from None
     raise BiosimError(f"{file}: a connectome ends in .csv, .tsv, .txt, .graphml, .h5 or .hdf5")
 
@@ -128,7 +128,10 @@ def read_graph(path: str | Path, layout: Literal["edges", "matrix"] | None = Non
 def _graphml(file: Path, population: str | None) -> Graph:
     import networkx as nx
 
-    return from_networkx(nx.read_graphml(file))
+    try:
+        return from_networkx(nx.read_graphml(file))
+    except nx.NetworkXException as error:  # XML, but no graph
+        raise InputError(f"cannot be read as .graphml: {error}") from None
 
 
 def _sonata(file: Path, population: str | None) -> Graph:

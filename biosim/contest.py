@@ -149,7 +149,7 @@ class Contest:
             places = [None] * row["primary"] + [row["target_density"]] * (row["target_density"] is not None)
             for place in places:
                 prefix = metric_prefix(source, row["regime"], place)
-                found |= {f"{prefix}.{m}": np.array(row[m]) for m in (*METRICS, *PLANTED) if m in row}
+                found |= {f"{prefix}.{m}": np.array(row[m]) for m in (*METRICS, *PLANTED) if row.get(m) is not None}
         return found
 
     def _report(self, stage: str) -> Callable[[int, int, dict[str, float]], None] | None:
@@ -168,7 +168,7 @@ class Contest:
     def _frozen(self, source: str, label: str, circuits: Sequence[Circuit], target: float | None, seconds: float, note: str) -> None:
         notes = [note, self._cut(label, circuits[0], target)]
         measured = [self._measure(c) for c in circuits]
-        values = measured[0] if len(measured) == 1 else {key: np.mean([m[key] for m in measured], 0).tolist() for key in measured[0]}
+        values = measured[0] if len(measured) == 1 else {key: _mean([m[key] for m in measured]) for key in measured[0]}
         locality = circuits[0].provenance["locality"]
         self.rows.append(self._row(source, label, locality, "frozen", target, values, seconds, "; ".join(n for n in notes if n)))
 
@@ -182,7 +182,7 @@ class Contest:
         self.rows.append(self._row(source, label, about["locality"], "retrained", made.target, values, seconds, ""))
         return circuit
 
-    def _measure(self, circuit: Circuit) -> dict[str, list[Any]]:
+    def _measure(self, circuit: Circuit) -> dict[str, list[Any] | None]:
         images = self.drive.images
         return {
             "density": circuit.density().tolist(),
@@ -190,7 +190,11 @@ class Contest:
             "effective_density": circuit.effective_density().tolist(),
             "neurons": circuit.neurons().tolist(),
             "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
-        } | {k: np.nan_to_num(v).tolist() for k, v in (found_planted(circuit, self.planted) if self.planted else {}).items()}
+        } | (self._found(circuit) if self.planted else {})
+
+    def _found(self, circuit: Circuit) -> dict[str, list[Any] | None]:
+        """Return how much of the planted subnetwork a circuit holds; None where that is not defined in some replicate."""
+        return {k: v.tolist() if np.isfinite(v).all() else None for k, v in found_planted(circuit, self.planted).items()}
 
     def _row(
         self, source: str, label: str, locality: str, regime: str, target: float | None, values: dict[str, Any], seconds: float, note: str
@@ -212,3 +216,8 @@ class Contest:
         density = "its own density" if target is None else f"density {target:g}"
         warnings.warn(f"{label} at {density} is {text}", DisconnectedWarning, stacklevel=2)
         return text
+
+
+def _mean(values: Sequence[list[Any] | None]) -> list[Any] | None:
+    """Return the mean by replicate over several circuits; None where one of them has no value."""
+    return None if any(v is None for v in values) else np.mean(np.array(values), 0).tolist()

@@ -138,7 +138,6 @@ def fano_factor(spikes: SpikeTrains, window: float = 0.1) -> Numbers:
     InputError
         When the stretch does not hold two windows.
     """
-    _bins(spikes, window)
     counts = _counts(spikes, window)
     mean = counts.mean(1)
     return np.asarray(np.divide(counts.var(1), mean, out=np.full(spikes.count, np.nan), where=mean > 0))

@@ -34,8 +34,7 @@ def module(name: str) -> Any:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("analyses")
     (folder / "tiny.yaml").write_text(TINY + "comparisons: {rivals: [edge-popup], searches: 2, nulls: 2, measures: [overlap, profiles]}\n")
-    run, _ = run_scenario(read_scenario(folder / "tiny.yaml"), folder / "run")
-    return run.folder
+    return run_scenario(read_scenario(folder / "tiny.yaml"), folder / "run", report=False)[0].folder
 
 
 @pytest.fixture

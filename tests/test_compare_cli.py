@@ -11,11 +11,16 @@ import pytest
 from conftest import TINY
 
 from biosim.comparing import searches
-from biosim.drives import load_images
+from biosim.contest import Contest
+from biosim.drives import ImageDrive, load_images
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.errors import BiosimError, InputError
 from biosim.library import find, load_module
+from biosim.roster import Rival
+from biosim.runner import run as run_scenario
+from biosim.scenario import read_scenario
 from biosim.store import open_run
+from biosim.synapses import Network
 
 Cli = Callable[..., tuple[int, str, str]]
 COMPARED = (
@@ -94,11 +99,11 @@ def test_two_circuits_of_one_run(cli: Cli, compared: Path, tmp_path: Path) -> No
 def test_two_runs(cli: Cli, compared: Path, tmp_path: Path) -> None:
     scenario, other = tmp_path / "tiny.yaml", tmp_path / "other"
     scenario.write_text(TINY)
-    assert cli("run", str(scenario), "--set", "births_seed=0", "--seed", "50", "--out", str(other))[0] == 0
+    run_scenario(read_scenario(scenario, ["births_seed=0", "seed=50", "rivals=[]"]), other, report=False)
     code, out, _ = cli("compare", str(compared), str(other), "--nulls", "2")
     assert code == 0 and "run/local and other/local" in out and "predictions agree on" in out
     third = tmp_path / "third"
-    assert cli("run", str(scenario), "--seed", "50", "--out", str(third))[0] == 0
+    run_scenario(read_scenario(scenario, ["seed=50", "rivals=[]"]), third, report=False)
     code, _, err = cli("compare", str(compared), str(third))
     assert code == 2 and "do not share their births: births seeds [0, 1] and [50, 51]" in err and "births_seed" in err
 
@@ -154,11 +159,21 @@ def test_a_planted_circuit_is_found_above_chance(cli: Cli, tmp_path: Path) -> No
     assert rows["planted"]["accuracy"] == [1.0, 1.0] and rows["planted"]["recall"] == [1.0, 1.0]
     assert "precision %" in err and "precision % (chance)" in (tmp_path / "run" / "report.html").read_text()
     assert open_run(tmp_path / "run").rivals["planted"].mask["input-hidden1"].sum(1).std() == 0  # as many on every neuron
-    code, out, err = cli("run", str(path), "--json", "--set", "model.plant=false", "--out", str(tmp_path / "control"))
-    assert code == 3
-    control = {r["method"]: r for r in json.loads(out.splitlines()[-1])["table"]}
+    bare, _ = run_scenario(read_scenario(path, ["model.plant=false"]), tmp_path / "control", report=False)
+    assert [c["passed"] for c in bare.results["checks"]] == [False, False, True]
+    control = {r["method"]: r for r in bare.table}
     assert np.mean(control["planted"]["accuracy"]) < 0.3
     assert np.mean(control["edge-popup"]["precision"]) == pytest.approx(np.mean(control["edge-popup"]["chance_precision"]), abs=0.02)
+
+
+def test_what_is_not_defined_of_a_planted_circuit_is_no_number(births: Callable[..., Network], drive: ImageDrive) -> None:
+    nothing = {n: np.zeros(p.born.shape, bool) for n, p in births().projections.items()}
+    contest = Contest(births, drive, (0, 1, 2), None, "local", 0.3, planted=nothing)
+    contest.rival("random", Rival("random", {}, ("frozen",)))
+    (row,) = contest.rows
+    assert row["precision"] == [0, 0, 0] and row["recall"] is None and row["chance_recall"] is None
+    found = contest.metrics()
+    assert "rivals.random.precision" in found and "rivals.random.recall" not in found
 
 
 def test_the_teacher() -> None:

@@ -186,6 +186,11 @@ def test_what_cannot_be_compared(births: Births, drive: ImageDrive) -> None:
         run({"a": [a], "b": [b]}, families=("overlp",))
     with pytest.raises(InputError, match="name at least one of: overlap"):
         run({"a": [a], "b": [b]}, families=())
+    with pytest.raises(InputError, match="there is no method 'c' to refer to; there are: a, b"):
+        run({"a": [a], "b": [b]}, reference="c")
+    for nothing in ({}, {"a": [a], "b": []}):
+        with pytest.raises(InputError, match="every method needs at least one circuit"):
+            run(nothing)
     with pytest.raises(InputError, match="at least 2 draws, not 1"):
         run({"a": [a], "b": [b]}, nulls=1)
     with pytest.raises(InputError, match="2 births need as many seeds, not 1"):

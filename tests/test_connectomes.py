@@ -163,6 +163,8 @@ def test_sonata_edges(tmp_path: Path) -> None:
         ("a.csv", ",p,q,r\nq,0,1,0\np,0,0,0\nr,0,0,0", "same names"),
         ("a.csv", "0,1,0,0\n0,x,1,1\n0,0,0,0\n0,0,0,0", "not a number"),
         ("a.graphml", "not xml", "cannot be read"),
+        ("a.graphml", "<page>no graph</page>", "cannot be read as .graphml"),
+        ("a.csv", "a,b,1\nb," + 200_000 * "c" + ",1", "cannot be read as .csv"),
         ("a.h5", "not hdf5", "cannot be read"),
         ("a.png", "", "ends in"),
     ],
@@ -212,7 +214,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name, text in (("layered", TINY), ("recurrent", RECURRENT)):
         write(folder / f"{name}.yaml", text)
-        found[name] = run(read_scenario(folder / f"{name}.yaml"), out=folder / name)[0].folder
+        found[name] = run(read_scenario(folder / f"{name}.yaml"), out=folder / name, report=False)[0].folder
     return found
 
 

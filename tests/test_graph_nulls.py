@@ -22,7 +22,9 @@ from biosim.graphs.nulls import (
     curveball_shared,
     degree_preserving,
     degree_preserving_many,
+    degree_preserving_undirected,
     hypergeometric,
+    latticised,
     permute_weights,
     random_graph,
     strength_preserving,
@@ -128,6 +130,44 @@ def test_swaps_are_uniform(nodes: int, edges: Cells, loops: bool) -> None:
     assert_uniform(drawn, possible)
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 10), st.floats(0, 1), st.integers(0, 999))
+def test_undirected_swaps_keep_degrees_weights_and_loops(n: int, density: float, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    graph = Graph.from_matrix((random.random((n, n)) < density) * random.normal(size=(n, n))).symmetric()
+    null = degree_preserving_undirected(graph, seed)
+    assert (null.dense() == null.dense().T).all() and (null.out_degree == graph.out_degree).all()
+    assert sorted(null.weight) == sorted(graph.weight) and (np.diag(null.dense()) == np.diag(graph.dense())).all()
+
+
+def test_undirected_swaps_are_uniform() -> None:
+    graph = Graph.from_edges(5, [0, 1, 2, 3, 0], [1, 2, 3, 4, 2]).symmetric()
+    pairs, possible = list(itertools.combinations(range(5), 2)), []
+    for chosen in itertools.combinations(pairs, 5):
+        mask = np.zeros((5, 5), bool)
+        mask[tuple(zip(*chosen, strict=True))] = True
+        mask |= mask.T
+        if (mask.sum(1) == graph.out_degree).all():
+            possible.append(mask.tobytes())
+    assert len(possible) > 3
+    drawn = Counter((degree_preserving_undirected(graph, 1, k, swaps=40).dense() != 0).tobytes() for k in range(3000))
+    assert_uniform(drawn, possible)
+
+
+def test_a_lattice_keeps_degrees_and_loops_and_lies_along_the_ring() -> None:
+    random = np.random.default_rng(0)
+    graph = Graph.from_matrix((random.random((60, 60)) < 0.1) * random.normal(size=(60, 60)))
+    lattice = latticised(graph, 0, swaps=100)
+    assert (lattice.in_degree == graph.in_degree).all() and (lattice.out_degree == graph.out_degree).all()
+    assert (np.diag(lattice.dense()) == np.diag(graph.dense())).all() and graph.loops > 0
+
+    def reach(own: Graph) -> float:
+        gap = np.abs(own.source - own.target)
+        return float(np.minimum(gap, 60 - gap).mean())
+
+    assert reach(lattice) < 0.5 * reach(graph) and abs(reach(graph) - 15) < 2
+
+
 def test_random_graphs_keep_the_count_of_edges_and_are_uniform() -> None:
     graph = Graph.from_edges(3, [0, 1], [1, 2], [2.0, -3.0])
     drawn = [random_graph(graph, 0, k) for k in range(3000)]
@@ -225,6 +265,8 @@ def test_bad_input_is_named() -> None:
         (lambda: hypergeometric(5, 6, 1), "cannot keep"),
         (lambda: permute_weights(Graph.from_edges(1, [], []), 0, within="neuron"), "permuted within"),  # type: ignore[arg-type]
         (lambda: degree_preserving(Graph.from_edges(10**6, [0], [1]), 0), "up to 100000 nodes"),
+        (lambda: latticised(Graph.from_edges(10**6, [0], [1]), 0), "up to 100000 nodes"),
+        (lambda: degree_preserving_undirected(Graph.from_edges(2, [0], [1]), 0), "not symmetric"),
         (lambda: Graph.from_edges(2, [0], [2]), "not among the 2 nodes"),
         (lambda: Graph.from_edges(2, [0, 0], [1, 1]), "repeat"),
         (lambda: Graph.from_edges(2, [0], [1], [np.nan]), "NaN"),

@@ -30,9 +30,11 @@ class Comparison:
     cka : dict of (P, P)
         By the other method's name and, after a slash, by method where it was searched twice: CKA of every population but the
         input with every other, of the first search (of each); mean over births.
-    births, searches, nulls : int
-        ``searches`` is the least any method has.
-    classes : int
+    populations : list of str
+        Rows and columns of ``cka``; empty without function.
+    searches : dict of int
+        By method.
+    births, nulls, classes : int
     """
 
     reference: str

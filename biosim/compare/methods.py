@@ -53,9 +53,13 @@ def compare(
     Raises
     ------
     InputError
-        When circuits do not share their births, hold weights that are not numbers, or a family is unknown.
+        When circuits do not share their births, hold weights that are not numbers, or a family or the reference is unknown.
     """
+    if not circuits or not all(circuits.values()):
+        raise InputError("there is nothing to compare: every method needs at least one circuit", ("circuits",))
     reference = next(iter(circuits)) if reference is None else reference
+    if reference not in circuits:
+        raise InputError(f"there is no method '{reference}' to refer to; there are: {', '.join(circuits)}", ("reference",))
     check_families(families)
     if nulls < 2:
         raise InputError(f"a null needs at least 2 draws, not {nulls}", ("nulls",))

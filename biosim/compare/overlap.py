@@ -21,6 +21,7 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.compare.group import Floats, Group, Layers, Pairs
 from biosim.errors import InputError
+from biosim.graphs.nulls import shared_by_chance
 
 _Array = npt.NDArray[np.float64]
 MEASURES = ("jaccard", "kappa", "effective_jaccard", "effective_kappa")
@@ -35,8 +36,8 @@ class Overlap:
     jaccard : ndarray
         Shared synapses over synapses in either.
     chance : ndarray
-        Jaccard of two independent random masks with the same counts: with a and b kept of n, the shared
-        count is hypergeometric with mean a*b/n, and chance = (a*b/n) / (a + b - a*b/n).
+        Jaccard at the mean shared count of two independent random masks with the same counts: with a and b kept of n, that is
+        a*b/n, and chance = (a*b/n) / (a + b - a*b/n). The exact mean: :func:`biosim.graphs.nulls.hypergeometric`.
     deviation : ndarray
         Standard deviation of the shared count under that null, as a Jaccard difference (first order).
     kappa : ndarray
@@ -65,8 +66,7 @@ def overlap(first: Circuit, second: Circuit) -> dict[str, Overlap]:
 def _overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_]) -> Overlap:
     n, kept_a, kept_b, shared = (m.sum((1, 2)).astype(np.float64) for m in (born, a & born, b & born, a & b))
     with np.errstate(invalid="ignore", divide="ignore"):
-        expected = kept_a * kept_b / n
-        variance = expected * (n - kept_a) * (n - kept_b) / (n * np.maximum(n - 1, 1))
+        expected, variance = shared_by_chance(n, kept_a, kept_b)
         union = kept_a + kept_b - expected
         slope = (kept_a + kept_b) / union**2
         return Overlap(jaccard(kept_a, kept_b, shared), expected / union, np.sqrt(variance) * slope, kappa(kept_a, kept_b, shared, n))

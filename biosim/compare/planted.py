@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.circuit import Circuit
-
-MEASURES = ("precision", "recall", "chance_precision", "chance_recall")
+from biosim.graphs.nulls import shared_by_chance
 
 
 def found(circuit: Circuit, planted: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.float64]]:
@@ -27,7 +26,7 @@ def found(circuit: Circuit, planted: Mapping[str, npt.NDArray[np.bool_]]) -> dic
     for name, own in planted.items():
         f, p, n = (x.sum((1, 2)) for x in (circuit.mask[name], own, circuit.born[name]))
         kept, hidden, shared = kept + f, hidden + p, shared + (circuit.mask[name] & own).sum((1, 2))
-        expected = expected + f * p / np.maximum(n, 1)
+        expected = expected + shared_by_chance(n, f, p)[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "precision": shared / kept,

@@ -257,7 +257,7 @@ def _comparisons(local: Circuit, rivals: Mapping[str, Circuit], images: Images, 
         layers = {}
         for projection, o in overlap(local, circuit).items():
             values = {"jaccard": o.jaccard, "chance": o.chance, "deviation": o.deviation, "kappa": o.kappa}
-            layers[projection] = {k: np.nan_to_num(v).tolist() for k, v in values.items()}
+            layers[projection] = {k: v.tolist() if np.isfinite(v).all() else None for k, v in values.items()}
         found[name] = {"agreement": agreement(own, circuit.predict(images.test)).tolist(), "overlap": layers}
         if comparison is not None and name in comparison.estimates:
             found[name]["measures"] = [e.data() for e in comparison.primary(name)]

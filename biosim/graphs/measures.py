@@ -13,6 +13,7 @@ from biosim.graphs import basic, clubs, community, mixing, paths, spectrum, tria
 from biosim.graphs.graph import Graph
 from biosim.graphs.nulls.contrast import Contrast, contrast
 from biosim.graphs.nulls.swaps import SWAPS, degree_preserving, latticised
+from biosim.graphs.small_worlds import LATTICE_SWAPS, SmallWorld
 
 Measured = Mapping[str, float]
 
@@ -173,9 +174,9 @@ def _small_world(graph: Graph, observed: Measured, drawn: list[dict[str, float]]
     if not drawn:
         return []
     c, length = (float(np.mean([d[name] for d in drawn])) for name in ("clustering", "path length"))
-    lattice = triangles.average_clustering(latticised(graph.binary(), seed, swaps=100)) if graph.nodes else 0.0
+    lattice = triangles.average_clustering(latticised(graph.binary(), seed, swaps=LATTICE_SWAPS)) if graph.nodes else 0.0
     if not (c and lattice and np.isfinite(length) and np.isfinite(observed["path length"])):
         note = "small-world indices are not defined: no paths, or no triangles in the nulls or the lattice"
         return [Row(name, float("nan"), None, note) for name in ("small-world sigma", "small-world omega")]
-    sigma = (observed["clustering"] / c) / (observed["path length"] / length)
-    return [Row("small-world sigma", sigma), Row("small-world omega", length / observed["path length"] - observed["clustering"] / lattice)]
+    found = SmallWorld(observed["clustering"], observed["path length"], c, length, lattice)
+    return [Row("small-world sigma", found.sigma), Row("small-world omega", found.omega)]

@@ -11,6 +11,8 @@ from biosim.graphs.nulls.swaps import degree_preserving, latticised, random_grap
 from biosim.graphs.paths import path_length
 from biosim.graphs.triangles import average_clustering
 
+LATTICE_SWAPS = 100.0  # proposals an edge
+
 
 @dataclass(frozen=True)
 class SmallWorld:
@@ -44,7 +46,7 @@ class SmallWorld:
 
 
 def small_world(
-    graph: Graph, nulls: int = 10, seed: int = 0, null: Literal["degrees", "edges"] = "degrees", lattice_swaps: float = 100.0
+    graph: Graph, nulls: int = 10, seed: int = 0, null: Literal["degrees", "edges"] = "degrees", lattice_swaps: float = LATTICE_SWAPS
 ) -> SmallWorld:
     """Return the small-world indices of a binary directed graph.
 

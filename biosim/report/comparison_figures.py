@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
 from biosim.compare.causal import INTERVENTIONS
-from biosim.compare.group import correlation
+from biosim.compare.flow import SIGNS
+from biosim.compare.group import correlation, take
+from biosim.compare.nulls import draw_null
+from biosim.errors import UndefinedError
+from biosim.graphs import Communities, Graph, communities
 from biosim.report.comparison import HEADLINE, primary
 
 OBSERVED, CEILING, NULL = "#1b6ca8", "#66a182", "#8d99ae"
-SIGNS = ("plus-plus", "plus-minus", "minus-plus", "minus-minus")
+STARTS, NULLS = 3, 5  # searches for communities, of the circuits and of each null
+
+Mask = npt.NDArray[np.bool_]
 
 
 def comparison_figures(data: Mapping[str, Any], circuits: Mapping[str, Circuit]) -> dict[str, Figure]:
@@ -93,18 +100,53 @@ def degree_scatter(first: str, one: Circuit, second: str, other: Circuit) -> Fig
 
 
 def adjacency(first: str, one: Circuit, second: str, other: Circuit) -> Figure:
-    """Draw the first projection of both circuits and what they share, birth 0, neurons sorted by their degree in both together."""
+    """Draw the first projection of both circuits and what they share, birth 0, neurons sorted by the communities of the two together.
+
+    Communities are those of best modularity in the graph of both, a shared synapse counting twice; within one, neurons stand in
+    order of degree. Chance gives communities too, so the modularity stands beside that of the same masks with their degrees kept.
+    """
     name, pre, post = one.projections[0]
     a, b = one.mask[name][0], other.mask[name][0]
-    rows, columns = (np.argsort(-(a.astype(int) + b).sum(axis), kind="stable") for axis in (1, 0))
-    figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+    shift = 0 if pre == post else a.shape[0]
+    found = _communities(a, b, shift)
+    labels = np.zeros(shift + a.shape[1], np.int64) if found is None else found.labels
+    sides = (labels[: a.shape[0]], labels[shift:])
+    rows, columns = (np.lexsort((-(a.astype(int) + b).sum(1 - axis), own)) for axis, own in enumerate(sides))
+    several = int((np.bincount(labels) > 1).sum())  # neurons without synapses are communities of one, and come last
+    figure = Figure(figsize=(8.6, 3.4), layout="constrained")
     for axes, (title, mask) in zip(figure.subplots(1, 3), ((first, a), (second, b), ("both", a & b)), strict=True):
         axes.imshow(mask[np.ix_(rows, columns)], cmap="Greys", aspect="auto", interpolation="nearest")
+        for draw, own in zip((axes.axhline, axes.axvline), sides, strict=True):
+            for end in np.cumsum(np.bincount(own))[:several]:
+                draw(end - 0.5, color=OBSERVED, lw=0.7)
         axes.set(title=f"{title}: {int(mask.sum()):,} synapses", xlabel=f"neurons of {post}")
         axes.title.set_fontsize(8)
     figure.axes[0].set_ylabel(f"neurons of {pre}")
-    figure.suptitle(f"{name}, birth 0, neurons sorted by degree in both", fontsize=10)
+    said = "no synapses to sort by"
+    if found is not None:
+        said = f"modularity {found.modularity:.3f}, shuffled {_by_chance(one, other, name, shift):.3f}"
+    figure.suptitle(f"{name}, birth 0, neurons sorted by community of both together ({said})", fontsize=10)
     return figure
+
+
+def _communities(a: Mask, b: Mask, shift: int) -> Communities | None:
+    """Return the communities of two (n_pre, n_post) masks together; the second side's neurons are numbered from ``shift``.
+
+    Between two populations this modularity is that of bipartite graphs (Barber 2007, https://doi.org/10.1103/PhysRevE.76.066102).
+    """
+    both = a.astype(np.int64) + b
+    i, j = np.nonzero(both)
+    try:
+        return communities(Graph.from_edges(shift + a.shape[1], i, j + shift, both[i, j]), weighted=True, starts=STARTS)
+    except UndefinedError:
+        return None
+
+
+def _by_chance(one: Circuit, other: Circuit, name: str, shift: int) -> float:
+    """Return the mean modularity of a projection of both circuits shuffled, every degree kept."""
+    first = [take(circuit, [0]) for circuit in (one, other)]
+    drawn = [[draw_null("degree-preserving", c, seed, k).mask[name][0] for seed, c in enumerate(first)] for k in range(NULLS)]
+    return float(np.mean([found.modularity for a, b in drawn if (found := _communities(a, b, shift)) is not None]))
 
 
 def cka(data: Mapping[str, Any]) -> Figure:

@@ -44,9 +44,10 @@ def _planted(run: Run) -> bool:
 
 def _found(row: Mapping[str, Any]) -> list[str]:
     """Return how much of a planted subnetwork a circuit holds, with chance."""
-    if row.get("precision") is None:
-        return ["n/a", "n/a"]
-    return [f"{percent(row[what])} ({100 * np.mean(row[f'chance_{what}']):.1f})" for what in ("precision", "recall")]
+    return [
+        "n/a" if row.get(what) is None else f"{percent(row[what])} ({100 * np.mean(row[f'chance_{what}']):.1f})"
+        for what in ("precision", "recall")
+    ]
 
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
@@ -101,10 +102,9 @@ def _overlap(comparisons: dict[str, Any]) -> str:
     rows = []
     for rival, found in comparisons.items():
         for projection, o in found["overlap"].items():
-            means = [float(np.mean(o[key])) for key in ("jaccard", "chance", "deviation", "kappa")]
-            rows.append(
-                [rival, projection, *(f"{m:.3f}" for m in means[:2]), f"{means[2]:.4f}", f"{means[3]:.3f}", percent(found["agreement"])]
-            )
+            digits = {"jaccard": 3, "chance": 3, "deviation": 4, "kappa": 3}
+            means = ["n/a" if o[key] is None else f"{np.mean(o[key]):.{n}f}" for key, n in digits.items()]
+            rows.append([rival, projection, *means, percent(found["agreement"])])
     head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
     return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
 

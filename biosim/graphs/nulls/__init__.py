@@ -5,7 +5,7 @@ Null k is drawn from a stream of its own, so it is the same null whatever the nu
 
 from biosim.graphs.nulls.contrast import Contrast, contrast
 from biosim.graphs.nulls.curveball import curveball, curveball_shared
-from biosim.graphs.nulls.overlap import OverlapNull, hypergeometric
+from biosim.graphs.nulls.overlap import OverlapNull, hypergeometric, shared_by_chance
 from biosim.graphs.nulls.swaps import (
     degree_preserving,
     degree_preserving_many,
@@ -17,5 +17,6 @@ from biosim.graphs.nulls.weights import permute_weights, strength_preserving
 
 __all__ = [
     "Contrast", "OverlapNull", "contrast", "curveball", "curveball_shared", "degree_preserving", "degree_preserving_many",
-    "degree_preserving_undirected", "hypergeometric", "latticised", "permute_weights", "random_graph", "strength_preserving",
+    "degree_preserving_undirected", "hypergeometric", "latticised", "permute_weights", "random_graph", "shared_by_chance",
+    "strength_preserving",
 ]  # fmt: skip

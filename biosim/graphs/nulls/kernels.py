@@ -85,15 +85,30 @@ def _flip(bits, i, j, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def _table(source, target, n):  # type: ignore[no-untyped-def]
+    """Return one bit a pair of nodes, set where there is an edge."""
+    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
+    for e in range(source.size):
+        _flip(bits, source[e], target[e], n)
+    return bits
+
+
+@numba.njit(cache=True, inline="always")
+def _rewire(bits, a, b, c, d, n):  # type: ignore[no-untyped-def]
+    """Let a -> b, c -> d become a -> d, c -> b in the table."""
+    _flip(bits, a, b, n)
+    _flip(bits, c, d, n)
+    _flip(bits, a, d, n)
+    _flip(bits, c, b, n)
+
+
+@numba.njit(cache=True)
 def swap_targets(start, source, target, n, loops, proposals, state):  # type: ignore[no-untyped-def]
     """Maslov-Sneppen swaps, and reversals of directed triangles, on ``target`` in place; returns how many were made.
 
     A proposal that would repeat an edge (or make a loop, unless ``loops``) leaves the graph as it is and counts.
     """
-    edges = source.size
-    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
-    for e in range(edges):
-        _flip(bits, source[e], target[e], n)
+    edges, bits = source.size, _table(source, target, n)
     made = 0
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
@@ -103,10 +118,7 @@ def swap_targets(start, source, target, n, loops, proposals, state):  # type: ig
         if loops or (a != d and b != c):
             if _has(bits, a, d, n) or _has(bits, c, b, n):
                 continue
-            _flip(bits, a, b, n)
-            _flip(bits, c, d, n)
-            _flip(bits, a, d, n)
-            _flip(bits, c, b, n)
+            _rewire(bits, a, b, c, d, n)
             target[e], target[f] = d, b
             made += 1
         elif b == c and a != d and _has(bits, d, a, n):  # a -> b -> d -> a may turn round: swaps alone cannot
@@ -153,10 +165,8 @@ def swap_weights(source, target, weight, gap_out, gap_in, proposals, state):  # 
 @numba.njit(cache=True)
 def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
     """Maslov-Sneppen swaps of undirected edges, each listed once, in place; returns how many were made."""
-    edges = source.size
-    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
+    edges, bits = source.size, _table(source, target, n)
     for e in range(edges):
-        _flip(bits, source[e], target[e], n)
         _flip(bits, target[e], source[e], n)
     made = 0
     for _ in range(proposals):
@@ -166,9 +176,8 @@ def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-unt
             c, d = d, c
         if e == f or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
             continue
-        for i, j in ((a, b), (c, d), (a, d), (c, b)):
-            _flip(bits, i, j, n)
-            _flip(bits, j, i, n)
+        _rewire(bits, a, b, c, d, n)
+        _rewire(bits, b, a, d, c, n)
         source[e], target[e], source[f], target[f] = a, d, c, b
         made += 1
     return made
@@ -177,10 +186,7 @@ def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-unt
 @numba.njit(cache=True)
 def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
     """Swap targets, in place, only where that brings edges nearer to the diagonal of a ring; returns how many were made."""
-    edges = source.size
-    bits = np.zeros((np.int64(n) * n + 7) >> 3, np.uint8)
-    for e in range(edges):
-        _flip(bits, source[e], target[e], n)
+    edges, bits = source.size, _table(source, target, n)
     made = 0
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
@@ -190,10 +196,7 @@ def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-unt
             continue
         if a == c or b == d or b in (a, c) or d in (a, c) or _has(bits, a, d, n) or _has(bits, c, b, n):
             continue
-        _flip(bits, a, b, n)
-        _flip(bits, c, d, n)
-        _flip(bits, a, d, n)
-        _flip(bits, c, b, n)
+        _rewire(bits, a, b, c, d, n)
         target[e], target[f] = d, b
         made += 1
     return made

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import hypergeom
 
 from biosim.errors import InputError
+
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class OverlapNull:
         return float(hypergeom.cdf(shared, self.born, self.first, self.second))
 
 
+def shared_by_chance(born: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Numbers, Numbers]:
+    """Return mean and variance of the number of synapses two random masks with these counts share: ``a b / n`` and
+    ``a b (n - a)(n - b) / (n^2 (n - 1))``; of arrays, element by element.
+    """
+    n, a, b = (np.asarray(x, np.float64) for x in (born, first, second))
+    some = np.maximum(n, 1)
+    mean = a * b / some
+    return np.asarray(mean), np.asarray(mean * (n - a) * (n - b) / (some * np.maximum(n - 1, 1)))
+
+
 def hypergeometric(born: int, first: int, second: int) -> OverlapNull:
     """Return the null of the overlap of two masks with these counts, every mask with its count being equally likely.
 
@@ -55,8 +68,7 @@ def hypergeometric(born: int, first: int, second: int) -> OverlapNull:
         raise InputError(f"of {born} births a mask cannot keep {first} or {second} synapses")
     shared = np.arange(max(0, first + second - born), min(first, second) + 1)
     probability = hypergeom.pmf(shared, born, first, second) if born else np.ones(1)
-    mean = first * second / born if born else 0.0
-    variance = mean * (born - first) * (born - second) / (born * (born - 1)) if born > 1 else 0.0
+    mean, variance = (float(x) for x in shared_by_chance(born, first, second))
     if first + second == 0:
         return OverlapNull(born, first, second, mean, 0.0, float("nan"), float("nan"))
     ratio = shared / (first + second - shared)

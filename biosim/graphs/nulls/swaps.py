@@ -39,10 +39,7 @@ def degree_preserving(graph: Graph, seed: int, null: int = 0, loops: bool = Fals
     InputError
         When the graph is too large for the table of its pairs.
     """
-    if graph.nodes > MOST_NODES:
-        raise InputError(
-            f"degree-preserving nulls are for up to {MOST_NODES} nodes, not {graph.nodes}: take a projection of it (curveball)"
-        )
+    _check_size(graph)
     target = graph.target.copy()
     if graph.edges > 1:
         state = states(seed, "graphs/swaps", range(null, null + 1))
