@@ -244,7 +244,13 @@ def test_a_sample_drive_shows_each_replicate_its_own_and_batches_alone_as_in_com
     assert len(both) == SampleDrive(samples, labels, 2, 3, 4).clock.steps == 3
     for a, b in zip(both, alone, strict=True):
         assert torch.equal(a.inputs[1], b.inputs[0]) and torch.equal(a.labels[1], b.labels[0])  # type: ignore[index]
-    for wrong in ({"classes": 1}, {"epochs": 0}, {"batch": 7}, {"labels": labels[:, :3]}, {"samples": samples[:, :0], "labels": labels[:, :0]}):
+    for wrong in (
+        {"classes": 1},
+        {"epochs": 0},
+        {"batch": 7},
+        {"labels": labels[:, :3]},
+        {"samples": samples[:, :0], "labels": labels[:, :0]},
+    ):
         with pytest.raises(InputError):
             SampleDrive(**{"samples": samples, "labels": labels, "classes": 2} | wrong)  # type: ignore[arg-type]
 
