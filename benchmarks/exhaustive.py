@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from biosim.errors import InputError
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
 
 
@@ -22,8 +23,13 @@ def main() -> None:
     given = parser.parse_args()
     random = np.random.default_rng(0)
     d, h = given.inputs, given.hidden
+    if min(d, h) < 1:
+        parser.error("needs at least one input and two hidden neurons")
     weights = random.normal(size=(d, h)) * (2 / d) ** 0.5, random.normal(size=(h, 2)) * (2 / h) ** 0.5
-    problem = Problem(*weights, random.normal(size=(32, d)), np.arange(32) % 2, 2**0.5)
+    try:
+        problem = Problem(*weights, random.normal(size=(32, d)), np.arange(32) % 2, 2**0.5)
+    except InputError as error:
+        parser.error(str(error))
     best_mask(Problem(weights[0][:1, :2], weights[1][:2], problem.samples[:, :1], problem.labels, 1.0))  # compiles
     began = time.process_time()
     found = best_mask(problem, given.within)

@@ -29,7 +29,7 @@ from biosim.theory.construction import build_layer, construct, construct_with
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
 from biosim.theory.flops import Cost
 from biosim.theory.random_features import covariance, error_by_width, error_of_best, least_error, least_neurons
-from biosim.theory.subset_sum import best_single, best_subsets, expected_subsets, worst_error
+from biosim.theory.subset_sum import best_subsets, expected_subsets, worst_error
 
 
 def subsets(n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -53,12 +53,6 @@ def test_a_problem_alone_equals_the_same_problem_of_a_batch() -> None:
     values, targets = random.uniform(-1, 1, (20, 15)), random.uniform(-0.5, 0.5, 20)
     batch, alone = best_subsets(values, targets), best_subsets(values[7:8], targets[7:8])
     assert (batch.chosen[7] == alone.chosen[0]).all() and batch.error[7] == alone.error[0]
-
-
-def test_one_value_at_most_is_the_nearest_one_or_none() -> None:
-    found = best_single([[0.5, -0.2, 0.9], [5.0, 6.0, 7.0]], [0.8, 0.1])
-    assert found.chosen.tolist() == [[False, False, True], [False, False, False]]
-    np.testing.assert_allclose(found.error, [0.1, 0.1])
 
 
 def test_the_worst_target_is_that_of_a_fine_grid() -> None:
@@ -116,6 +110,17 @@ def test_a_weight_that_cannot_be_reached_says_so_and_a_pool_does_its_best() -> N
     assert construct_with([np.ones((3, 2)), np.ones((2, 1))], 4, np.random.default_rng(0)).layers[0].pool == 4
 
 
+def test_a_construction_refuses_what_is_no_target() -> None:
+    random = np.random.default_rng(0)
+    for layers in ([], [np.ones(3)], [np.ones((3, 2)), np.ones((3, 1))], [np.ones((3, 2)), np.zeros((2, 1))], [np.array([[np.nan]])]):
+        for build in (lambda given: construct(given, 0.1, 1.0, random), lambda given: construct_with(given, 4, random)):
+            with pytest.raises(InputError, match="target"):
+                build(layers)
+    for wrong in (lambda: construct([np.ones((2, 1))], 0.0, 1.0, random), lambda: construct_with([np.ones((2, 1))], 0, random)):
+        with pytest.raises(InputError, match="not 0"):
+            wrong()
+
+
 # -- exhaustive search ----------------------------------------------------------------------------
 def problem(d: int, h: int, samples: int, seed: int) -> Problem:
     random = np.random.default_rng(seed)
@@ -125,6 +130,7 @@ def problem(d: int, h: int, samples: int, seed: int) -> Problem:
 
 def naive(own: Problem, within: str) -> list[float]:
     d, h = own.first.shape
+    quotas = [p.quota(0.5)[0].numpy() for p in Network.layered([d, h, 2], [0]).projections.values()]
     found = []
     for bits in itertools.product([False, True], repeat=d * h + 2 * h):
         first, second = np.array(bits[: d * h]).reshape(d, h), np.array(bits[d * h :]).reshape(h, 2)
@@ -132,18 +138,15 @@ def naive(own: Problem, within: str) -> list[float]:
             "free": True,
             "network": sum(bits) == np.floor(len(bits) / 2 + 0.5),
             "layer": first.sum() == np.floor(d * h / 2 + 0.5) and second.sum() == h,
-            "neuron": d % 2 == h % 2 == 0 and (first.sum(0) == d // 2).all() and (second.sum(0) == h // 2).all(),
+            "neuron": (first.sum(0) == quotas[0]).all() and (second.sum(0) == quotas[1]).all(),
         }
         if fits[within]:
             found.append(loss_of(own, first, second))
     return found
 
 
-@pytest.mark.parametrize(
-    ("within", "d", "h", "samples"),
-    [(within, *sizes) for within in ("free", "network", "layer", "neuron") for sizes in ((2, 2, 5), (4, 2, 20), (1, 3, 33))
-     if within != "neuron" or sizes[0] % 2 == sizes[1] % 2 == 0],  # half of an odd number of synapses is not one number a neuron
-)  # fmt: skip
+@pytest.mark.parametrize("within", ["free", "network", "layer", "neuron"])
+@pytest.mark.parametrize(("d", "h", "samples"), [(2, 2, 5), (4, 2, 20), (1, 3, 33), (3, 2, 6)])
 def test_exhaustive_search_finds_what_naive_search_finds(within: Any, d: int, h: int, samples: int) -> None:
     own = problem(d, h, samples, d + h)
     losses_ = np.array(naive(own, within))
@@ -171,6 +174,10 @@ def test_exhaustive_search_refuses_what_would_not_end() -> None:
         problem(10, 10, 4, 0)
     with pytest.raises(InputError, match="unknown scope"):
         best_mask(problem(2, 2, 4, 0), "everything")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="two hidden neurons"):
+        problem(4, 1, 4, 0)
+    with pytest.raises(InputError, match="share"):
+        best_mask(problem(2, 2, 4, 0), density=1.5)
 
 
 # -- random features ------------------------------------------------------------------------------
@@ -237,7 +244,13 @@ def test_a_sample_drive_shows_each_replicate_its_own_and_batches_alone_as_in_com
     assert len(both) == SampleDrive(samples, labels, 2, 3, 4).clock.steps == 3
     for a, b in zip(both, alone, strict=True):
         assert torch.equal(a.inputs[1], b.inputs[0]) and torch.equal(a.labels[1], b.labels[0])  # type: ignore[index]
-    for wrong in ({"classes": 1}, {"epochs": 0}, {"batch": 7}, {"labels": labels[:, :3]}):
+    for wrong in (
+        {"classes": 1},
+        {"epochs": 0},
+        {"batch": 7},
+        {"labels": labels[:, :3]},
+        {"samples": samples[:, :0], "labels": labels[:, :0]},
+    ):
         with pytest.raises(InputError):
             SampleDrive(**{"samples": samples, "labels": labels, "classes": 2} | wrong)  # type: ignore[arg-type]
 
@@ -273,6 +286,7 @@ def test_a_study_measures_what_it_says_and_a_replicate_alone_equals_it_in_a_batc
     ("name", "wrong"),
     [
         ("dice", {"draws": 1}), ("dice", {"eps": [0.1, 0.01]}), ("depth_2l", {"eps": [0.1]}), ("depth_2l", {"depths": [1]}),
+        ("depth_2l", {"depths": []}), ("universal", {"pools": [4, 60]}), ("versus_gradient", {"widths": []}),
         ("hardness", {"small": 0}), ("weights_vs_neurons", {"width": 3}), ("weights_vs_neurons", {"pools": [2, 30, 40]}),
         ("universal", {"widths": [4]}), ("tickets", {"density": 1.0}), ("versus_gradient", {"widths": [4]}),
     ],

@@ -43,6 +43,8 @@ class SampleDrive:
     def __post_init__(self) -> None:
         if self.samples.ndim != 3 or self.labels.shape != self.samples.shape[:2]:
             raise InputError(f"needs (R, S, n) samples and (R, S) labels, not {tuple(self.samples.shape)} and {tuple(self.labels.shape)}")
+        if not self.labels.numel():
+            raise InputError("needs at least one replicate and one sample")
         if self.classes < 2 or int(self.labels.min()) < 0 or int(self.labels.max()) >= self.classes:
             raise InputError(f"labels must lie between 0 and {self.classes - 1}", ("classes",))
         if self.epochs < 1:

@@ -37,7 +37,7 @@ class Scorer:
         weights are not those of the other methods.
     rescale : bool
         Dynamic rescaling. The whole ratio on births doubles their variance from layer to layer: at the published rate
-        that cost 2.8 points on a validation split of digits, and with the square root it costs none.
+        that cost nearly 3 points on a validation split of digits, and with the square root it costs none.
     epochs : int, optional
         As long as the drive when left out.
     rate, momentum : float

@@ -69,9 +69,9 @@ def run(
     """
     if len(eps) < 2 or not all(0 < e < 1 for e in eps):
         raise InputError("depth-2l needs at least two output errors between 0 and 1", ("eps",))
-    if min(depths) < 2 or len(widths) < 2 or min(*widths, width) < 2:
+    if not depths or min(depths) < 2 or len(widths) < 2 or min(*widths, width) < 2:
         raise InputError("depth-2l needs targets of depth 2 or more with two hidden neurons or more, and two widths")
-    images, order = load_images("digits"), sorted(eps, reverse=True)
+    images, order, depths = load_images("digits"), sorted(eps, reverse=True), sorted(depths)
     reach = 1.05 * float(np.abs(images.train).sum(1).max())
     middle = order[len(order) // 2]
     plans = [("eps", depth, width, e) for depth in depths for e in order]

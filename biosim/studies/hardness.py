@@ -12,21 +12,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from biosim.develop import develop
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
-from biosim.rules import load_rule
-from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Scorer
 from biosim.scorers.keep import keep
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
+from biosim.theory.grown import grown
 
 SHAPES = {8: (2, 2), 16: (2, 4), 20: (3, 4), 24: (4, 4), 28: (5, 4)}  # synapses: inputs, hidden neurons
 LOCAL = {"three-factor": ("three-factor", "reciprocal"), "mirrored-three-factor": ("mirrored-three-factor", "random")}
@@ -94,7 +91,9 @@ def _instances(seeds: Sequence[int], size: int, count: int, samples: int, evalua
     drive = _task(own, d, h, samples)
     masks = {"random": _random(network, own)}
     for name, (rule, feedback) in LOCAL.items():
-        masks[name] = _develop(own, d, h, drive, rule, feedback, steps)
+        births = Network.layered([d, h, 2], own, weights="kaiming-normal")
+        circuit = grown(rule, births, drive.with_epochs(steps), DENSITY, own, feedback)
+        masks[name] = {n: torch.from_numpy(m) for n, m in circuit.mask.items()}
     for name in ("edge-popup", *SEARCHES):
         options: dict[str, Any] = {"epochs": steps} if name == "edge-popup" else {"evaluations": evaluations, "samples": samples}
         options |= {"mutation": 1 / size} if name == "genetic" else {}
@@ -123,19 +122,6 @@ def _random(network: Network, seeds: tuple[int, ...]) -> dict[str, Tensor]:
         for n, p in network.projections.items()
     }
     return keep(scores, network, DENSITY, "layer", seeds)
-
-
-def _develop(seeds: tuple[int, ...], d: int, h: int, drive: SampleDrive, rule: str, feedback: str, steps: int) -> dict[str, Tensor]:
-    network = Network.layered([d, h, 2], seeds, weights="kaiming-normal")
-    made = develop(
-        network,
-        drive.with_epochs(steps),
-        load_rule(rule),
-        schedule=Schedule(density=DENSITY),
-        feedback=Feedback(network, feedback, seeds),
-        seeds=seeds,
-    )
-    return {n: torch.from_numpy(m) for n, m in made.circuit.mask.items()}
 
 
 def _problem(network: Network, drive: SampleDrive, k: int) -> Problem:

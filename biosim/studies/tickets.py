@@ -13,21 +13,18 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.compare import overlap
 from biosim.compare.function import circuit_accuracy
-from biosim.develop import develop
 from biosim.drives import ImageDrive, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
-from biosim.rules import load_rule
-from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.keep import gains_after
 from biosim.scorers.training import Training, retrain
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
+from biosim.theory.grown import grown
 
 TICKETS = {
     "ordinary": "train, prune, rewind, again (Frankle & Carbin)",
@@ -90,7 +87,7 @@ def run(
     again = tuple(stable_hash(f"tickets/again/{seed}") for seed in own)
     masks = {"ordinary": _ordinary(network, drive, density, own, training)}
     masks["strong"], second = (_strong(network, drive, density, s) for s in (own, again))
-    masks["local"], third = (_local(births(), drive, density, s) for s in (own, again))
+    masks["local"], third = (_tensors(grown("mirrored-three-factor", births(), drive, density, s)) for s in (own, again))
     metrics: dict[str, npt.NDArray[np.float64]] = {}
     whole = retrain(network, network.masks(), drive, own, training)
     metrics["dense"] = circuit_accuracy(whole, images.test, images.test_labels)
@@ -119,11 +116,6 @@ def _ordinary(network: Network, drive: ImageDrive, density: float, seeds: tuple[
 
 def _strong(network: Network, drive: ImageDrive, density: float, seeds: tuple[int, ...]) -> _Masks:
     return _tensors(prune("edge-popup", load_scorer("edge-popup"), network, drive, density, seeds))
-
-
-def _local(network: Network, drive: ImageDrive, density: float, seeds: tuple[int, ...]) -> _Masks:
-    rule, feedback = load_rule("mirrored-three-factor"), Feedback(network, "random", seeds)
-    return _tensors(develop(network, drive, rule, schedule=Schedule(density=density), feedback=feedback, seeds=seeds).circuit)
 
 
 def _tensors(circuit: Circuit) -> _Masks:

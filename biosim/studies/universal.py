@@ -11,21 +11,18 @@ import torch
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
-from biosim.develop import develop
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
-from biosim.rules import load_rule
-from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
 from biosim.scorers.base import prune
 from biosim.scorers.training import Training, retrain, train
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 from biosim.theory import Progress
-from biosim.theory.construction import construct_with
+from biosim.theory.construction import MOST, construct_with
 from biosim.theory.drawing import COLOURS, band, panels
+from biosim.theory.grown import grown
 
 _Floats = npt.NDArray[np.float64]
 FUNCTIONS: dict[str, tuple[int, Callable[[_Floats], _Floats]]] = {  # variables, and the function of (n, variables) points in [-1, 1]
@@ -83,6 +80,8 @@ def run(
     """
     if len(widths) < 2 or len(pools) < 2 or min(*widths, *pools) < 2:
         raise InputError("universal needs two widths and two pools, of two neurons or more")
+    if max(pools) > MOST:
+        raise InputError(f"a pool holds at most {MOST} gadget neurons", ("pools",))
     rows: list[dict[str, Any]] = []
     fits: dict[tuple[str, str], _Floats] = {}
     for step, dims in enumerate((1, 2)):
@@ -157,9 +156,7 @@ def _made(
         for method, options in (("edge-popup", {}), ("greedy-flips", {"evaluations": evaluations, "samples": 1024})):
             yield method, width, born, _split(prune(method, load_scorer(method, options), network, drive, DENSITY, seeds))
         yield "trained", width, born, _split(retrain(network, network.masks(), drive, seeds, Training()))
-        rule, feedback = load_rule("mirrored-three-factor"), Feedback(network, "random", seeds)
-        grown = develop(network, drive, rule, schedule=Schedule(density=DENSITY), feedback=feedback, seeds=seeds)
-        yield "mirrored-three-factor", width, born, _split(grown.circuit)
+        yield "mirrored-three-factor", width, born, _split(grown("mirrored-three-factor", network, drive, DENSITY, seeds))
 
 
 def _split(circuit: Circuit) -> list[Circuit]:

@@ -13,20 +13,17 @@ from matplotlib.ticker import NullFormatter
 
 from biosim.circuit import Circuit
 from biosim.compare.function import circuit_accuracy
-from biosim.develop import develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
-from biosim.rules import load_rule
-from biosim.schedule import Schedule
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.training import Training, retrain
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, panels
 from biosim.theory.flops import Cost
+from biosim.theory.grown import grown
 
 METHODS = {
     "sgd": "dense SGD", "imp": "iterative magnitude pruning", "edge_popup": "edge-popup", "mirrored": "mirrored three-factor (local)",
@@ -76,7 +73,7 @@ def run(
         Budgets on Fashion-MNIST.
     progress : callable, optional
     """
-    if min(*widths, 2) < 1 or len(widths) < 2 or not epochs or not evaluations or not fashion_epochs:
+    if len(widths) < 2 or min(widths) < 1 or not epochs or not evaluations or not fashion_epochs:
         raise InputError("versus-gradient needs two widths and a budget of each kind")
     plans = [("digits", width, sorted(epochs)) for width in sorted(widths)] + [("fashion", max(widths), sorted(fashion_epochs))]
     rows: list[dict[str, Any]] = []
@@ -117,9 +114,8 @@ def _runs(
         circuit = prune("edge-popup", load_scorer("edge-popup"), network, shown, density, seeds)
         yield row("edge_popup", epochs, steps * cost.gradient_step(batch), began, circuit)
         for method, (rule, echoed) in LOCAL.items():
-            began, grown = time.perf_counter(), births()
-            feedback = Feedback(grown, "random", seeds)
-            circuit = develop(grown, shown, load_rule(rule), schedule=Schedule(density=density), feedback=feedback, seeds=seeds).circuit
+            began = time.perf_counter()
+            circuit = grown(rule, births(), shown, density, seeds)
             yield row(method, epochs, steps * cost.local_step(batch, 1, echoed), began, circuit)
     for epochs in budgets[:-1] or budgets:  # its rounds make it the dearest by far
         shown, training = drive.with_epochs(epochs), Training(epochs=epochs)

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from biosim.circuit import Circuit
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, InputError
 from biosim.synapses import Network, Population, Projection
 from biosim.theory.subset_sum import Subsets, best_subsets
 
@@ -215,8 +216,17 @@ def construct(layers: Sequence[npt.ArrayLike], eps: float, reach: float, random:
         Largest sum of absolute inputs for which it is guaranteed.
     random : Generator
         Draws the random network.
+
+    Raises
+    ------
+    InputError
+        On layers that do not follow one another, a layer of zeros, and an error or a reach that is not positive.
+    BiosimError
+        When 40 gadget neurons an input and sign do not reach the error.
     """
-    target = [np.asarray(w, np.float64) for w in layers]
+    if not (eps > 0 and reach > 0):
+        raise InputError(f"the largest error and the reach must be positive, not {eps} and {reach}", ("eps",))
+    target = _target(layers)
     made = tuple(
         build_layer(w, tau, random, signed=k == 0) for k, (w, tau) in enumerate(zip(target, tolerances(target, eps, reach), strict=True))
     )
@@ -229,9 +239,20 @@ def construct_with(layers: Sequence[npt.ArrayLike], pool: int, random: np.random
 
     Layers after the first, which have few inputs here, get twice the pool: one unlucky weight of theirs would spoil all.
     """
-    target = [np.asarray(w, np.float64) for w in layers]
+    if not 1 <= pool <= MOST:
+        raise InputError(f"a pool holds between 1 and {MOST} gadget neurons, not {pool}", ("pool",))
+    target = _target(layers)
     made = tuple(build_layer(w, 0.0, random, signed=k == 0, pool=pool if k == 0 else min(2 * pool, MOST)) for k, w in enumerate(target))
     return Construction(_circuit(made), made, np.inf)
+
+
+def _target(layers: Sequence[npt.ArrayLike]) -> list[_Floats]:
+    found = [np.asarray(w, np.float64) for w in layers]
+    if not found or any(w.ndim != 2 for w in found) or any(a.shape[1] != b.shape[0] for a, b in pairwise(found)):
+        raise InputError("a target is layers of (d_in, d_out) weights, each with an input for every output of the one before")
+    if not all(np.isfinite(w).all() and w.any() for w in found):
+        raise InputError("the weights of a target must be finite, and not all zero in any layer")
+    return found
 
 
 def _circuit(layers: Sequence[Layer]) -> Circuit:

@@ -51,6 +51,8 @@ class Problem:
         (d, h), (s, width) = self.first.shape, self.samples.shape
         if self.second.shape != (h, 2) or width != d or self.labels.shape != (s,):
             raise InputError("an exhaustive search takes weights (d, h) and (h, 2), samples (S, d) and S labels")
+        if h < 2:
+            raise InputError(f"an exhaustive search takes two hidden neurons or more, not {h}")
         if d * h + 2 * h > MOST:
             raise InputError(f"an exhaustive search over {d * h + 2 * h} synapses would not end; at most {MOST}")
 
@@ -101,6 +103,8 @@ def best_mask(problem: Problem, within: Within = "layer", density: float = 0.5, 
     """
     if within not in ("free", "network", "layer", "neuron"):
         raise InputError(f"unknown scope '{within}'; there are: free, network, layer, neuron", ("within",))
+    if not 0 <= density <= 1:
+        raise InputError(f"the share of synapses kept must lie in [0, 1], not {density}", ("density",))
     d, h = problem.first.shape
     tables, counts, names = _tables(problem)
     quotas = [_quotas(d, h, density), _quotas(h, 2, density)]

@@ -111,14 +111,6 @@ def best_subsets(values: npt.ArrayLike, targets: npt.ArrayLike) -> Subsets:
     return Subsets(chosen, error)
 
 
-def best_single(values: npt.ArrayLike, targets: npt.ArrayLike) -> Subsets:
-    """Return the best subset of at most one value: what the polynomial bound of Malach et al. 2020 rests on."""
-    x, t = np.asarray(values, np.float64), np.asarray(targets, np.float64)
-    distance = np.abs(np.concatenate([x, np.zeros((len(x), 1))], 1) - t[:, None])
-    best = distance.argmin(1)
-    return Subsets(np.arange(x.shape[1]) == best[:, None], distance[np.arange(len(x)), best])
-
-
 @numba.njit(cache=True, parallel=True)
 def _largest_gaps(values, low, high, gaps):  # type: ignore[no-untyped-def]
     problems, n = values.shape
