@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -204,7 +204,7 @@ def read_idx(path: Path) -> npt.NDArray[np.generic]:
         raise DataError(f"{path} is damaged: {error}") from None
 
 
-def _read_idx(path: Path, file: IO[bytes]) -> npt.NDArray[np.generic]:
+def _read_idx(path: Path, file: Any) -> npt.NDArray[np.generic]:
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _IDX_TYPES or not 1 <= start[3] <= 4:
         raise DataError(f"{path} is not an IDX file: it starts with {start.hex() or 'nothing'}")
