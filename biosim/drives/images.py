@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,19 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
 _Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str]
 
 
-def _digits() -> _Raw:
-    """8x8 digits; a fixed stratified fifth of them is the test split."""
+@cache
+def _bundled() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Read once what nobody writes to: a text, slow to read, that a run and its report ask for many times."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    values, labels = bunch.data.astype(np.float32), bunch.target.astype(np.int64)
+    pixels, targets = load_digits(return_X_y=True)
+    return pixels, targets
+
+
+def _digits() -> _Raw:
+    """8x8 digits; a fixed stratified fifth of them is the test split."""
+    pixels, targets = _bundled()
+    values, labels = pixels.astype(np.float32), targets.astype(np.int64)
     order = generator(SPLIT_SEED, "images/digits").permutation(len(values))
     test = np.sort(np.concatenate([(own := order[labels[order] == c])[: len(own) // 5] for c in range(10)]))
     train = np.setdiff1d(np.arange(len(values)), test)
