@@ -64,12 +64,8 @@ def step(what: str, folder: Path, side: int, density: float) -> None:
             return
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    size = sum(p.stat().st_blocks * 512 for p in folder.rglob(f"sent-{what.split()[-1]}*") if p.is_file()) if " " in what else 0
-    size += (
-        sum(p.stat().st_blocks * 512 for d in folder.glob(f"sent-{what.split()[-1]}") if d.is_dir() for p in d.iterdir())
-        if " " in what
-        else 0
-    )
+    sent = [p for place in folder.glob(f"sent-{what.split()[-1]}*") for p in (place.iterdir() if place.is_dir() else [place])]
+    size = sum(p.stat().st_blocks * 512 for p in sent)
     print(f"{seconds:6.1f} s  {peak:5.2f} GiB peak" + (f"  {size / 2**30:5.2f} GiB on disk" if size else ""))
 
 

@@ -49,6 +49,11 @@ def extras() -> list[str]:
     return sorted(found)
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _packages() -> Iterator[str]:
     for extra in (None, *extras()):
         present, missing = [], []
@@ -78,8 +83,7 @@ def _machine() -> Iterator[str]:
     import numba
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield f"cores: {cores} of {os.cpu_count()}; threads: torch {torch.get_num_threads()}, numba {numba.get_num_threads()}"
+    yield f"cores: {usable_cores()} of {os.cpu_count()}; threads: torch {torch.get_num_threads()}, numba {numba.get_num_threads()}"
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         yield f"memory: {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
     if torch.cuda.is_available():
@@ -94,7 +98,10 @@ def _no_gpu(built: str | None) -> str:
     """Say why torch sees no GPU."""
     if shutil.which("nvidia-smi") is None:
         return "none"
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30).stdout.strip()
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=30).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"torch (CUDA {built}) finds none, and nvidia-smi does not answer: {error}"
     if listed and built is None:
         return f"{listed.splitlines()[0]}, but this torch is built for the CPU; add by: pip install --force-reinstall torch (a CUDA build)"
     return f"torch (CUDA {built}) finds none" + (f", though the driver lists {listed.splitlines()[0]}" if listed else "")

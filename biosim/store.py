@@ -264,10 +264,14 @@ class Run:
         except (InputError, KeyError, ValueError, TypeError) as error:
             raise BiosimError(f"{self.folder / CIRCUIT}: not a circuit that can be read: {error}") from None
 
+    def rival(self, name: str) -> Circuit:
+        """One rival's circuit."""
+        return read_circuit(self.whole(f"{RIVALS}/{name}.safetensors"))
+
     @property
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
-        return {name: read_circuit(self.whole(f"{RIVALS}/{name}.safetensors")) for name in self.rival_names}
+        return {name: self.rival(name) for name in self.rival_names}
 
     @property
     def rival_names(self) -> list[str]:

@@ -177,17 +177,17 @@ def test_seeds_matter(births: Births, drive: ImageDrive) -> None:
 
 
 def test_no_gradient_can_exist(births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch) -> None:
-    from biosim.substrates.rate import RateSubstrate
+    from biosim.substrates.rate import ForwardSubstrate
 
     seen = []
-    respond = RateSubstrate.respond
+    respond = ForwardSubstrate.respond
 
-    def watch(self: RateSubstrate, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    def watch(self: ForwardSubstrate, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         activity = respond(self, inputs)
         seen.append(torch.is_inference_mode_enabled() and all(a.is_inference() and a.grad_fn is None for a in activity.values()))
         return activity
 
-    monkeypatch.setattr(RateSubstrate, "respond", watch)
+    monkeypatch.setattr(ForwardSubstrate, "respond", watch)
     grow(births, drive, "three-factor")
     assert len(seen) == drive.clock.steps and all(seen)
 
@@ -343,10 +343,10 @@ def test_credit_through_copied_weights_is_the_gradient(births: Births, drive: Im
         sums[p.post.name].retain_grad()
         x = sums[p.post.name].relu() if p.post.name != "output" else sums[p.post.name]
     torch.nn.functional.cross_entropy(x.transpose(1, 2), shown.labels, reduction="sum").backward()
-    from biosim.substrates.rate import RateSubstrate
+    from biosim.substrates.rate import ForwardSubstrate
 
     with torch.inference_mode():
-        activity = RateSubstrate(network).respond(shown.inputs)
+        activity = ForwardSubstrate(network).respond(shown.inputs)
         credit = Feedback(network, "reciprocal", (0, 1)).carry(readout_error(activity["output"], shown.labels), activity)
     for name, values in sums.items():
         assert values.grad is not None

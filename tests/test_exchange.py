@@ -338,22 +338,45 @@ def hostile(kind: str, folder: Path) -> Path:
         path.write_bytes(header_of((10**6, 10**6)))
     elif kind == "graphml that laughs":
         path.write_text('<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><graphml><graph edgedefault="directed"/></graphml>')
+    elif kind == "graphml that laughs in another encoding":
+        path.write_text('<!DOCTYPE x [<!ENTITY a "ha">]><graphml><graph edgedefault="directed"/></graphml>', encoding="utf-16")
     elif kind.startswith("h5"):
+        with h5py.File(folder / "secret.hdf5", "w") as other:
+            other["ids"] = np.arange(3)
+            other["ids"].attrs["node_population"] = "n"
         with h5py.File(path, "w") as file:
             group = file.create_group("edges/e")
-            if "links" in kind:
-                with h5py.File(folder / "secret.hdf5", "w") as other:
-                    other["ids"] = np.arange(3)
-                group["source_node_id"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "/ids")
-                group["target_node_id"] = np.arange(3)
-            else:
+            if "vast" in kind:
                 for end in ("source", "target"):
                     group.create_dataset(f"{end}_node_id", (10**13,), np.uint64, chunks=(1 << 20,))
+            elif "soft" in kind:
+                file["beside"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "/")
+                group["source_node_id"] = h5py.SoftLink("/beside/ids")
+                group["target_node_id"] = np.arange(3)
+            elif "virtual" in kind:
+                layout = h5py.VirtualLayout((3,), int)
+                layout[:] = h5py.VirtualSource(folder / "secret.hdf5", "ids", (3,))
+                group.create_virtual_dataset("source_node_id", layout)
+                group["target_node_id"] = np.arange(3)
+            else:
+                group["source_node_id"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "/ids")
+                group["target_node_id"] = np.arange(3)
             for end in ("source", "target"):
                 group[f"{end}_node_id"].attrs["node_population"] = "n"
+    elif kind.startswith("nir"):
+        write(made(), path, "nir")
+        with h5py.File(path, "a") as file:
+            if "vast" in kind:
+                file["node"].create_dataset("aside", (10**13,), np.uint8, chunks=(1 << 20,))
+            else:
+                file["node"]["aside"] = h5py.ExternalLink(str(path), "/node")
     elif kind == "json that looks elsewhere":
         path = folder / "circuit_config.json"
         path.write_text(json.dumps({"networks": {"nodes": [], "edges": [{"edges_file": "../../etc/passwd"}]}}))
+    elif kind == "json that multiplies":
+        path = folder / "circuit_config.json"
+        manifest = {f"${k}": f"${k + 1}" * 30 for k in range(10)} | {"$10": "x" * 1000}
+        path.write_text(json.dumps({"manifest": manifest, "networks": {"edges": [{"edges_file": "$0"}]}}))
     elif kind == "safetensors with a huge header":
         path.write_bytes((2**63 - 1).to_bytes(8, "little") + b"{}")
     elif kind == "csv of a vast population":
@@ -362,18 +385,55 @@ def hostile(kind: str, folder: Path) -> Path:
     return path
 
 
-HOSTILE = [
-    "npz that promises a terabyte", "npz of pickles", "npy that promises a terabyte", "graphml that laughs", "h5 with external links", "h5 of vast arrays",
-    "json that looks elsewhere", "safetensors with a huge header", "csv of a vast population",
-]  # fmt: skip
+HOSTILE = {
+    "npz that promises a terabyte": "promises 8000000000000 bytes and has 0", "npz of pickles": "pickled objects",
+    "npy that promises a terabyte": "promises 8000000000000 bytes and has 0", "graphml that laughs": "entities of its own",
+    "graphml that laughs in another encoding": "entities of its own", "h5 with external links": "leads to another file",
+    "h5 with soft links that lead out": "leads to another file", "h5 of virtual arrays": "another file", "h5 of vast arrays": "entries, more than",
+    "nir with external links": "leads to another file", "nir of vast arrays": "entries, more than", "json that looks elsewhere": "outside its folder",
+    "json that multiplies": "makes a path of more than", "safetensors with a huge header": "not a circuit", "csv of a vast population": "pairs of neurons",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_files_from_strangers_are_data(kind: str, cli: Cli, tmp_path: Path) -> None:
     path = hostile(kind, tmp_path)
-    code, out, err = cli("import", str(path), *(("--as", "safetensors") if kind.startswith("safe") else ()))
-    assert code == 2 and str(path) in err and "Traceback" not in err + out and len(err.strip().splitlines()) == 1, err
+    named = {"safetensors": ("--as", "safetensors"), "graphml": ("--as", "graphml")}.get(kind.split()[0], ())
+    code, out, err = cli("import", str(path), *named)
+    assert code == 2 and str(path) in err and HOSTILE[kind] in err, err
+    assert "Traceback" not in err + out and len(err.strip().splitlines()) == 1, err
     assert not list(tmp_path.glob("*.circuit.safetensors"))
+
+
+def test_tensors_that_do_not_fit_are_named_with_their_file(tmp_path: Path) -> None:
+    write(made(), tmp_path / "c.npz", "npz")
+    with np.load(tmp_path / "c.npz") as archive:
+        arrays = dict(archive)
+    np.savez(tmp_path / "c.npz", **(arrays | {"input-hidden1.mask": arrays["input-hidden1.mask"][:, :2]}))
+    with pytest.raises(BiosimError, match=f"{tmp_path / 'c.npz'}: the tensors of projection 'input-hidden1'"):
+        read(tmp_path / "c.npz")
+    (tmp_path / "list.csv").write_text("pre,post,weight\na,b,1e300\n")
+    with pytest.raises(BiosimError, match="too large for float32"):
+        read(tmp_path / "list.csv")
+
+
+def test_force_overwrites_what_it_wrote_and_no_other_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write(made(), folder, "sonata")
+    write(made(seed=1), folder, "sonata", force=True)
+    assert np.array_equal(read(folder)[0].circuit.mask["input-hidden1"][0], made(seed=1).mask["input-hidden1"][0])
+    (folder / "thesis.tex").write_text("precious")
+    for name in ("sonata", "npz"):
+        with pytest.raises(BiosimError, match=r"holds other files, such as (thesis\.tex|circuit_config\.json)"):
+            write(made(), folder, name, force=True)
+    assert (folder / "thesis.tex").read_text() == "precious" and len(list(folder.iterdir())) == 6
+
+
+def test_entries_of_a_sparse_matrix_that_are_0_are_no_synapses(tmp_path: Path) -> None:
+    matrix = scipy.sparse.csr_matrix(connectome())
+    matrix.data[:5] = 0
+    scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
+    assert np.array_equal(read(tmp_path / "m.npz")[0].circuit.mask["neurons-neurons"][0], matrix.toarray() != 0)
 
 
 @pytest.mark.parametrize("name", [n for n in WRITERS if n != "sonata"])
@@ -387,10 +447,11 @@ def test_damaged_files_never_end_in_a_traceback(name: str, tmp_path: Path) -> No
             if harmed:
                 harmed[random.integers(len(harmed))] = random.integers(256)
         path.write_bytes(bytes(harmed))
-        try:
-            read(path, name)
-        except BiosimError as error:
-            assert str(path) in str(error)
+        for told in (name, None):
+            try:
+                read(path, told)
+            except BiosimError as error:
+                assert str(path) in str(error)
 
 
 def test_formats_say_what_they_carry() -> None:

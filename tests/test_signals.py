@@ -17,7 +17,7 @@ from biosim.exploration import Exploration, Explorer
 from biosim.feedback_learning import FeedbackLearner
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
-from biosim.substrates.rate import RateSubstrate, propagate
+from biosim.substrates.rate import ForwardSubstrate, propagate
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_level
 
@@ -89,12 +89,12 @@ def test_noise_times_advantage_is_the_gradient_on_average() -> None:
     network = Network.layered([6, 8, 5, 3], [4], weights="kaiming-normal", activation="tanh")
     g = torch.Generator().manual_seed(0)
     inputs, labels = torch.randn(1, 40, 6, generator=g), torch.randint(0, 3, (1, 40), generator=g)
-    explorer = Explorer(Exploration(0.01, 0.3), network, RateSubstrate(network), [0])
+    explorer = Explorer(Exploration(0.01, 0.3), network, ForwardSubstrate(network), [0])
     names = [p.name for p in explorer.explorers]
     total = {n: torch.zeros(1, 40, network.populations[n].size) for n in names}
     counts = dict.fromkeys(names, 0)
     with torch.inference_mode():
-        activity = RateSubstrate(network).respond(inputs)
+        activity = ForwardSubstrate(network).respond(inputs)
         for step in range(6000):
             noise, advantage = explorer.try_out(inputs, labels, activity, step)
             for n, own in zip(names, explorer.shares(40), strict=True):
@@ -113,19 +113,19 @@ def test_noise_times_advantage_is_the_gradient_on_average() -> None:
 def test_every_sample_is_one_populations_to_explore() -> None:
     for hidden in (1, 2, 3):
         network = Network.layered([4, *[5] * hidden, 3], [0])
-        explorer = Explorer(Exploration(readout_share=0.1), network, RateSubstrate(network), [0])
+        explorer = Explorer(Exploration(readout_share=0.1), network, ForwardSubstrate(network), [0])
         for samples in (1, 2, 7, 32, 128):
             taken = np.concatenate([np.arange(samples)[s] for s in explorer.shares(samples)])
             assert sorted(taken) == list(range(samples))
     assert len(explorer.shares(128)) == 4
     for share, of_readout in ((0.0, 0), (0.01, 1), (1.0, 32)):
-        explorer = Explorer(Exploration(readout_share=share), network, RateSubstrate(network), [0])
+        explorer = Explorer(Exploration(readout_share=share), network, ForwardSubstrate(network), [0])
         assert [s.stop - s.start for s in explorer.shares(32)][-1] == of_readout
 
 
 def test_a_silent_neuron_does_not_explore() -> None:
     network = Network.layered([4, 30, 3], [0])
-    substrate = RateSubstrate(network)
+    substrate = ForwardSubstrate(network)
     explorer = Explorer(Exploration(), network, substrate, [0])
     with torch.inference_mode():
         inputs = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(0))

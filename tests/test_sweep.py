@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from conftest import TINY
 from scipy import stats
@@ -136,12 +137,9 @@ def test_a_sweep_is_run_shown_and_taken_up_again(cli: Cli, study: Path, tmp_path
     for row in rows:
         if row["metric"] == "study.draw":
             assert float(row["value"]) == float(np.random.default_rng(int(row["seed"])).normal(0, float(row["study.scale"])))
-    if (folder / "results.parquet").exists():
-        import pyarrow.parquet
-
-        table = pyarrow.parquet.read_table(folder / "results.parquet").to_pylist()
-        assert [(r["run"], r["seed"], r["value"]) for r in table] == [(r["run"], int(r["seed"]), float(r["value"])) for r in rows]
-        assert {type(r["study.scale"]) for r in table} == {float}
+    table = pyarrow.parquet.read_table(folder / "results.parquet").to_pylist()
+    assert [(r["run"], r["seed"], r["value"]) for r in table] == [(r["run"], int(r["seed"]), float(r["value"])) for r in rows]
+    assert {type(r["study.scale"]) for r in table} == {float}
     code, out, _ = cli("sweep", "show", str(folder), "--metric", "study.draw", "--json")
     summary = json.loads(out.splitlines()[-1])["summary"]
     draws = [float(r["value"]) for r in rows if r["metric"] == "study.draw" and r["study.scale"] == "1.0"]
@@ -255,12 +253,15 @@ def test_killed_workers_lose_nothing(cli: Cli, study: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("on", ["local", "dask"])
 def test_forty_runs_under_fire(on: str, cli: Cli, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if on == "dask":
+        pytest.importorskip("distributed", reason="needs the extra dask, which `make test-all` installs")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     sweep_under_fire(cli, study, tmp_path / "s", 40, 15, ("--on", on, "--workers", "2"))
 
 
 @pytest.mark.slow
 def test_slurm_jobs_under_fire(cli: Cli, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit", reason="needs the extra slurm, which `make test-all` installs")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # a job each is a process each: fewer of them, as processes of this machine
     sweep_under_fire(cli, study, tmp_path / "s", 6, 2, ("--on", "slurm", "--workers", "2", "--cluster", "cluster=local"))
 

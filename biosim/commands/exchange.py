@@ -49,7 +49,7 @@ def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:
             return as_circuit(source, run.spiking_circuit), run.history, source / "exported"
         if run.kind != "development" and not (source / CIRCUIT).exists():
             raise BiosimError(f"{source} holds no circuit: it is a {run.kind} with the status '{run.about.get('status')}'")
-        return (run.circuit, run.history, source / "exported") if circuit == "local" else (run.rivals[circuit], (), source / "exported")
+        return (run.circuit, run.history, source / "exported") if circuit == "local" else (run.rival(circuit), (), source / "exported")
     if circuit != "local":
         raise BiosimError(f"--circuit {circuit}: {source} is a file of one circuit")
     return read(source)[0].circuit, (), source.parent
@@ -64,6 +64,7 @@ def import_(
     """Read a circuit or a connectome from another program."""
     from biosim.exchange import read, write
 
+    file = file if file.name else file.resolve()  # the folder one is in
     imported, form = read(file, as_)
     circuit = imported.circuit
     target = file.with_name(f"{file.stem if file.suffix else file.name}.circuit.safetensors") if out is None else out

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,17 +41,17 @@ def sweep(
         return
     if len(what) != 1:
         raise BiosimError(f"biosim sweep SCENARIO: {' '.join(what[1:])}: one scenario at a time")
+    from biosim.doctor import usable_cores
     from biosim.sweep.executor import EXECUTORS, Means
     from biosim.sweep.plan import make_plan, parse_over, parse_seeds
     from biosim.sweep.run import State, carry_out, outline
-    from biosim.sweep.table import gather
 
     if on not in EXECUTORS:
         raise BiosimError(f"--on {on}: there are {', '.join(EXECUTORS)}")
     plan = make_plan(
         what[0], parse_over(over or []), None if seeds is None else parse_seeds(seeds), settings or [], replicates, out, device
     )
-    count = workers or max(1, len(os.sched_getaffinity(0)) // threads)
+    count = workers or max(1, usable_cores() // threads)
     means = Means(plan.folder, count, threads, retries, scheduler, _pairs(cluster or []))
     state = State.of(plan)
     if dry_run and time_first and not state.done and state.left:
@@ -69,7 +67,7 @@ def sweep(
     _say(f"{len(state.done)} of {len(plan.jobs)} runs done; the table is {plan.folder / 'results.csv'}", as_json)
     failed = _failed(plan, state.failed, as_json)
     if state.done:
-        _figure(plan.folder, gather(plan.jobs), metric, as_json)
+        _figure(plan.folder, state.rows, metric, as_json)
     if as_json:
         about = {"sweep": str(plan.folder), "scenario": plan.scenario, "runs": len(plan.jobs), "done": len(state.done)}
         print(json.dumps(about | {"failed": state.failed}))
@@ -96,11 +94,14 @@ def _show(folder: Path, metric: str | None, as_json: bool) -> None:
     done = len({r["run"] for r in rows})
     _say(f"sweep of {plan.scenario}: {done} of {len(plan.jobs)} runs done", as_json)
     _failed(plan, reasons, as_json)
-    _figure(folder, rows, metric, as_json)
+    chosen, summary = _figure(folder, rows, metric, as_json)
+    if as_json:
+        plain = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in r.items()} for r in summary]
+        print(json.dumps({"sweep": str(folder), "metric": chosen, "summary": plain}))
 
 
-def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) -> None:
-    """Print the summary of a sweep and draw it."""
+def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) -> tuple[str, list[Any]]:
+    """Print the summary of a sweep, draw it, and return the metric shown and the summary."""
     import io
 
     from rich.console import Console
@@ -128,9 +129,7 @@ def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) ->
     write_atomic(folder / f"{FIGURE}.png", image.getvalue())
     write_atomic(folder / f"{FIGURE}.svg", svg(drawn).encode())
     _say(f"figure: {folder / f'{FIGURE}.png'}", as_json)
-    if as_json and not any(a == "--seeds" for a in sys.argv):
-        plain = [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in r.items()} for r in summary]
-        print(json.dumps({"sweep": str(folder), "metric": chosen, "summary": plain}))
+    return chosen, summary
 
 
 def _pairs(texts: list[str]) -> dict[str, Any]:
@@ -174,14 +173,16 @@ class _Live:
     def __call__(self, state: Any, outcome: Any) -> None:
         from biosim.sweep.run import duration
 
-        left, total = state.remaining(self.workers), len(state.plan.jobs)
-        ended = len(state.done) + len(state.failed)
+        total, ended = len(state.plan.jobs), len(state.done) + len(state.failed)
+        if self.bar is None and (outcome is None or 10 * ended // total <= self.tenth):
+            return
+        left = state.remaining(self.workers)
         failed = f"{len(state.failed)} failed, " if state.failed else ""
         note = f"{failed}about {duration(left)} left" if left is not None else "timing the first run"
         if self.bar is not None:
             if self.task is None:
                 self.task = self.bar.add_task("", total=total, note="")
             self.bar.update(self.task, completed=ended, note=note)
-        elif outcome is not None and 10 * ended // total > self.tenth:
+        else:
             self.tenth = 10 * ended // total
             self.console.print(f"sweep: {ended} of {total} runs, {note}", highlight=False, soft_wrap=True)

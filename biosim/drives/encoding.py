@@ -70,9 +70,9 @@ def _poisson(chance: Tensor, steps: int, random: Sequence[np.random.Generator]) 
     rows, samples, size = chance.shape
     out = torch.empty(rows, samples, steps, size)
     at_once = max(1, PART // (steps * size))
-    for r, own in enumerate(random):
+    for found, chances, own in zip(out, chance, random, strict=True):
         for start in range(0, samples, at_once):
-            part = chance[r, start : start + at_once].cpu()
+            part = chances[start : start + at_once].cpu()
             draws = torch.from_numpy(own.random((len(part), steps, size), np.float32))
-            torch.lt(draws, part.unsqueeze(1), out=out[r, start : start + at_once])
+            torch.lt(draws, part.unsqueeze(1), out=found[start : start + at_once])
     return out.to(chance.device)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,12 +120,19 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
 _Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str]
 
 
-def _digits() -> _Raw:
-    """8x8 digits; a fixed stratified fifth of them is the test split."""
+@cache
+def _bundled() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Read once what nobody writes to: a text, slow to read, that a run and its report ask for many times."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    values, labels = bunch.data.astype(np.float32), bunch.target.astype(np.int64)
+    pixels, targets = load_digits(return_X_y=True)
+    return pixels, targets
+
+
+def _digits() -> _Raw:
+    """8x8 digits; a fixed stratified fifth of them is the test split."""
+    pixels, targets = _bundled()
+    values, labels = pixels.astype(np.float32), targets.astype(np.int64)
     order = generator(SPLIT_SEED, "images/digits").permutation(len(values))
     test = np.sort(np.concatenate([(own := order[labels[order] == c])[: len(own) // 5] for c in range(10)]))
     train = np.setdiff1d(np.arange(len(values)), test)
@@ -186,27 +195,39 @@ def _find(folder: Path, prefix: str, what: str, rank: int) -> Path:
 
 
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+_IDX_LONGEST = 8_000_000_000  # bytes
 
 
 def read_idx(path: Path) -> npt.NDArray[np.generic]:
-    """Read an IDX file (http://yann.lecun.com/exdb/mnist/), raw or gzipped."""
+    """Read an IDX file (http://yann.lecun.com/exdb/mnist/), raw or gzipped: what its header promises, and no more."""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} cannot be read: {error or 'it ends too early'}") from None
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return _read_idx(path, file)
+    except DataError:
+        raise
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
     except Exception as error:  # zlib.error has no common base with the above
         raise DataError(f"{path} is damaged: {error}") from None
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES or not 1 <= raw[3] <= 4:
-        raise DataError(f"{path} is not an IDX file: it starts with {raw[:4].hex() or 'nothing'}")
-    kind, rank = np.dtype(_IDX_TYPES[raw[2]]), raw[3]
-    if len(raw) < 4 + 4 * rank:
+
+
+def _read_idx(path: Path, file: Any) -> npt.NDArray[np.generic]:
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _IDX_TYPES or not 1 <= start[3] <= 4:
+        raise DataError(f"{path} is not an IDX file: it starts with {start.hex() or 'nothing'}")
+    kind, rank = np.dtype(_IDX_TYPES[start[2]]), start[3]
+    head = file.read(4 * rank)
+    if len(head) < 4 * rank:
         raise DataError(f"{path} is truncated inside its header")
-    shape = struct.unpack(f">{rank}I", raw[4 : 4 + 4 * rank])
-    wanted = 4 + 4 * rank + int(np.prod(shape, dtype=object)) * kind.itemsize
-    if len(raw) != wanted:
-        state = "truncated" if len(raw) < wanted else "too long"
-        raise DataError(f"{path} is {state}: its header promises {wanted} bytes for shape {shape}, it has {len(raw)}")
-    return np.frombuffer(raw, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))
+    shape = struct.unpack(f">{rank}I", head)
+    promised = math.prod(shape) * kind.itemsize
+    if promised > _IDX_LONGEST:
+        raise DataError(f"{path}: its header promises {promised:.3g} bytes for shape {shape}; more than {_IDX_LONGEST:.3g} are not read")
+    raw = file.read(promised + 1)  # a compressed file may unpack to any length
+    if len(raw) != promised:
+        state, there = ("truncated", str(len(raw))) if len(raw) < promised else ("too long", "more")
+        raise DataError(f"{path} is {state}: its header promises {promised} bytes for shape {shape}, it has {there}")
+    return np.frombuffer(raw, kind).reshape(shape).astype(kind.newbyteorder("="))
 
 
 def _check(part: str, values: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], source: str) -> None:

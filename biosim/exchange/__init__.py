@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from biosim.circuit import Circuit
-from biosim.errors import BiosimError, did_you_mean
+from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.exchange.base import Format, Imported, Records, single, synapses
 
 __all__ = ["Format", "Imported", "formats", "read", "write"]
@@ -73,6 +73,8 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
         raise BiosimError(f"--to {name}: {count:.3g} synapses are more than the {form.largest:.3g} it can carry: {form.because}")
     if path.exists() and not force:
         raise BiosimError(f"{path} is there already; name another with --out, or overwrite it with --force")
+    if path.is_dir() and (others := sorted({p.name for p in path.iterdir()} - set(form.parts))):
+        raise BiosimError(f"{path} is a folder that holds other files, such as {others[0]}; name another with --out")
     aside = path.with_name(f".part-{path.name}")  # the ending stays: some writers look at it
     _remove(aside)
     assert form.write is not None
@@ -95,6 +97,13 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
+def _fits(form: Format, path: Path) -> bool:
+    try:
+        return form.recognise(path)
+    except Exception:  # a damaged file, or a folder that is called like one
+        return False
+
+
 def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     """Read a circuit from a file of any format.
 
@@ -110,7 +119,7 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     if name is not None:
         form = _named(name, False)
     else:
-        fitting = [f for f in formats().values() if f.read is not None and f.recognise(path)]
+        fitting = [f for f in formats().values() if f.read is not None and _fits(f, path)]
         if len(fitting) != 1:
             known = ", ".join(n for n, f in formats().items() if f.read is not None)
             found = f"it may be {' or '.join(f.name for f in fitting)}" if fitting else "no format known here fits it"
@@ -119,6 +128,8 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     assert form.read is not None
     try:
         return form.read(path), form
+    except InputError as error:  # says nothing of the file
+        raise BiosimError(f"{path}: {error}") from None
     except BiosimError:
         raise
     except Exception as error:  # other people's readers raise whatever they like when a file is damaged

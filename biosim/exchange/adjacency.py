@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.errors import BiosimError
-from biosim.exchange.base import Diagram, Edges, Format, Imported, from_edges
+from biosim.exchange.base import BEGINNING, Diagram, Edges, Format, Imported, check_text, from_edges
 from biosim.exchange.npz import ABOUT, members, read_array, read_arrays
 
-LONGEST = 2_000_000_000  # bytes of a text that is read
 SPARSE = {"format", "shape", "data", "indices", "indptr"}
 
 
@@ -27,7 +26,7 @@ def _recognise(path: Path) -> bool:
         return False
     try:
         with path.open() as file:
-            first = file.readline().strip()
+            first = file.readline(BEGINNING).strip()
         numbers = [float(x) for x in first.replace(",", " ").split()]
     except (OSError, ValueError):
         return False
@@ -47,10 +46,9 @@ def _matrix(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray
         dense = next(iter(arrays.values()))
     elif path.suffix == ".npy":
         with path.open("rb") as file:
-            dense = read_array(file)
+            dense = read_array(path, file, path.stat().st_size)
     else:
-        if path.stat().st_size > LONGEST:
-            raise BiosimError(f"{path}: a text of more than {LONGEST:.3g} bytes is not read; give the matrix as .npz")
+        check_text(path)
         with path.open() as file:
             dense = np.loadtxt((line.replace(",", " ") for line in file), np.float64, ndmin=2)
     if dense.ndim != 2 or dense.dtype.kind not in "biuf":
@@ -69,9 +67,12 @@ def _sparse(
     minor, data = arrays["indices"].astype(np.int64), arrays["data"]
     pointers = arrays["indptr"].astype(np.int64)
     lengths = np.diff(pointers)
-    if len(shape) != 2 or len(lengths) != shape[kind == "csc"] or (lengths < 0).any() or int(lengths.sum()) != len(data):
+    lost = len(shape) != 2 or len(lengths) != shape[kind == "csc"] or len(minor) != len(data)
+    if lost or (lengths < 0).any() or int(lengths.sum()) != len(data) or data.dtype.kind not in "biuf":
         raise BiosimError(f"{path}: the parts of the sparse matrix do not fit together")
     major = np.repeat(np.arange(len(lengths)), lengths)
+    kept = data != 0  # an entry that is stored may be 0
+    major, minor, data = major[kept], minor[kept], data[kept]
     return (major, minor, data, shape) if kind == "csr" else (minor, major, data, shape)
 
 

@@ -16,6 +16,8 @@ from biosim.lif import SpikingDynamics
 
 PAIRS = 1_000_000_000  # (pre, post) pairs a circuit that is read may have: 6 bytes each
 BLOCK = 4_000_000  # pairs looked at in one go
+LONGEST = 2_000_000_000  # bytes of a text that is read
+BEGINNING = 1 << 20  # letters that tell what a text is
 Records = Sequence[Mapping[str, Any]]
 Index = npt.NDArray[np.int64]
 
@@ -49,6 +51,8 @@ class Format:
     read : callable, optional
     replicates : bool
         Whether all replicates travel in one file.
+    parts : tuple of str
+        Names in the folder it writes, if it writes one; a folder that holds others is never overwritten.
     largest : int, optional
         Synapses it can carry; ``because`` says why no more.
     """
@@ -61,6 +65,7 @@ class Format:
     write: Callable[[Circuit, Path, Records], None] | None = None
     read: Callable[[Path], Imported] | None = None
     replicates: bool = False
+    parts: tuple[str, ...] = ()
     largest: int | None = None
     because: str = ""
 
@@ -140,6 +145,12 @@ def edges_of(circuit: Circuit) -> list[Edges]:
     return found
 
 
+def check_text(path: Path) -> None:
+    """Refuse a text that is too long to be read."""
+    if path.stat().st_size > LONGEST:
+        raise BiosimError(f"{path}: a text of more than {LONGEST:.3g} bytes is not read; give the circuit as npz or sonata")
+
+
 def check_pairs(path: Path, sizes: Mapping[str, int], ends: Sequence[tuple[str, str]]) -> None:
     """Refuse a circuit that would not fit in memory, before anything is allocated."""
     for name, size in sizes.items():
@@ -192,17 +203,19 @@ def _filled(path: Path, e: Edges, pre: int, post: int) -> tuple[npt.NDArray[np.b
     for what, ends, size in (("source", e.source, pre), ("target", e.target, post)):
         if len(ends) and not 0 <= int(ends.min()) <= int(ends.max()) < size:
             raise BiosimError(f"{path}: projection '{e.name}' has a {what} outside the {size} neurons of its population")
-    if not np.isfinite(e.weight).all():
-        raise BiosimError(f"{path}: projection '{e.name}' has weights that are not finite")
+    with np.errstate(over="ignore"):
+        values = e.weight.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        raise BiosimError(f"{path}: projection '{e.name}' has weights that are not finite, or too large for float32")
     mask, weight = np.zeros((1, pre, post), np.bool_), np.zeros((1, pre, post), np.float32)
     mask[0, e.source, e.target] = True
     merged = len(e.source) - int(np.count_nonzero(mask))
     if merged:
-        np.add.at(weight[0], (e.source, e.target), e.weight.astype(np.float32))
+        np.add.at(weight[0], (e.source, e.target), values)
         notes.append(f"projection '{e.name}': {merged} parallel synapses were added to those between the same two neurons")
     else:
-        weight[0, e.source, e.target] = e.weight
-    if e.weight.dtype != np.float32 and not merged and not np.array_equal(weight[0, e.source, e.target], e.weight):
+        weight[0, e.source, e.target] = values
+    if e.weight.dtype != np.float32 and not merged and not np.array_equal(values, e.weight):
         notes.append(f"projection '{e.name}': weights were rounded to float32")
     return mask, weight, notes
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
-from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, from_edges, survivors
+from biosim.exchange.base import BEGINNING, Diagram, Edges, Format, Imported, Records, check_text, from_edges, survivors
 from biosim.store import describe
 
 COLUMNS = ("projection", "pre_population", "pre", "post_population", "post", "weight")
@@ -37,7 +37,7 @@ def _recognise(path: Path) -> bool:
         return False
     try:
         with path.open() as file:
-            first = file.readline()
+            first = file.readline(BEGINNING)
     except (OSError, ValueError):
         return False
     words = _split(first)
@@ -67,9 +67,11 @@ def _write(circuit: Circuit, path: Path, records: Records) -> None:
 def _read(path: Path) -> Imported:
     import pandas as pd
 
+    check_text(path)
     with path.open() as file:
-        first = file.readline()
-        head = file.readline() if first.startswith("#") else first
+        first = head = file.readline()
+        while head.startswith("#"):
+            head = file.readline()
     about = json.loads(first[len(MARK) :]) if first.startswith(MARK) else None
     words = _split(head)
     named = _column(words, "pre") is not None and _column(words, "post") is not None

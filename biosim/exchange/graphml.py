@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
-from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, from_edges, survivors
+from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, check_text, from_edges, survivors
 from biosim.store import describe
 
 LARGEST = 5_000_000
-LONGEST = 2_000_000_000  # bytes of a file that is read
 KEYS = (
     ("about", "graph", "biosim", "string"),
     ("population", "node", "population", "string"),
@@ -63,10 +63,10 @@ def _write(circuit: Circuit, path: Path, records: Records) -> None:
 def _read(path: Path) -> Imported:
     import networkx as nx
 
-    _check(path)
     try:
+        _check(path)
         graph = nx.read_graphml(path)
-    except (nx.NetworkXError, SyntaxError) as error:  # ElementTree's ParseError is a SyntaxError
+    except (nx.NetworkXError, SyntaxError, expat.ExpatError) as error:  # ElementTree's ParseError is a SyntaxError
         raise BiosimError(f"{path}: not GraphML that can be read: {error}") from None
     notes = []
     if not graph.is_directed():
@@ -87,12 +87,21 @@ def _read(path: Path) -> Imported:
 
 
 def _check(path: Path) -> None:
-    if path.stat().st_size > LONGEST:
-        raise BiosimError(f"{path}: a text of more than {LONGEST:.3g} bytes is not read; give the circuit as npz or sonata")
+    """Refuse a text that defines entities: that is done before the first element, or not at all."""
+    check_text(path)
+    parser, begun = expat.ParserCreate(), False
+
+    def refuse(*declared: Any) -> None:
+        raise BiosimError(f"{path}: it defines entities of its own (<!DOCTYPE, <!ENTITY), which are never expanded")
+
+    def begin(*element: Any) -> None:
+        nonlocal begun
+        begun = True
+
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, begin
     with path.open("rb") as file:
-        while part := file.read(1 << 24):
-            if b"<!ENTITY" in part or b"<!DOCTYPE" in part:
-                raise BiosimError(f"{path}: it defines entities of its own (<!DOCTYPE, <!ENTITY), which are never expanded")
+        while not begun and (part := file.read(1 << 16)):
+            parser.Parse(part)
 
 
 def _described(path: Path, about: dict[str, Any], graph: Any) -> Imported:

@@ -17,7 +17,7 @@ import numpy as np
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Records, check_pairs, from_edges
-from biosim.exchange.hdf import array, member
+from biosim.exchange.hdf import check
 from biosim.extras import need
 from biosim.store import describe
 
@@ -55,12 +55,13 @@ def _write(circuit: Circuit, path: Path, records: Records) -> None:
 
 
 def _read(path: Path) -> Imported:
-    """Read with the package ``nir`` what it wrote, after a look at every size and link."""
+    """Read with the package ``nir``, which reads all there is, after a look at every size and link."""
     import h5py
 
     nir = need("nir", "nir")
     with h5py.File(path, "r") as file:
-        _check(path, member(path, member(path, file, "node"), "nodes"))
+        if check(path, file) > PAIRS:
+            raise BiosimError(f"{path}: its weights are more than the {PAIRS:.3g} that a circuit here can hold")
     graph = nir.read(path)
     if "biosim" in graph.metadata:
         return _described(path, graph)
@@ -68,19 +69,6 @@ def _read(path: Path) -> Imported:
     if odd := sorted(set(kinds.values()) - {"Input", "Output", "Linear", "Affine", "Scale"}):
         raise BiosimError(f"{path}: its nodes {', '.join(odd)} are no weights: a chain of Linear (or Affine without bias) can be read")
     return _chain(path, graph)
-
-
-def _check(path: Path, nodes: Any) -> None:
-    total = 0
-    for name in nodes:
-        node = member(path, nodes, name)
-        for part in ("weight", "scale", "bias"):
-            if part in node:
-                total += member(path, node, part).size or 0
-                if total > PAIRS:
-                    raise BiosimError(f"{path}: its weights are more than the {PAIRS:.3g} that a circuit here can hold")
-                if member(path, node, part).is_virtual or member(path, node, part).external:
-                    array(path, node, part)
 
 
 def _described(path: Path, graph: Any) -> Imported:

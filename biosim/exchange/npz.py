@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,33 +36,33 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                 raise BiosimError(f"{path}: it would unpack to more than {8 * PAIRS:.3g} bytes")
             for member in archive.infolist():
                 with archive.open(member) as file:
-                    _check(path, member, archive)
-                    found[member.filename.removesuffix(".npy")] = read_array(file)
+                    found[member.filename.removesuffix(".npy")] = read_array(path, file, member.file_size, member.filename)
     except zipfile.BadZipFile as error:
         raise BiosimError(f"{path}: cannot be read as npz: {error}") from None
     return found
 
 
-def read_array(file: Any) -> npt.NDArray[Any]:
-    """Return the array of an ``.npy`` stream; a pickled one raises ValueError."""
+def read_array(path: Path, file: Any, length: int, name: str = "array") -> npt.NDArray[Any]:
+    """Return the array of an ``.npy`` stream of so many bytes.
+
+    Raises
+    ------
+    BiosimError
+        Before anything is allocated: when it is pickled, or its header promises anything but the bytes that follow, or too many.
+    """
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = reader(file)  # type: ignore[no-untyped-call]
+    if kind.hasobject:
+        raise BiosimError(f"{path}: '{name}' holds pickled objects, which are never read")
+    promised, there = kind.itemsize * math.prod(shape), length - file.tell()
+    if promised != there:
+        raise BiosimError(f"{path}: '{name}' promises {promised} bytes and has {there}")
+    if promised > 8 * PAIRS:
+        raise BiosimError(f"{path}: '{name}' has {promised:.3g} bytes, more than {8 * PAIRS:.3g}")
+    file.seek(0)
     array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
     return array
-
-
-def _check(path: Path, member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
-    """Refuse an array whose header promises anything but the bytes that follow it."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, kind = reader(file)  # type: ignore[no-untyped-call]
-        start = file.tell()
-    if kind.hasobject:
-        raise BiosimError(f"{path}: '{member.filename}' holds pickled objects, which are never read")
-    size = kind.itemsize
-    for length in shape:
-        size *= length
-    if size != member.file_size - start:
-        raise BiosimError(f"{path}: '{member.filename}' promises {size} bytes and has {member.file_size - start}")
 
 
 def _write(circuit: Circuit, path: Path, records: Records) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, edges_of, from_edges
-from biosim.exchange.hdf import array, member
+from biosim.exchange.hdf import array, check, member
 from biosim.extras import need
 from biosim.store import describe
 
@@ -81,6 +81,7 @@ def _read(path: Path) -> Imported:
 
     pynwb = need("pynwb", "nwb")
     with h5py.File(path, "r") as file:  # a look at links and sizes before anything is built of them
+        check(path, file)
         circuit = member(path, member(path, file, "processing"), "circuit")
         for table, columns in (("neurons", ("population", "index", "gain")), ("synapses", ("projection", "pre", "post", "weight"))):
             for column in columns:

@@ -20,11 +20,12 @@ import numpy as np
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Index, Records, check_pairs, from_edges, survivors
-from biosim.exchange.hdf import array, member
+from biosim.exchange.hdf import array, check, member
 from biosim.store import describe
 
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
 INDEXED = 20_000_000
+LONGEST_PATH = 4096  # letters; entries of a manifest may multiply one another
 DELAY, MODEL = 1.0, "nest:iaf_psc_alpha"
 CONFIG, NODES, EDGES, NODE_TYPES, EDGE_TYPES = "circuit_config.json", "nodes.h5", "edges.h5", "node_types.csv", "edge_types.csv"
 
@@ -33,7 +34,8 @@ def _recognise(path: Path) -> bool:
     if path.is_dir():
         return (path / CONFIG).is_file()
     if path.suffix == ".json":
-        return path.name == CONFIG or "networks" in path.read_text(errors="replace")[:100_000]
+        with path.open(errors="replace") as text:
+            return path.name == CONFIG or "networks" in text.read(100_000)
     if path.suffix in (".h5", ".hdf5", ".sonata"):
         import h5py
 
@@ -136,6 +138,7 @@ def _read(path: Path) -> Imported:
     about: str | None = None
     for place in nodes:
         with h5py.File(place, "r") as file:
+            check(place, file)
             about = file.attrs.get("biosim", about)
             group = member(place, file, "nodes")
             for name in group:
@@ -146,11 +149,12 @@ def _read(path: Path) -> Imported:
     found = []
     for place in edges:
         with h5py.File(place, "r") as file:
+            check(place, file)
             group = member(place, file, "edges")
-            check = {n: _ends(member(place, group, n)) for n in group}
-            sizes |= _implied(place, group, check, sizes)
-            check_pairs(place, sizes, list(check.values()))
-            found += [_projection(place, member(place, group, n), n, *check[n]) for n in group]
+            ends = {n: _ends(place, member(place, group, n)) for n in group}
+            sizes |= _implied(place, group, ends, sizes)
+            check_pairs(place, sizes, list(ends.values()))
+            found += [_projection(place, member(place, group, n), n, *ends[n]) for n in group]
     if about is None:
         return from_edges(path, Diagram(sizes, gains=gains), found)
     told = json.loads(about)
@@ -162,10 +166,10 @@ def _read(path: Path) -> Imported:
     return from_edges(path, diagram, sorted(found, key=lambda e: order.index(e.name)))
 
 
-def _ends(group: Any) -> tuple[str, str]:
+def _ends(path: Path, group: Any) -> tuple[str, str]:
     ends = []
     for column in ("source_node_id", "target_node_id"):
-        name = group[column].attrs["node_population"]
+        name = member(path, group, column).attrs["node_population"]
         ends.append(name.decode() if isinstance(name, bytes) else str(name))
     return ends[0], ends[1]
 
@@ -207,6 +211,8 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
         raise BiosimError(f"{path}: a configuration of more than 10 MB")
     config = json.loads(path.read_text())
     manifest = {str(k): str(v) for k, v in config.get("manifest", {}).items()}
+    if not all(manifest) or any(len(value) > LONGEST_PATH for value in manifest.values()):
+        raise BiosimError(f"{path}: its manifest has a name that is empty, or a value that is too long for a path")
     home = path.parent.resolve()
     found: dict[str, list[Path]] = {"nodes": [], "edges": []}
     for what, own in found.items():
@@ -214,6 +220,8 @@ def _files(path: Path) -> tuple[list[Path], list[Path]]:
             text = str(entry[f"{what}_file"])
             for _ in manifest:  # an entry of the manifest may use another
                 for name, value in manifest.items():
+                    if len(text) > LONGEST_PATH:
+                        raise BiosimError(f"{path}: its manifest makes a path of more than {LONGEST_PATH} letters")
                     text = text.replace(name, value)
             place = (home / text.replace("${configdir}", ".").replace("$configdir", ".")).resolve()
             if not place.is_relative_to(home):
@@ -230,6 +238,7 @@ FORMAT = Format(
     _recognise,
     _write,
     _read,
+    parts=(CONFIG, NODES, EDGES, NODE_TYPES, EDGE_TYPES),
     largest=PAIRS,
     because="a circuit that is read back may have no more pairs of neurons",
 )

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 class Substrate(Protocol):
     """Runs one network."""
 
-    @property
-    def kind(self) -> str:
-        """``rate`` or ``spiking``."""
-
     def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Return the activity of every population, (R, S, size); ``push``, of these shapes, is added to the summed inputs."""
 
@@ -27,10 +23,7 @@ class Substrate(Protocol):
 
 def substrate_of(network: Network) -> Substrate:
     """Return the substrate that runs a network."""
-    from biosim.substrates.rate import RateSubstrate
+    from biosim.substrates.rate import ForwardSubstrate
     from biosim.substrates.recurrent import RecurrentSubstrate
-    from biosim.substrates.time_stepped import TimeSteppedSubstrate
 
-    if network.spiking is not None:
-        return TimeSteppedSubstrate(network)
-    return RecurrentSubstrate(network) if network.settles else RateSubstrate(network)
+    return RecurrentSubstrate(network) if network.settles else ForwardSubstrate(network)

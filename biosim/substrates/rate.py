@@ -79,25 +79,23 @@ def propagate(
     return activity
 
 
-class RateSubstrate:
-    """Runs a network of rate neurons.
+class ForwardSubstrate:
+    """Runs a network, of rate neurons or spiking ones, in one pass from input to readout.
 
     Parameters
     ----------
     network : Network
     """
 
-    kind = "rate"
-
     def __init__(self, network: Network) -> None:
         self.network = network
 
     def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Return the activity of every population for (R, S, n_input) inputs; ``push`` as in :func:`propagate`."""
+        """Return the activity of every population for ``inputs`` and ``push`` as in :func:`propagate`."""
         effective = {name: p.transmit for name, p in self.network.projections.items()}
         gains = {name: p.gain for name, p in self.network.populations.items()}
         return propagate(self.network, effective, gains, inputs, push)
 
     def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
-        """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre)."""
+        """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre); of spiking ones rates in Hz, taken on arrival."""
         return activity[projection.pre.name]

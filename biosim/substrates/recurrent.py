@@ -99,8 +99,6 @@ class RecurrentSubstrate:
     network : Network
     """
 
-    kind = "rate"
-
     def __init__(self, network: Network) -> None:
         self.network = network
         self._before: Activity = {}

@@ -44,7 +44,7 @@ from biosim.substrates.activation import Transmission, deliver
 from biosim.substrates.lif_kernels import Constants
 
 if TYPE_CHECKING:
-    from biosim.synapses import Network, Projection
+    from biosim.synapses import Network
 
 Fire = Callable[[Tensor], Tensor]
 Membrane = Callable[[Tensor, Tensor, SpikingDynamics, Tensor | None], Tensor]  # arguments of spikes_of
@@ -222,27 +222,3 @@ def filtered(spikes: Tensor, dynamics: SpikingDynamics) -> Tensor:
         return spikes[:, 0] * weights.sum()
     rows = matmul(weights.expand(len(spikes), 1, -1), spikes.flatten(2))
     return rows.view(len(spikes), *spikes.shape[2:])
-
-
-class TimeSteppedSubstrate:
-    """Runs a network of spiking layers on windows.
-
-    Parameters
-    ----------
-    network : Network
-    """
-
-    kind = "spiking"
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-
-    def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Return the activity of every population for (R, S, T, n_input) spikes; ``push`` as in :func:`unfold`."""
-        effective = {name: p.transmit for name, p in self.network.projections.items()}
-        gains = {name: p.gain for name, p in self.network.populations.items()}
-        return unfold(self.network, effective, gains, inputs, push)[0]
-
-    def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
-        """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre): rates in Hz, taken on arrival."""
-        return activity[projection.pre.name]

@@ -14,7 +14,7 @@ from biosim.errors import BiosimError
 from biosim.extras import need
 from biosim.sweep.executor import Means, Tell
 from biosim.sweep.plan import Job
-from biosim.sweep.work import Outcome, perform, threads
+from biosim.sweep.work import Outcome, first_line, perform, threads
 
 
 def carry_out(jobs: Sequence[Job], means: Means, tell: Tell) -> Iterator[Outcome]:
@@ -50,4 +50,4 @@ def _gather(client: Any, distributed: Any, jobs: Sequence[Job]) -> Iterator[Outc
         if error is None:
             yield Outcome(**future.result())
         else:
-            yield Outcome(job.id, f"{type(error).__name__}: {str(error).splitlines()[0][:300]}")
+            yield Outcome(job.id, f"{type(error).__name__}: {first_line(error)}")

@@ -153,17 +153,15 @@ def make_plan(
         path = find("scenarios", name).resolve()
     except InputError as error:
         raise BiosimError(error.message) from None
-    base = read_scenario(path, settings) if not over else None
     count = len(seeds or (0,))
     for values in over.values():
         count *= len(values)
     if count > MOST:
         raise BiosimError(f"the sweep has {count} runs, more than {MOST}")
     points = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
-    folder = Path("sweeps") / (base.spec.name if base else path.stem) if out is None else out
     jobs: list[Job] = []
     mistakes: dict[str, None] = {}
-    title = path.stem
+    title = ""
     used: tuple[int, ...] = seeds or ()
     for point in points:
         own = [*settings, *(f"{key}={value}" for key, value in point.items())]
@@ -171,7 +169,8 @@ def make_plan(
             read = read_scenario(path, own)
             used = seeds if seeds is not None else (read.spec.seed,)
             _check_seeds(used, replicates)
-            title = read.spec.name
+            title = title or read.spec.name
+            folder = Path("sweeps") / title if out is None else out
             jobs += [_job(path, read, own, point, seed, replicates, folder, device) for seed in used]
         except BiosimError as error:
             mistakes |= dict.fromkeys(str(error).splitlines())

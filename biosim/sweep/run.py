@@ -15,7 +15,7 @@ from biosim.errors import BiosimError
 from biosim.store import write_json
 from biosim.sweep.executor import Means, executor
 from biosim.sweep.plan import RUNS, Job, Plan
-from biosim.sweep.table import gather, write_table
+from biosim.sweep.table import Row, gather, write_table
 from biosim.sweep.work import ATTEMPTS, LOCKS, LOGS, Outcome, finished, lock
 
 SWEEP, LOCK = "sweep.json", ".lock"
@@ -31,6 +31,10 @@ class State:
     done, failed : dict
         Jobs by id; seconds each took, and why each failed.
     left : list of Job
+    running : dict
+        Share of each job at work that is done.
+    rows : list
+        The table, as last written.
     """
 
     plan: Plan
@@ -38,6 +42,7 @@ class State:
     failed: dict[str, str] = field(default_factory=dict)
     left: list[Job] = field(default_factory=list)
     running: dict[str, float] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
 
     @classmethod
     def of(cls, plan: Plan) -> State:
@@ -52,7 +57,7 @@ class State:
         return state
 
     def seconds(self) -> float | None:
-        """Return what a run takes on average: of those done with the same settings, else of any."""
+        """Return what a run takes on average; None before one is done."""
         return float(np.mean(list(self.done.values()))) if self.done else None
 
     def remaining(self, workers: int) -> float | None:
@@ -60,19 +65,20 @@ class State:
         mean = self.seconds()
         if mean is None:
             return None
-        by_point: dict[str, list[float]] = {}
+        by_point: dict[tuple[tuple[str, str], ...], list[float]] = {}
         for job in self.plan.jobs:
             if job.id in self.done:
-                by_point.setdefault(json.dumps(dict(job.point)), []).append(self.done[job.id])
+                by_point.setdefault(tuple(job.point.items()), []).append(self.done[job.id])
         left = [j for j in self.plan.jobs if j.id not in self.done and j.id not in self.failed]
-        costs = [float(np.mean(by_point.get(json.dumps(dict(j.point)), [mean]))) * (1 - self.running.get(j.id, 0.0)) for j in left]
+        means = {point: float(np.mean(seconds)) for point, seconds in by_point.items()}
+        costs = [means.get(tuple(j.point.items()), mean) * (1 - self.running.get(j.id, 0.0)) for j in left]
         return max(sum(costs) / max(1, min(workers, len(left))), max(costs, default=0.0)) if left else 0.0
 
 
 def outline(state: State, on: str, workers: int) -> list[str]:
     """Return the plan, ready to read."""
     plan = state.plan
-    points = len({json.dumps(dict(j.point)) for j in plan.jobs})
+    points = len({tuple(j.point.items()) for j in plan.jobs})
     first, last = plan.seeds[0], plan.seeds[-1]
     seeds = f"{len(plan.seeds)} seeds ({first} to {last})" if len(plan.seeds) > 1 else f"seed {first}"
     size = f"{plan.replicates} replicate{'s' * (plan.replicates > 1)} each"
@@ -119,8 +125,13 @@ def carry_out(state: State, means: Means, on: str, tell: Callable[[State, Outcom
 def _carry_out(state: State, means: Means, on: str, tell: Callable[[State, Outcome | None], None]) -> State:
     folder, written = state.plan.folder, time.monotonic()
     _record(state)
-    waiting = list(state.left)
+    waiting, folders = list(state.left), {job.id: Path(job.folder) for job in state.left}
     state.left = []
+
+    def keep() -> None:
+        _record(state)
+        state.rows = gather(state.plan.jobs)
+        write_table(state.rows, folder)
 
     def progress(job: Job, stage: str, share: float) -> None:
         state.running[job.id] = share
@@ -128,24 +139,21 @@ def _carry_out(state: State, means: Means, on: str, tell: Callable[[State, Outco
 
     if waiting:
         for outcome in executor(on).carry_out(waiting, means, progress):
-            _take(state, outcome)
+            _take(state, outcome, folders[outcome.id])
             tell(state, outcome)
             if time.monotonic() - written > TABLE_EVERY:
+                keep()
                 written = time.monotonic()
-                write_table(gather(state.plan.jobs), folder)
-                _record(state)
-    _record(state)
-    write_table(gather(state.plan.jobs), folder)
+    keep()
     return state
 
 
-def _take(state: State, outcome: Outcome) -> None:
+def _take(state: State, outcome: Outcome, folder: Path) -> None:
     state.running.pop(outcome.id, None)
     if outcome.reason:
         state.failed[outcome.id] = outcome.reason
         return
-    folder = next(j.folder for j in state.plan.jobs if j.id == outcome.id)
-    about = finished(Path(folder))
+    about = finished(folder)
     if about is None:
         state.failed[outcome.id] = "its worker says it is done, and its run directory does not"
     else:

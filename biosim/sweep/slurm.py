@@ -17,7 +17,7 @@ from biosim.errors import BiosimError
 from biosim.extras import need
 from biosim.sweep.executor import Means, Tell
 from biosim.sweep.plan import Job
-from biosim.sweep.work import Outcome, perform, threads
+from biosim.sweep.work import Outcome, first_line, perform, threads
 
 POLL = 1.0  # seconds
 
@@ -55,7 +55,6 @@ def carry_out(jobs: Sequence[Job], means: Means, tell: Tell) -> Iterator[Outcome
 
 
 def _executor(means: Means) -> Any:
-    submitit = need("submitit", "slurm")
     options = dict(means.cluster)
     cluster = str(options.pop("cluster", "slurm"))
     if cluster not in ("slurm", "local"):
@@ -64,13 +63,13 @@ def _executor(means: Means) -> Any:
         raise BiosimError(
             "--on slurm: this machine has no sbatch; give the command on a login node, or --cluster cluster=local to try it here"
         )
-    executor = submitit.AutoExecutor(folder=means.folder / "slurm", cluster=cluster)
+    executor = need("submitit", "slurm").AutoExecutor(folder=means.folder / "slurm", cluster=cluster)
     setup = [f"export {name}={value}" for name, value in threads(means.threads).items()]
     known = {"timeout_min": 240, "cpus_per_task": means.threads, "name": "biosim"} | ({"slurm_setup": setup} if cluster == "slurm" else {})
     try:
         executor.update_parameters(**(known | options))
     except (TypeError, ValueError, NameError) as error:
-        raise BiosimError(f"--cluster: {str(error).splitlines()[0]}") from None
+        raise BiosimError(f"--cluster: {first_line(error)}") from None
     return executor
 
 
@@ -80,4 +79,4 @@ def _reason(handle: Any) -> str | None:
         error = handle.exception()
     except Exception as failure:  # submitit raises of its own when a job leaves no result behind
         error = failure
-    return None if error is None else f"its job ended without an answer ({str(error).splitlines()[0][:200]})"
+    return None if error is None else f"its job ended without an answer ({first_line(error)})"

@@ -107,7 +107,10 @@ def read_table(folder: Path) -> list[Row]:
 
     try:
         with (folder / CSV).open(newline="") as file:
-            rows: list[Row] = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows: list[Row] = list(reader)
+        if rows and (lost := {"run", "scenario", *AFTER} - set(reader.fieldnames or ())):
+            raise ValueError(f"it has no column {sorted(lost)[0]}")
         for row in rows:
             row |= {"seed": int(row["seed"]), "replicate": int(row["replicate"]), "value": float(row["value"])}
             row["density"] = float(row["density"]) if row["density"] else None
