@@ -37,6 +37,7 @@ def _to_pointer(context, address):  # type: ignore[no-untyped-def]
 
 
 _pointer: Any = intrinsic(_to_pointer)
+_shape: Any = to_fixed_tuple  # an intrinsic: without the typing context that kernels give it
 
 FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
 
@@ -50,13 +51,13 @@ def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), to_fixed_tuple(w.table[row, 1:], axes), w[like].dtype)
+            return _array(_pointer(w.table[row, 0]), _shape(w.table[row, 1:], axes), w[like].dtype)
     else:
         of = np.dtype(kind)
 
         @numba.njit
         def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), to_fixed_tuple(w.table[row, 1:], axes), of)
+            return _array(_pointer(w.table[row, 0]), _shape(w.table[row, 1:], axes), of)
 
     return view  # type: ignore[no-any-return]
 

@@ -143,7 +143,7 @@ class Simulation:
         stride = max(1, round(CHECKED / self.network.dt))
         run: Callable[..., int] = advance
         if self.threads > 1:
-            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]  # set as it starts
             run = advance_together
         while step < stop:
             before, began, end = world.spikes.copy(), step, min(stop, step + stride)
