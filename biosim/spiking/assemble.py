@@ -22,8 +22,8 @@ from biosim.spiking.row_kernels import BLOCK, SLOTS
 from biosim.spiking.world import World
 from biosim.streams import edge_streams
 
-SPAN = 20  # steps between two boundaries from which potentiation is summed
-KEPT = 128  # boundaries kept; a row without arrivals for longer is brought up to date
+SPAN = 24  # steps between two boundaries from which potentiation is summed
+KEPT = 64  # boundaries kept; a row without arrivals for longer is brought up to date
 LONGEST_WINDOW = 50  # steps run between two exchanges of spikes
 MOST_COUNTS = 256  # spikes of a Poisson drive in one step
 Fields = dict[str, Any]
@@ -270,7 +270,7 @@ class Assembly:
         count, parts, width = len(self.deferred), self.parts, self.widest
         length = (KEPT + 3) * SPAN
         f["span"], f["burst"] = np.full(count, SPAN, np.int64), np.ones(count, np.int64)
-        f["decay_table"] = np.ones((count, length + 1))
+        f["decay_table"] = np.ones((count, length + 1), self.real)
         capacity = 64
         for d, name in enumerate(self.deferred):
             post = self.neurons[self.network.projection(name).post]

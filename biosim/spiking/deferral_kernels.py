@@ -22,33 +22,55 @@ SHORT = 4  # a row shorter than this fraction of all targets takes its sums one 
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_logged(w, k, p, span, f, n, factor, sums):  # type: ignore[no-untyped-def]
-    """Add to ``sums`` the spikes of one span that fell after step ``f``, up to step ``n``."""
-    proj_, log_step_, log_first_, log_last_ = fields.proj(w), fields.log_step(w), fields.log_first(w), fields.log_last(w)
-    log_neuron_, log_gain_, decay_table_ = fields.log_neuron(w), fields.log_gain(w), fields.decay_table(w)
-    d, mask = proj_[p, 31], log_step_.shape[2] - 1
-    slot = span % log_first_.shape[2]
-    for at in range(log_first_[d, k, slot], log_last_[d, k, slot]):
-        t = log_step_[d, k, at & mask]
-        if t > f:
-            sums[log_neuron_[d, k, at & mask]] += factor * log_gain_[d, k, at & mask] * decay_table_[d, t - f]
+def _add(neuron, gain, step, first, origin, factor, decay, sums):  # type: ignore[no-untyped-def]
+    """Add spikes from step ``first`` on to ``sums``, decayed since step ``origin``."""
+    for q in range(len(neuron)):
+        if step[q] >= first:
+            sums[np.uint32(neuron[q])] += factor * gain[q] * decay[np.uint32(step[q] - origin)]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _clear(neuron, sums):  # type: ignore[no-untyped-def]
+    for q in range(len(neuron)):
+        sums[np.uint32(neuron[q])] = 0
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _logged(w, k, p, span):  # type: ignore[no-untyped-def]
+    """Return where the log of a span begins, and how many of its spikes come before and after the log's end, where it starts anew."""
+    log_first_, log_last_, proj_, room = fields.log_first(w), fields.log_last(w), fields.proj(w), fields.log_step(w).shape[2]
+    d, slot = proj_[p, 31], span % log_first_.shape[2]
+    begin, count = log_first_[d, k, slot] & (room - 1), log_last_[d, k, slot] - log_first_[d, k, slot]
+    before = min(count, room - begin)
+    return begin, before, count - before
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _add_logged(w, k, p, span, first, origin, factor, sums):  # type: ignore[no-untyped-def]
+    """Add to ``sums`` the spikes of one span from step ``first`` on, decayed since step ``origin``."""
+    d = fields.proj(w)[p, 31]
+    neuron, gain, step = fields.log_neuron(w)[d, k], fields.log_gain(w)[d, k], fields.log_step(w)[d, k]
+    decay = fields.decay_table(w)[d]
+    begin, before, after = _logged(w, k, p, span)
+    end = begin + before
+    _add(neuron[begin:end], gain[begin:end], step[begin:end], first, origin, factor, decay, sums)
+    if after:
+        _add(neuron[:after], gain[:after], step[:after], first, origin, factor, decay, sums)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _clear_logged(w, k, p, span, sums):  # type: ignore[no-untyped-def]
-    proj_, log_step_, log_first_, log_last_ = fields.proj(w), fields.log_step(w), fields.log_first(w), fields.log_last(w)
-    log_neuron_ = fields.log_neuron(w)
-    d, mask = proj_[p, 31], log_step_.shape[2] - 1
-    slot = span % log_first_.shape[2]
-    for at in range(log_first_[d, k, slot], log_last_[d, k, slot]):
-        sums[log_neuron_[d, k, at & mask]] = 0
+    neuron = fields.log_neuron(w)[fields.proj(w)[p, 31], k]
+    begin, before, after = _logged(w, k, p, span)
+    _clear(neuron[begin : begin + before], sums)
+    _clear(neuron[:after], sums)
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _add_earlier(sums, ring, factor, total):  # type: ignore[no-untyped-def]
-    """Set ``total`` to ``sums`` and, ``factor`` times, the sums of the spans that are closed."""
+def _set_earlier(total, factor, ring):  # type: ignore[no-untyped-def]
+    """Set ``total`` to ``factor`` times the sums of the spans that are closed."""
     for j in range(len(total)):
-        total[j] = factor * ring[j] + sums[j]
+        total[j] = factor * ring[j]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -105,24 +127,20 @@ def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
     length = span_[d]
     then, now = f // length, (n if arrives else n + 1) // length  # a span is closed after its last step
     first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
-    sums, ring = sums_[d, k], ring_[d, (then + 1) % ring_.shape[1]]
-    factor = real(0)
-    pending = value != 0 and lo < hi
+    short, pending = (hi - lo) * SHORT < last - first, value != 0 and lo < hi
+    ring, factor = ring_[d, (then + 1) % ring_.shape[1]], real(0)
+    if pending and then + 1 < now:  # else no span has been closed since the last boundary
+        factor = real(value * decay_table_[d, (then + 1) * length - f])
+    sums = sums_[d, k] if short else total_[k]
+    if not short:
+        _set_earlier(sums[first:last], factor, ring[first:last])
     if pending:
-        _add_logged(w, k, p, then, f, n, value, sums)
+        _add_logged(w, k, p, then, f + 1, f, real(value), sums)
         if then < now:
-            if then + 1 < now:  # no span has been closed since the last boundary
-                factor = real(value * decay_table_[d, (then + 1) * length - f])
-            _add_logged(w, k, p, now, f, n, value, sums)
+            _add_logged(w, k, p, now, f + 1, f, real(value), sums)
     out = x_[proj_[p, 4] : proj_[p, 4] + proj_[p, 26]]
     top = real(proj_real_[p, 1])
     weight, target = weight_[lo:hi], target_[lo:hi]
-    short = (hi - lo) * SHORT < last - first
-    if factor != 0 and not short:  # else ``sums`` holds all there is, or a synapse asks for its own
-        total = total_[k]
-        _add_earlier(sums[first:last], ring[first:last], factor, total[first:last])
-    else:
-        total = sums
     if arrives and proj_[p, 16] >= -1 and not active_.size:
         scale = real(of_neuron(w, k, p, proj_[p, 16], i, 2)) if proj_[p, 16] >= 0 else real(0)
         shift = real(of_neuron(w, k, p, proj_[p, 18], i, 2)) if proj_[p, 18] >= 0 else real(0)
@@ -130,17 +148,17 @@ def visit(w, k, p, i, n, arrives):  # type: ignore[no-untyped-def]
         if short:
             _fused_short(weight, target, ring, sums, factor, gain_[d], out, top, scale, shift, low, high)
         else:
-            _fused(weight, target, total, gain_[d], out, top, scale, shift, low, high)
+            _fused(weight, target, sums, gain_[d], out, top, scale, shift, low, high)
     else:
         if pending and short:
             _potentiate_short(weight, target, ring, sums, factor, top)
         elif pending:
-            _potentiate(weight, target, total, top)
+            _potentiate(weight, target, sums, top)
         if arrives:
             transmit(w, lo, hi, out)
             if proj_[p, 14] >= 0:
                 on_row(w, k, p, i, lo, hi, proj_[p, 14], n)
-    if pending:
+    if pending and short:
         _clear_logged(w, k, p, then, sums)
         _clear_logged(w, k, p, now, sums)
     since_[k, row] = n
@@ -184,10 +202,7 @@ def close_span(w, k, p, n):  # type: ignore[no-untyped-def]
     first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
     begin, end = log_first_[d, k, span % slots], log_last_[d, k, span % slots]
     for b in range(max(0, span + 1 - kept), span + 1):
-        sums = ring_[d, b % kept]
-        for at in range(begin, end):
-            gain = log_gain_[d, k, at & mask] * decay_table_[d, log_step_[d, k, at & mask] - b * length]
-            sums[log_neuron_[d, k, at & mask]] += gain
+        _add_logged(w, k, p, span, b * length, b * length, w.real.dtype.type(1), ring_[d, b % kept])
     log_first_[d, k, (span + 1) % slots] = log_last_[d, k, (span + 1) % slots] = end
     oldest = log_first_[d, k, max(0, span + 1 - kept) % slots]
     if end - oldest > mask + 1 - (last - first) * burst_[d]:  # the log is nearly full: after this nobody needs it

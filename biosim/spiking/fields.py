@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 _array: Any = numba.carray  # type: ignore[attr-defined]  # numba declares no types for it
 
@@ -37,7 +36,6 @@ def _to_pointer(context, address):  # type: ignore[no-untyped-def]
 
 
 _pointer: Any = intrinsic(_to_pointer)
-_shape: Any = to_fixed_tuple  # an intrinsic: without the typing context that kernels give it
 
 FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
 
@@ -46,20 +44,32 @@ def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
     """Declare an array; return the function that a kernel gets it by."""
     row = len(FIELDS)
     FIELDS[name] = (kind, axes)
-    if kind in Handle._fields:
-        like = Handle._fields.index(kind)
+    of = Handle._fields.index(kind) if kind in Handle._fields else np.dtype(kind)
+    return (_line, _table, _block)[axes - 1](row, of)
 
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), _shape(w.table[row, 1:], axes), w[like].dtype)
-    else:
-        of = np.dtype(kind)
 
-        @numba.njit
-        def view(w):  # type: ignore[no-untyped-def]
-            return _array(_pointer(w.table[row, 0]), _shape(w.table[row, 1:], axes), of)
+def _type(of: Any) -> Callable[..., Any]:
+    """Return the function that a view gets its type of values by: a place in the handle, or a type."""
+    if isinstance(of, int):
+        return numba.njit(lambda w: w[of].dtype)  # type: ignore[no-any-return]
+    return numba.njit(lambda w: of)  # type: ignore[no-any-return]
 
-    return view  # type: ignore[no-any-return]
+
+# One function for each number of axes: their shapes are written out, for a loop over the axes would cost more than the view.
+def _line(row: int, of: Any) -> Callable[..., Any]:
+    kind = _type(of)
+    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), (w.table[row, 1],), kind(w)))  # type: ignore[no-any-return]
+
+
+def _table(row: int, of: Any) -> Callable[..., Any]:
+    kind = _type(of)
+    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), kind(w)))  # type: ignore[no-any-return]
+
+
+def _block(row: int, of: Any) -> Callable[..., Any]:
+    kind = _type(of)
+    shape = numba.njit(lambda w: (w.table[row, 1], w.table[row, 2], w.table[row, 3]))
+    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), shape(w), kind(w)))  # type: ignore[no-any-return]
 
 
 dt = _field("dt", "float64")
@@ -134,7 +144,7 @@ log_last = _field("log_last", "int64", 3)
 log_step = _field("log_step", "int32", 3)
 log_neuron = _field("log_neuron", "int32", 3)
 log_gain = _field("log_gain", "real", 3)
-decay_table = _field("decay_table", "float64", 2)
+decay_table = _field("decay_table", "real", 2)
 reg = _field("reg", "real", 3)
 loc = _field("loc", "real", 3)
 fresh = _field("fresh", "float64", 2)

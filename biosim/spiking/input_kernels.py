@@ -11,6 +11,8 @@ import numpy as np
 from biosim.spiking import fields
 from biosim.streams import hash32
 
+NOISE = 256  # neurons given noise at a time: the rare ones with three spikes in a step are looked for among so many
+
 
 @numba.njit(cache=True, inline="always")
 def _mix(x):  # type: ignore[no-untyped-def]
@@ -23,23 +25,20 @@ def _mix(x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _noise(out, hashes, key, first, second, limits, weight):  # type: ignore[no-untyped-def]
+def _noise(out, own, key, first, second, limits, weight):  # type: ignore[no-untyped-def]
     """Add ``weight`` times a Poisson count to every neuron: how many ``limits`` its random bits reach."""
-    zero = weight * 0
-    for block in range(0, len(out), 256):
-        here, own = out[block : block + 256], hashes[block : block + 256]
-        most = np.uint32(0)
-        for j in range(len(here)):
+    most, zero = np.uint32(0), out.dtype.type(0)
+    for j in range(len(out)):
+        bits = _mix(np.uint32(own[j] ^ key))
+        out[j] += (weight if bits >= first else zero) + (weight if bits >= second else zero)
+        most = bits if bits > most else most
+    if len(limits) > 2 and most >= limits[2]:
+        for j in range(len(out)):
             bits = _mix(np.uint32(own[j] ^ key))
-            here[j] += (weight if bits >= first else zero) + (weight if bits >= second else zero)
-            most = max(most, bits)
-        if len(limits) > 2 and most >= limits[2]:
-            for j in range(len(here)):
-                bits = _mix(np.uint32(own[j] ^ key))
-                q = 2
-                while q < len(limits) and bits >= limits[q]:
-                    here[j] += weight
-                    q += 1
+            q = 2
+            while q < len(limits) and bits >= limits[q]:
+                out[j] += weight
+                q += 1
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -56,8 +55,9 @@ def drive(w, k, step):  # type: ignore[no-untyped-def]
         limits = drive_limit_[d, :count]
         second = limits[1] if count > 1 else np.uint32(0xFFFFFFFF)
         key = hash32(drive_key_[d], np.uint32(step), np.uint64(0))
-        out = x_[offset + lo : offset + hi]
-        _noise(out, drive_hash_[hashes + lo : hashes + hi], key, limits[0], second, limits, real(drive_weight_[d]))
+        out, own, weight = x_[offset + lo : offset + hi], drive_hash_[hashes + lo : hashes + hi], real(drive_weight_[d])
+        for at in range(0, hi - lo, NOISE):
+            _noise(out[at : at + NOISE], own[at : at + NOISE], key, limits[0], second, limits, weight)
 
 
 @numba.njit(cache=True)

@@ -66,6 +66,24 @@ def _gather_drive(w, p, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _mark(flag, free_at, lo, free, fired, count):  # type: ignore[no-untyped-def]
+    """Append the flagged neurons to ``fired``, refractory until ``free``; unsigned numbers, which cannot count from the end."""
+    size, width = np.uint64(len(flag)), np.uint64(64)
+    for block in range(np.uint64(0), size, width):
+        end = min(block + width, size)
+        total = np.uint8(0)
+        for j in range(block, end):
+            total |= flag[j]
+        if total:
+            for j in range(block, end):
+                if flag[j]:
+                    fired[count] = lo + j
+                    free_at[j] = free
+                    count += 1
+    return count
+
+
+@numba.njit(cache=True, error_model="numpy")
 def _step_neurons(w, k, p, step, fired, count):  # type: ignore[no-untyped-def]
     """Integrate the part's neurons of a population; append those that spike to ``fired``; return the new count."""
     part_, pop_, v_, free_at_ = fields.part(w), fields.pop(w), fields.v(w), fields.free_at(w)
@@ -78,18 +96,7 @@ def _step_neurons(w, k, p, step, fired, count):  # type: ignore[no-untyped-def]
         _integrate_driven(v, free_at, np.int32(step), base, leak, real(pop_real_[p, 4]), real(pop_real_[p, 3]), flag)
     else:
         _integrate(v, free_at, np.int32(step), real(pop_real_[p, 1]), real(pop_real_[p, 0]), real(pop_real_[p, 3]), flag)
-    for block in range(0, hi - lo, 64):
-        end = min(block + 64, hi - lo)
-        total = 0
-        for j in range(block, end):
-            total += flag[j]
-        if total:
-            for j in range(block, end):
-                if flag[j]:
-                    fired[count] = lo + j
-                    free_at[j] = step + pop_[p, 2]
-                    count += 1
-    return count
+    return _mark(flag, free_at, lo, np.int32(step + pop_[p, 2]), fired, count)
 
 
 @numba.njit(cache=True, error_model="numpy")

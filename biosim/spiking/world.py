@@ -114,7 +114,7 @@ class World:
     log_step: npt.NDArray[np.int32]
     log_neuron: npt.NDArray[np.int32]
     log_gain: Real
-    decay_table: Double
+    decay_table: Real
     reg: Real
     loc: Real
     fresh: Double
