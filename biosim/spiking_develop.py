@@ -189,14 +189,14 @@ def count_decisions(network: Network, duration: float, decide_every: float) -> i
 
 def check_rule(rule: Rule, name: str, schedule: Schedule | None) -> None:
     """Raise an InputError where a spiking network cannot run the rule of the projection ``name``."""
-    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
-        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
     if taught := sorted(rule.names & GIVEN):
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide", ("rules", name))
     if rule.level() > Level.transport:
         raise LocalityError(f"rule '{rule.name}' is of level {rule.level().name}")
     if rule.regrow is not None:
         raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
+    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
+        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
 
 
 class _Wiring:

@@ -14,6 +14,7 @@ from brian2.synapses.spikequeue import SpikeQueue
 from brian_setup import quick_brian
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyparsing import ParserElement
 
 from biosim.errors import InputError
 from biosim.substrates.brian import eliminate, eliminated_recordings
@@ -302,6 +303,7 @@ def test_parts_of_groups_sums_operations_and_later_births() -> None:
 
 
 def test_synapses_that_others_lead_onto_are_refused() -> None:
+    ParserElement.enable_packrat()  # as matplotlib does
     group, synapses = small()
     upper = b2.Synapses(group, synapses, on_pre="g_post += 1*nS")
     upper.connect(i=0, j=5)

@@ -136,7 +136,7 @@ def test_slow_lines_are_evaluated_as_they_are_written() -> None:
 
 
 def test_lines_on_a_few_synapses_at_a_time_read_what_neurons_were_before_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = {"role": "plasticity", "synapse": ["weight = weight/(1 + 0.1*weight_sum_post)"], "eliminate": "weight_sum_pre*weight < 0.01"}
+    data = {"synapse": ["weight = weight/(1 + 0.1*weight_sum_post)"], "eliminate": "weight_sum_pre*weight < 0.5"}
     found = []
     for chunk in (1 << 22, 7):
         monkeypatch.setattr("biosim.spiking.slow.CHUNK", chunk)

@@ -18,6 +18,7 @@ from brian2.groups.group import VariableOwner
 from brian2.parsing.expressions import is_boolean_expression
 from brian2.synapses.synapses import SynapticPathway, SynapticSubgroup
 from brian2.utils.stringtools import get_identifiers
+from pyparsing import ParserElement
 
 from biosim.errors import InputError
 from biosim.substrates.brian.recording import follow, keep, keep_delays, monitors_of
@@ -154,8 +155,10 @@ def _release_deleted() -> None:
     """Let go of objects that the user has deleted.
 
     To look up names, Brian2 reads ``f_locals`` of its callers' frames. Before Python 3.13 that leaves in each frame a copy of its
-    local variables, which keeps those deleted since alive until it is read, and so renewed, once more.
+    local variables, which keeps those deleted since alive until it is read, and so renewed, once more. And pyparsing, which reads
+    Brian2's equations, remembers what did not match in tracebacks when anybody (matplotlib does) has switched its memory on.
     """
+    ParserElement.reset_cache()
     frame = inspect.currentframe()
     while frame is not None:
         _, frame = frame.f_locals, frame.f_back
