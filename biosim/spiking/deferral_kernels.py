@@ -195,12 +195,12 @@ def close_span(w, k, p, n):  # type: ignore[no-untyped-def]
     """After the last step ``n`` of a span: add its spikes to the sums from all earlier boundaries, open the next one."""
     proj_, log_step_, span_, ring_ = fields.proj(w), fields.log_step(w), fields.span(w), fields.ring(w)
     log_first_, part_, log_last_, burst_ = fields.log_first(w), fields.part(w), fields.log_last(w), fields.burst(w)
-    since_, log_gain_, decay_table_, log_neuron_ = fields.since(w), fields.log_gain(w), fields.decay_table(w), fields.log_neuron(w)
+    since_ = fields.since(w)
     d, mask = proj_[p, 31], log_step_.shape[2] - 1
     length, kept, slots = span_[d], ring_.shape[1], log_first_.shape[2]
     span = n // length
     first, last = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
-    begin, end = log_first_[d, k, span % slots], log_last_[d, k, span % slots]
+    end = log_last_[d, k, span % slots]
     for b in range(max(0, span + 1 - kept), span + 1):
         _add_logged(w, k, p, span, b * length, b * length, w.real.dtype.type(1), ring_[d, b % kept])
     log_first_[d, k, (span + 1) % slots] = log_last_[d, k, (span + 1) % slots] = end

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
-
-_array: Any = numba.carray  # type: ignore[attr-defined]  # numba declares no types for it
+from numba.np import arrayobj
+from numba.np.numpy_support import from_dtype
 
 
 class Handle(NamedTuple):
@@ -26,50 +25,37 @@ class Handle(NamedTuple):
     source: npt.NDArray[Any]
 
 
-def _to_pointer(context, address):  # type: ignore[no-untyped-def]
-    """Return an address as a pointer."""
-
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), code
-
-
-_pointer: Any = intrinsic(_to_pointer)
-
+make_array: Any = arrayobj.make_array
+populate_array: Any = arrayobj.populate_array
 FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
 
 
 def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
-    """Declare an array; return the function that a kernel gets it by."""
+    """Declare an array; return the function that a kernel gets it by, a few instructions where it is called (an intrinsic)."""
     row = len(FIELDS)
     FIELDS[name] = (kind, axes)
-    of = Handle._fields.index(kind) if kind in Handle._fields else np.dtype(kind)
-    return (_line, _table, _block)[axes - 1](row, of)
+
+    def view(context, w):  # type: ignore[no-untyped-def]
+        varies = kind in Handle._fields
+        result = types.Array(w.types[Handle._fields.index(kind)].dtype if varies else from_dtype(np.dtype(kind)), axes, "C")
+        return result(w), lambda *lowering: _emit(row, *lowering)
+
+    return intrinsic(view)
 
 
-def _type(of: Any) -> Callable[..., Any]:
-    """Return the function that a view gets its type of values by: a place in the handle, or a type."""
-    if isinstance(of, int):
-        return numba.njit(lambda w: w[of].dtype)  # type: ignore[no-any-return]
-    return numba.njit(lambda w: of)  # type: ignore[no-any-return]
-
-
-# One function for each number of axes: their shapes are written out, for a loop over the axes would cost more than the view.
-def _line(row: int, of: Any) -> Callable[..., Any]:
-    kind = _type(of)
-    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), (w.table[row, 1],), kind(w)))  # type: ignore[no-any-return]
-
-
-def _table(row: int, of: Any) -> Callable[..., Any]:
-    kind = _type(of)
-    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), (w.table[row, 1], w.table[row, 2]), kind(w)))  # type: ignore[no-any-return]
-
-
-def _block(row: int, of: Any) -> Callable[..., Any]:
-    kind = _type(of)
-    shape = numba.njit(lambda w: (w.table[row, 1], w.table[row, 2], w.table[row, 3]))
-    return numba.njit(lambda w: _array(_pointer(w.table[row, 0]), shape(w), kind(w)))  # type: ignore[no-any-return]
+def _emit(row: int, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Emit the code that makes an array of a row of the table: its address, its shape, and strides that follow."""
+    result, (handle,) = signature.return_type, signature.args
+    table = make_array(handle.types[0])(context, builder, builder.extract_value(arguments[0], 0))
+    entry = [builder.load(builder.gep(table.data, [context.get_constant(types.intp, 4 * row + k)])) for k in range(result.ndim + 1)]
+    array = make_array(result)(context, builder)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(result.dtype)))
+    strides = [size]
+    for length in reversed(entry[2:]):
+        strides.insert(0, builder.mul(strides[0], length))
+    data = builder.inttoptr(entry[0], array.data.type)
+    populate_array(array, data=data, shape=entry[1:], strides=strides, itemsize=size, meminfo=None)
+    return array._getvalue()
 
 
 dt = _field("dt", "float64")
