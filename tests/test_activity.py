@@ -315,3 +315,13 @@ def test_a_substrate_that_does_not_fit_is_told_of(tmp_path: Path) -> None:
         Network([everyone], [loop], steps=2)
     with pytest.raises(InputError, match="names none"):
         Network([everyone, Population("b", 3)], [loop], dynamics={"threshold": 1})
+
+
+def test_the_id_of_a_run_knows_the_file_of_its_substrate(folder: Path) -> None:
+    from biosim.scenario import read_scenario
+
+    (folder / "units.py").write_text(SUBSTRATE.replace("all-all", "sources-targets"))
+    (folder / "net.py").write_text(MODEL.replace("torch.bool))])", "torch.bool))], substrate='./units.py')"))
+    first = read_scenario(folder / "loud.yaml")
+    (folder / "units.py").write_text(SUBSTRATE.replace("all-all", "sources-targets") + "# changed\n")
+    assert read_scenario(folder / "loud.yaml").id != first.id

@@ -94,10 +94,7 @@ def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperim
         Naming the file, line and key of what is wrong.
     """
     where = torch.device(device)
-    network = _part(scenario, "model", lambda: scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments))
-    if not isinstance(network, Network):
-        raise scenario.error(InputError(f"build() returned {type(network).__name__}, not a Network", ("model", "name")))
-    network.to(where)
+    network: Network = scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments).to(where)
     drive = _part(scenario, "drive", lambda: scenario.drive(network, **scenario.drive_arguments))
     missing = [name for name in ("clock", "inputs", "outputs", "presentations") if not hasattr(drive, name)]
     if missing:

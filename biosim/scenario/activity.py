@@ -19,6 +19,7 @@ from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.source import Source
 from biosim.schedule import Schedule
 from biosim.spec import ActivityDriveSpec, ActivitySpec, MeasureSpec
+from biosim.synapses import Network
 
 METRICS = ("density", "effective_density", "synapses", "neurons", "final_cut")
 
@@ -88,16 +89,37 @@ def read_activity(source: Source) -> ActivityScenario:
     checks = () if measure is None else checks_of(spec, known, errors)
     if errors or rule is None or options is None or drive is None or measure is None:
         raise source.refusal(errors)
-    resolved = {
-        "scenario": spec.model_dump(),
-        "rule": rule_data(rule, None),
-        "model_source": model_hash,
-        "drive_source": drive_hash,
-        "measure_source": measure_hash,
-        "version": __version__,
-    } | options.data()
+    resolved = (
+        {
+            "scenario": spec.model_dump(),
+            "rule": rule_data(rule, None),
+            "model_source": model_hash,
+            "drive_source": drive_hash,
+            "measure_source": measure_hash,
+            "version": __version__,
+        }
+        | options.data()
+        | _substrate(build, spec, arguments, source)
+    )
     own = drive, drive_arguments, measure, measure_arguments
     return ActivityScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, *own)
+
+
+def _substrate(build: Callable[..., Any], spec: ActivitySpec, arguments: Mapping[str, Any], source: Source) -> dict[str, str]:
+    """Return the hash of the file of the substrate that the births of one replicate name, if they name one."""
+    first = spec.seed if spec.births_seed is None else spec.births_seed
+    try:
+        network = build((first,), **arguments)
+    except InputError as error:
+        raise source.refusal([error.under("model")]) from None
+    if not isinstance(network, Network):
+        raise source.refusal([InputError(f"build() returned {type(network).__name__}, not a Network", ("model", "name"))])
+    if network.substrate is None:
+        return {}
+    try:
+        return {"substrate_source": file_hash(find("substrates", network.substrate))}
+    except InputError as error:
+        raise source.refusal([InputError(error.message, ("model", "name"))]) from None
 
 
 def _drive(spec: ActivityDriveSpec, errors: list[InputError]) -> tuple[Callable[..., Any] | None, dict[str, Any], str]:
