@@ -18,9 +18,10 @@ from biosim.circuit import Circuit
 from biosim.decisions import Site
 from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
-from biosim.equations.vocabulary import TAUGHT, Level
+from biosim.equations.vocabulary import Level
 from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.exploration import Exploration
+from biosim.fitting import check_fit
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
 from biosim.lif import Encoding
@@ -174,8 +175,8 @@ class Nursery:
         named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())
-        self.level = self._check()
         self.substrate = substrate_of(network)
+        self.level = self._check()
         self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
@@ -216,24 +217,17 @@ class Nursery:
             levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
-            if rule.event_driven:
-                why = "it needs the event-driven spiking engine; here it is shown rates, one number an image"
-                raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
-            if TAUGHT & rule.names and self.feedback is None and place != "readout":
-                why = "it needs feedback, such as random or weight-mirror"
-                raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
-            wanted = "pruning" if place in ("rule", "readout") else place
-            if rule.role != wanted:
-                raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
+            check_fit(rule, place, self.schedule, self.feedback is not None)
         shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
         if shown != wanted_encoding:
             how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"
             raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted_encoding)}; {how}", ("encoding",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
-        first, *_, last = network.populations.values()
-        if (first.size, last.size) != (drive.inputs, drive.outputs):
-            raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {drive.inputs} -> {drive.outputs}")
+        taken, last = getattr(self.substrate, "inputs", next(iter(network.populations.values())).size), network.populations[self.last].size
+        if (taken, last) != (drive.inputs, last if drive.outputs is None else drive.outputs):
+            readout = "" if drive.outputs is None else f" -> {drive.outputs}"
+            raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")
         return max(levels)
 
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
