@@ -9,7 +9,7 @@ from biosim.equations import Rule
 from biosim.errors import BiosimError, did_you_mean
 from biosim.library import names
 
-KINDS = ("rules", "models", "scenarios", "scorers", "studies", "analysis")
+KINDS = ("rules", "models", "drives", "substrates", "measures", "scenarios", "scorers", "studies", "analysis")
 
 
 def entries(kind: str) -> dict[str, str]:
@@ -45,7 +45,7 @@ def describe(name: str, kind: str | None = None, cite: bool = False) -> str:
     BiosimError
         When nothing has that name.
     """
-    plural = {"rule": "rules", "model": "models", "scenario": "scenarios", "scorer": "scorers", "study": "studies"}.get(kind or "", kind)
+    plural = next((k for k in KINDS if kind in (k, "study" if k == "studies" else k.removesuffix("s"))), kind)
     if plural is not None and plural not in KINDS:
         raise BiosimError(f"there is no kind '{kind}'; there are: {', '.join(KINDS)}")
     if plural == "scorers" and name.endswith(".py"):

@@ -49,6 +49,8 @@ class Circuit:
         Leak of each population; one that is missing has leak 1.
     spiking : SpikingDynamics, optional
         Of a circuit of spiking neurons, with how it is shown images.
+    substrate : str, optional
+        The substrate that ran it, where that is neither of rate neurons nor of spiking ones; ``dynamics`` are its arguments.
     """
 
     populations: tuple[tuple[str, int, str], ...]
@@ -61,9 +63,11 @@ class Circuit:
     steps: int = 1
     leak: Mapping[str, float] = field(default_factory=dict)
     spiking: SpikingDynamics | None = None
+    substrate: str | None = None
+    dynamics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.steps < (2 if self._loops else 1):
+        if self.substrate is None and self.steps < (2 if self._loops else 1):
             raise InputError(f"a circuit {'with loops ' * self._loops}cannot settle in {self.steps} steps", ("steps",))
         if not set(self.leak) <= {n for n, _, _ in self.populations} or not all(0 < a <= 1 for a in self.leak.values()):
             raise InputError(f"leak gives populations of the circuit a number in (0, 1], not {dict(self.leak)}", ("leak",))
@@ -96,6 +100,8 @@ class Circuit:
             network.steps,
             {n: p.leak for n, p in network.populations.items() if p.leak < 1},
             network.spiking,
+            network.substrate,
+            dict(network.dynamics),
         )
 
     @property
@@ -106,7 +112,7 @@ class Circuit:
     @property
     def settles(self) -> bool:
         """Whether activity unfolds over settling steps (loops or leaky neurons)."""
-        return self._loops or any(a < 1 for a in self.leak.values())
+        return self.substrate is None and (self._loops or any(a < 1 for a in self.leak.values()))
 
     @property
     def replicates(self) -> int:
@@ -123,7 +129,7 @@ class Circuit:
             projection = Projection(name, populations[pre], populations[post], weight, born)
             projection.eliminate(torch.from_numpy(~self.mask[name]), 0)
             projections.append(projection)
-        network = Network(list(populations.values()), projections, self.steps, self.spiking)
+        network = Network(list(populations.values()), projections, self.steps, self.spiking, self.substrate, self.dynamics)
         for name, population in network.populations.items():
             population.gain = torch.from_numpy(self.gain[name].copy())
         return network
@@ -133,6 +139,8 @@ class Circuit:
 
         A spiking circuit encodes images itself, the same ones into the same spikes every time.
         """
+        if self.substrate is not None:
+            raise InputError(f"the circuit runs on the substrate '{self.substrate}': ask substrate_of(circuit.network)")
         network, values = self.network, torch.as_tensor(inputs)
         effective = {n: p.effective for n, p in network.projections.items()}
         gains = {n: p.gain for n, p in network.populations.items()}

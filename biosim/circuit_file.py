@@ -34,6 +34,8 @@ def describe(circuit: Circuit) -> dict[str, Any]:
         about["settling"] = {"steps": circuit.steps, "leak": dict(circuit.leak)}
     if circuit.spiking is not None:
         about["spiking"] = circuit.spiking.data()
+    if circuit.substrate is not None:
+        about["substrate"] = {"name": circuit.substrate, "dynamics": dict(circuit.dynamics)}
     found: dict[str, Any] = json.loads(json.dumps(about, sort_keys=True, default=plain))
     return found
 
@@ -73,7 +75,9 @@ def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     settling = about.get("settling", {"steps": 1, "leak": {}})
     steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
     spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
-    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking)
+    own = about.get("substrate", {"name": None, "dynamics": {}})
+    named = None if own["name"] is None else str(own["name"]), dict(own["dynamics"])
+    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking, *named)
 
 
 def circuit_bytes(circuit: Circuit) -> bytes:

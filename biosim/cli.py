@@ -109,7 +109,11 @@ def schema() -> None:
 
 
 @app.command("list")
-def list_(kind: Annotated[str | None, typer.Argument(help="rules, models, scenarios, scorers, studies or analysis")] = None) -> None:
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(help="rules, models, drives, substrates, measures, scenarios, scorers, studies or analysis")
+    ] = None,
+) -> None:
     """List what there is to name in a scenario."""
     from biosim.catalogue import KINDS, entries
 

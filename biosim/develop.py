@@ -174,8 +174,8 @@ class Nursery:
         named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())
-        self.level = self._check()
         self.substrate = substrate_of(network)
+        self.level = self._check()
         self.signals = Signals(self.rules, network, self.substrate, feedback, exploration or Exploration(), drive.clock, seeds)
         names = frozenset().union(*(r.names for r in self.rules))
         reads = any(n.startswith(("mean_", "var_")) for n in names)
@@ -231,9 +231,10 @@ class Nursery:
             raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted_encoding)}; {how}", ("encoding",))
         if len(self.seeds) != network.replicates:
             raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
-        first, *_, last = network.populations.values()
-        if (first.size, last.size) != (drive.inputs, drive.outputs):
-            raise InputError(f"the network is {first.size} -> {last.size}, the drive needs {drive.inputs} -> {drive.outputs}")
+        taken, last = getattr(self.substrate, "inputs", next(iter(network.populations.values())).size), network.populations[self.last].size
+        if (taken, last) != (drive.inputs, last if drive.outputs is None else drive.outputs):
+            readout = "" if drive.outputs is None else f" -> {drive.outputs}"
+            raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")
         return max(levels)
 
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:

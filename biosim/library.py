@@ -1,4 +1,4 @@
-"""Finds models, scenarios, analyses and a user's scorers by name or path, in a checkout and in an installed wheel alike."""
+"""Finds models, drives, measures, scenarios and the like by name or path, in a checkout and in an installed wheel alike."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from typing import Literal
 
 from biosim.errors import BiosimError, InputError, did_you_mean
 
-Kind = Literal["models", "scenarios", "analysis", "scorers", "studies"]
-KINDS: dict[Kind, str] = {"models": ".py", "scenarios": ".yaml", "analysis": ".py", "scorers": ".py", "studies": ".py"}
+Kind = Literal["models", "scenarios", "analysis", "scorers", "studies", "drives", "measures", "substrates"]
+KINDS: dict[Kind, str] = {
+    "models": ".py", "scenarios": ".yaml", "analysis": ".py", "scorers": ".py",
+    "studies": ".py", "drives": ".py", "measures": ".py", "substrates": ".py",
+}  # fmt: skip
+OWN: tuple[Kind, ...] = ("studies", "drives", "measures", "substrates")  # folders of the package itself
+DEFINES: dict[Kind, str] = {"drives": "def drive(", "substrates": "def substrate("}  # other files there are parts of these
 _PACKAGE = Path(__file__).parent
 
 
 def folders(kind: Kind) -> list[Path]:
     """Return the folders searched, first match wins: the working directory's, then biosim's own."""
-    own = _PACKAGE / "studies" if kind == "studies" else _PACKAGE / "_library" / kind
+    own = _PACKAGE / kind if kind in OWN else _PACKAGE / "_library" / kind
     if not own.is_dir():
         own = _PACKAGE.parent / kind  # biosim's own scorers are part of the package: there is no such folder of them
     return [folder for folder in (Path.cwd() / kind, own) if folder.is_dir()]
@@ -28,7 +33,7 @@ def names(kind: Kind) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders(kind):
         for path in sorted(folder.glob(f"*{KINDS[kind]}")):
-            if not path.name.startswith("_"):
+            if not path.name.startswith("_") and (kind not in DEFINES or f"\n{DEFINES[kind]}" in path.read_text()):
                 found.setdefault(path.stem.replace("_", "-"), path)
     return found
 
@@ -49,7 +54,7 @@ def find(kind: Kind, name: str) -> Path:
     known = names(kind)
     key = name.replace("_", "-")
     if key not in known:
-        singular = {"models": "model", "scenarios": "scenario", "scorers": "scorer", "studies": "study"}.get(kind, kind)
+        singular = {"analysis": "analysis", "studies": "study"}.get(kind, kind.removesuffix("s"))
         listing = ", ".join(known) or "none"
         raise InputError(f"unknown {singular} '{name}'{did_you_mean(key, list(known))}; there are: {listing}, or a path", ("name",))
     return known[key]

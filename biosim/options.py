@@ -14,7 +14,7 @@ from biosim.exploration import Exploration
 from biosim.growth import Growth
 from biosim.neurons import NeuronDeath
 from biosim.rules import load_rule, rule_paths
-from biosim.spec import LocalSpec, NeuronDeathSpec, ScenarioSpec
+from biosim.spec import DevelopingSpec, ExplorationSpec, LocalSpec, NeuronDeathSpec, ScenarioSpec
 from biosim.teaching import feedback_level, feedback_rule
 
 
@@ -85,12 +85,13 @@ def collect(errors: list[InputError], prefix: Key, make: Any) -> Any:
         return None
 
 
-def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | None, Options | None]:
+def read_rules(spec: DevelopingSpec, errors: list[InputError]) -> tuple[Rule | None, Options | None]:
     """Read a scenario's rule, plasticity, growth and neuron death; file every error under its key."""
+    asked, explores = (spec.readout, spec.exploration) if isinstance(spec, ScenarioSpec) else (None, None)
     rule = read_rule(spec.rule, "pruning", ("rule",), spec.name, errors)
     plasticity = read_rule(spec.plasticity, "plasticity", ("plasticity",), spec.name, errors) if spec.plasticity is not None else None
-    readout = read_rule(spec.readout, "pruning", ("readout",), spec.name, errors) if spec.readout is not None else None
-    if isinstance(spec.readout, dict) and "feedback" in spec.readout:
+    readout = read_rule(asked, "pruning", ("readout",), spec.name, errors) if asked is not None else None
+    if isinstance(asked, dict) and "feedback" in asked:
         errors.append(InputError("readout neurons are taught their own error; no feedback carries it", ("readout", "feedback")))
     growth = _growth(spec, rule, errors)
     _neuron_death(spec, errors)
@@ -101,7 +102,7 @@ def read_rules(spec: ScenarioSpec, errors: list[InputError]) -> tuple[Rule | Non
     if level is None:
         return None, None
     options = Options(feedback, level, plasticity, growth, spec.neuron_death, readout)
-    options = replace(options, exploration=_exploration(spec, options.rules(rule), errors))
+    options = replace(options, exploration=_exploration(explores, options.rules(rule), errors))
     levels = [r.level(Level.neuron if r is readout else level) for r in options.rules(rule)]
     return rule, replace(options, level=max(levels))
 
@@ -150,7 +151,7 @@ def read_rule(value: str | dict[str, Any], role: str, key: Key, name: str, error
     return rule if isinstance(rule, Rule) else None
 
 
-def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: list[InputError]) -> str | None:
+def _feedback(spec: DevelopingSpec, rule: Rule, plasticity: Rule | None, errors: list[InputError]) -> str | None:
     """Return the one kind of feedback that the taught rules share; None when none is taught."""
     kinds: dict[str, str] = {}
     for key, own, value in (("rule", rule, spec.rule), ("plasticity", plasticity, spec.plasticity)):
@@ -175,7 +176,7 @@ def _feedback(spec: ScenarioSpec, rule: Rule, plasticity: Rule | None, errors: l
     return next(iter(kinds.values()), None)
 
 
-def _growth(spec: ScenarioSpec, rule: Rule | None, errors: list[InputError]) -> Growth | None:
+def _growth(spec: DevelopingSpec, rule: Rule | None, errors: list[InputError]) -> Growth | None:
     if spec.growth is None:
         return None
     own = spec.growth.rule is None and rule is not None and rule.regrow is not None
@@ -191,7 +192,7 @@ def _growth(spec: ScenarioSpec, rule: Rule | None, errors: list[InputError]) -> 
     return made if isinstance(made, Growth) else None
 
 
-def _neuron_death(spec: ScenarioSpec, errors: list[InputError]) -> None:
+def _neuron_death(spec: DevelopingSpec, errors: list[InputError]) -> None:
     if spec.neuron_death is None:
         return
     text = spec.neuron_death.inactive_for
@@ -203,12 +204,20 @@ def _neuron_death(spec: ScenarioSpec, errors: list[InputError]) -> None:
         errors.append(InputError("no neuron can die of this: name what it needs, or inactive_for", ("neuron_death", "without")))
 
 
-def _exploration(spec: ScenarioSpec, rules: list[Rule], errors: list[InputError]) -> Exploration | None:
-    if spec.exploration is None:
+def check_homeostasis(spec: DevelopingSpec, errors: list[InputError]) -> None:
+    """File every option that a mechanism of homeostasis does not have."""
+    for index, mechanism in enumerate(spec.homeostasis):
+        for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
+            if mechanism.kind != "synaptic-scaling":
+                errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
+
+
+def _exploration(spec: ExplorationSpec | None, rules: list[Rule], errors: list[InputError]) -> Exploration | None:
+    if spec is None:
         return None
     if not any({"noise_post", "advantage"} & r.names for r in rules):
         errors.append(InputError("no rule here explores: none reads noise_post or advantage", ("exploration",)))
-    return Exploration(spec.exploration.deviation, spec.exploration.readout_share)
+    return Exploration(spec.deviation, spec.readout_share)
 
 
 def rule_data(rule: Rule, feedback: str | None) -> dict[str, Any]:

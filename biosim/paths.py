@@ -22,7 +22,7 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Only the diagram of ``network`` is read; masks are (R, n_pre, n_post) bool.
     """
-    if network.settles:
+    if network.settles or network.substrate is not None:
         return _within_steps(network, masks)
     names = list(network.populations)
     like = next(iter(masks.values()))
@@ -51,16 +51,21 @@ def _within_steps(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Te
     found = {}
     for n, p in network.projections.items():
         crossings = d_in[p.pre.name].unsqueeze(2) + int(p.recurrent) + d_out[p.post.name].unsqueeze(1)
-        found[n] = masks[n] & (crossings <= network.steps - 1)
+        found[n] = masks[n] & (crossings <= _steps(network) - 1)
     return found
+
+
+def _steps(network: Network) -> int:
+    """Return the settling steps that bound a path; under a substrate of another kind, which has none, more than any path needs."""
+    return network.steps if network.substrate is None else 2 * sum(p.size for p in network.populations.values()) + 2
 
 
 def _fewest_recurrent(network: Network, masks: Mapping[str, Tensor], order: list[str], backwards: bool) -> dict[str, Tensor]:
     """Return the fewest recurrent synapses on the way from ``order[0]`` to each neuron, (R, size) int64; ``steps`` when none."""
-    like, never = next(iter(masks.values())), network.steps
+    like, never = next(iter(masks.values())), _steps(network)
     fewest = {n: torch.full((like.shape[0], network.populations[n].size), never, device=like.device) for n in order}
     fewest[order[0]].fill_(0)
-    for crossed in range(network.steps):
+    for crossed in range(never):
         before = {n: f.clone() for n, f in fewest.items()}
         for name in order:
             for p in network.outgoing(name) if backwards else network.incoming(name):
@@ -87,7 +92,7 @@ def breaks(network: Network, masks: Mapping[str, Tensor]) -> dict[str, list[int]
     """
     names = list(network.populations)
     fewest = _fewest_recurrent(network, masks, names, backwards=False)
-    reached = {n: f < network.steps for n, f in fewest.items()}
+    reached = {n: f < _steps(network) for n, f in fewest.items()}
     found: dict[str, list[int]] = {}
     for r in torch.nonzero(~reached[names[-1]].any(1)).flatten().tolist():
         dark = next(n for n in names if not reached[n][r].any())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ class Recorder:
         How many records to make, evenly spaced, the last one at the end.
     sink : callable, optional
         Receives each record as it is made (the run directory appends it to ``metrics.jsonl``).
+    watch : callable, optional
+        Asked at each record for further numbers of the network, (R,) by name.
     records : list of dict
         ``step``, ``time`` (s), ``u``, and for each replicate ``density``, ``active``,
         ``effective_density``, ``accuracy`` on the samples shown since the last record (before they
@@ -33,6 +35,7 @@ class Recorder:
 
     moments: int = 50
     sink: Callable[[dict[str, Any]], None] | None = None
+    watch: Callable[[Network], Mapping[str, Sequence[float]]] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     _correct: npt.NDArray[np.float64] | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)
@@ -59,6 +62,8 @@ class Recorder:
         for population in list(network.populations.values())[1:-1]:
             entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
         entry |= {f"rate.{name}": rate for name, rate in rates.items()}
+        if self.watch is not None:
+            entry |= {name: np.asarray(values, np.float64).tolist() for name, values in self.watch(network).items()}
         self._correct, self._shown = None, 0
         self.records.append(entry)
         if self.sink is not None:

@@ -27,7 +27,7 @@ def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.
     coordinates["row_method"] = ("row", [r["method"] for r in table])
     coordinates["row_regime"] = ("row", [r["regime"] for r in table])
     coordinates["row_target_density"] = ("row", np.array([r["target_density"] for r in table], np.float64))
-    for column in ("density", "effective_density", "accuracy"):
+    for column in ("density", "effective_density", "accuracy") if table else ():
         missing = [float("nan")] * len(table[0][column])  # a cell that is not defined
         values = np.array([missing if r[column] is None else r[column] for r in table], np.float64)
         data[f"table.{column}"] = (("row", "replicate"), values)

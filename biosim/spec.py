@@ -201,18 +201,51 @@ class SpikingSpec(NetworkSpec):
     schedule: ScheduleSpec | None = Field(None, description="how many synapses competitions leave; conditions alone decide without")
 
 
-class ScenarioSpec(NetworkSpec):
-    """A scenario file in which a network develops."""
+class DevelopingSpec(NetworkSpec):
+    """What every scenario says in which a network develops step by step under a rule."""
+
+    rule: str | dict[str, Any]
+    plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
+    growth: GrowthSpec | None = Field(None, description="synapses form before they are lost; all births exist from the start without")
+    neuron_death: NeuronDeathSpec | None = Field(None, description="hidden neurons die too; none does without")
+    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
+    homeostasis: list[HomeostasisSpec] = Field(default_factory=list)
+
+
+class ActivityDriveSpec(BaseModel):
+    """``drive:`` of an activity scenario: a file of ``drives/`` and the arguments of its ``drive``."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    kind: str = Field(description="name of a file in drives/, or a path ending in .py")
+
+
+class MeasureSpec(BaseModel):
+    """``measure:`` a file of ``measures/`` and the arguments of its ``measure``."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    name: str = Field(description="name of a file in measures/, or a path ending in .py")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class ActivitySpec(DevelopingSpec):
+    """A scenario file in which a network develops from activity of any kind, and is judged by a measure of its own."""
+
+    kind = "activity"
+    drive: ActivityDriveSpec
+    measure: MeasureSpec
+
+
+class ScenarioSpec(DevelopingSpec):
+    """A scenario file in which a network that is shown images develops."""
 
     kind = "development"
     drive: DriveSpec = Field(default_factory=DriveSpec)  # type: ignore[arg-type]
-    rule: str | dict[str, Any]
-    plasticity: str | dict[str, Any] | None = Field(None, description="equations that change weights while synapses die; frozen without")
     readout: str | dict[str, Any] | None = Field(None, description="rule for the synapses that end in the readout; the rule without")
-    growth: GrowthSpec | None = Field(None, description="synapses form before they are lost; all births exist from the start without")
-    neuron_death: NeuronDeathSpec | None = Field(None, description="hidden neurons die too; none does without")
     exploration: ExplorationSpec | None = Field(None, description="how neurons explore, for rules that do")
-    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)  # type: ignore[arg-type]
     homeostasis: list[HomeostasisSpec] = Field(default_factory=lambda: [HomeostasisSpec(kind="in-degree")])  # type: ignore[call-arg]
     rules: list[str | LocalSpec] = Field(default_factory=list, description="further local rules to develop on the same births")
     rivals: list[str | RivalSpec] = Field(default_factory=list)
@@ -226,8 +259,8 @@ class ScenarioSpec(NetworkSpec):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files of every kind."""
-    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | SpikingSpec | StudyScenarioSpec).json_schema()
+    schema: dict[str, Any] = TypeAdapter(ScenarioSpec | ActivitySpec | SpikingSpec | StudyScenarioSpec).json_schema()
     conditions = ConditionsSpec.model_json_schema()["properties"]["conditions"]
-    for kind in (ScenarioSpec, SpikingSpec, StudyScenarioSpec):
+    for kind in (ScenarioSpec, ActivitySpec, SpikingSpec, StudyScenarioSpec):
         schema["$defs"][kind.__name__]["properties"]["conditions"] = conditions
     return schema

@@ -9,7 +9,7 @@
     searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
     comparison.json       all that was compared
     results.nc            history, death steps and the table (xarray)
-    tables/*.csv          of a study
+    tables/*.csv          of a study, or of an activity scenario's measure
     conditions/NAME/      a run directory for each condition of a scenario that has some
     figures/*.svg, report.html
 
@@ -121,7 +121,7 @@ class RunWriter:
         self.files[COMPARISON] = seal.of_file(self.folder / COMPARISON)
 
     def findings(self, findings: Findings) -> None:
-        """Write a study's tables as CSV and its figures as SVG."""
+        """Write the tables of a study or a measure as CSV and its figures as SVG."""
         for name, rows in findings.tables.items():
             self._write(f"{TABLES}/{name}.csv", csv_text(rows).encode())
         for name, figure in findings.figures.items():
@@ -178,7 +178,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """The kind of experiment: ``development``, ``spiking``, ``study`` or ``conditions``."""
+        """The kind of experiment: ``development``, ``activity``, ``spiking``, ``study`` or ``conditions``."""
         return str(self.about.get("kind", "development"))
 
     @property
@@ -198,7 +198,7 @@ class Run:
         return {name: Run(self.folder / CONDITIONS / name) for name in names}
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        """A table of a study, as text."""
+        """A table of a study or a measure, as text."""
         with self.whole(f"{TABLES}/{name}.csv").open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -206,7 +206,7 @@ class Run:
     def table(self) -> list[dict[str, Any]]:
         """One row a method; raises when the run has not finished."""
         if self.kind != "development":
-            raise BiosimError(f"the run in {self.folder} is a {self.kind}: it has no circuits to read")
+            raise BiosimError(f"the run in {self.folder} is of the kind {self.kind}: it has no table of methods")
         rows: list[dict[str, Any]] = self.results["table"]
         return rows
 
@@ -228,7 +228,7 @@ class Run:
         BiosimError
             When the run is not one in which a network of this kind developed.
         """
-        if self.kind != "development":
+        if self.kind not in ("development", "activity"):
             its = "`spiking_circuit`" if self.kind == "spiking" else "in its conditions" if self.kind == "conditions" else "nowhere"
             raise BiosimError(f"the run in {self.folder} is a {self.kind}: its circuit is {its}")
         return read_circuit(self.whole(CIRCUIT))

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,42 +23,9 @@ from biosim.arrays import SynapseArrays
 from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
+from biosim.populations import Activation, Population
 
-Activation = Literal["relu", "tanh", "linear", "lif"]
-
-
-@dataclass
-class Population:
-    """Neurons of one kind.
-
-    Attributes
-    ----------
-    name : str
-    size : int
-    activation : {"relu", "tanh", "linear", "lif"}
-        ``lif``: leaky integrate-and-fire, in a network with spiking dynamics.
-    gain : Tensor
-        (R, size); multiplies the summed input. Homeostasis changes it, nothing else does.
-    leak : float
-        Share of its potential that a neuron replaces in one settling step, in (0, 1]; 1 keeps nothing of the past.
-    alive : Tensor
-        (R, size) bool; a dead neuron has no synapses and forms none.
-    """
-
-    name: str
-    size: int
-    activation: Activation = "relu"
-    gain: Tensor = field(default_factory=lambda: torch.ones(0), repr=False)
-    leak: float = 1.0
-    alive: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.bool), repr=False)
-
-    def __post_init__(self) -> None:
-        if self.size < 1:
-            raise InputError(f"population '{self.name}' needs at least one neuron, not {self.size}")
-        if self.activation not in (known := get_args(Activation)):
-            raise InputError(f"unknown activation '{self.activation}'; there are: {', '.join(known)}", ("activation",))
-        if not 0 < self.leak <= 1:
-            raise InputError(f"the leak of population '{self.name}' must lie in (0, 1], not {self.leak}", ("leak",))
+__all__ = ["Activation", "Network", "Population", "Projection"]
 
 
 class Projection(SynapseArrays):
@@ -187,6 +153,11 @@ class Network:
     spiking : SpikingDynamics, optional
         Hidden neurons are then leaky integrate-and-fire and the readout their leaky sum
         (:mod:`biosim.substrates.time_stepped`); rate neurons without.
+    substrate : str, optional
+        A file of ``substrates/`` (or a path ending in .py) that turns input into activity in place of rate neurons. It may
+        give the first population its activity, so projections may end there too.
+    dynamics : mapping, optional
+        Arguments of that file's ``substrate``: numbers, texts, truth values.
 
     Attributes
     ----------
@@ -206,7 +177,12 @@ class Network:
         projections: Sequence[Projection],
         steps: int = 1,
         spiking: SpikingDynamics | None = None,
+        substrate: str | None = None,
+        dynamics: Mapping[str, Any] | None = None,
     ) -> None:
+        self.substrate, self.dynamics = substrate, dict(dynamics or {})
+        if self.substrate is None and self.dynamics:
+            raise InputError(f"dynamics ({', '.join(self.dynamics)}) are arguments of a substrate, and the network names none")
         self.populations = {p.name: p for p in populations}
         self.projections = {p.name: p for p in projections}
         if len(self.populations) != len(populations) or len(self.projections) != len(projections):
@@ -226,22 +202,22 @@ class Network:
             for end in (p.pre.name, p.post.name):
                 if end not in order:
                     raise InputError(f"projection '{p.name}' ends in '{end}', which is not a population of the network")
-            if p.post.name == order[0]:
+            if p.post.name == order[0] and self.substrate is None:
                 raise InputError(f"projection '{p.name}' leads into '{order[0]}', whose activity is given by the drive")
             p.recurrent = order.index(p.pre.name) >= order.index(p.post.name)
-            if p.recurrent and self.steps < 2:
+            if p.recurrent and self.steps < 2 and self.substrate is None:
                 raise InputError(f"projection '{p.name}' is recurrent: the network needs at least 2 settling steps", ("steps",))
         if self.steps < 1:
             raise InputError(f"a network settles for at least one step, not {self.steps}", ("steps",))
 
     def _check_kinds(self) -> None:
         """Refuse spiking neurons without dynamics, and dynamics for what does not spike."""
-        first, *hidden, last = self.populations.values()
         spiking = [p.name for p in self.populations.values() if p.activation == "lif"]
         if self.spiking is None:
             if spiking:
                 raise InputError(f"population '{spiking[0]}' is of kind lif: the network needs spiking dynamics", ("activation",))
             return
+        first, *hidden, last = self.populations.values()
         if first.activation != "linear" or last.activation != "linear" or any(p.activation != "lif" for p in hidden):
             raise InputError("in a spiking network hidden populations are of kind lif, the input and the readout linear", ("activation",))
         if self.settles:
@@ -250,6 +226,8 @@ class Network:
     @property
     def settles(self) -> bool:
         """Whether activity unfolds over settling steps; else one pass from input to readout says it all."""
+        if self.substrate is not None:
+            return False
         leaky = any(p.leak < 1 for p in self.populations.values())
         return leaky or any(p.recurrent for p in self.projections.values())
 

@@ -28,9 +28,9 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments"],
     [
-        "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
+        "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "populations", "synapses", "schedule",
         "statistics", "paths", "lif",
     ],
     [
@@ -41,7 +41,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "spiking_develop", "scorers", "compare",
     ],
-    ["findings", "theory", "studies"],
+    ["findings", "theory", "studies", "measures"],
     ["checks", "spec", "options", "roster", "scenario"],
     [
         "store", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "doctor",

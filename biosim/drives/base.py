@@ -40,8 +40,8 @@ class Drive(Protocol):
         """Size of the input population."""
 
     @property
-    def outputs(self) -> int:
-        """Size of the readout."""
+    def outputs(self) -> int | None:
+        """Size of the readout; None where nobody reads the network out."""
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield ``clock.steps`` presentations; replicate k depends on ``seeds[k]`` alone."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 from biosim.errors import BiosimError
+from biosim.experiments.activity import prepare_activity
 from biosim.experiments.base import Experiment, Progress
 from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
 from biosim.experiments.spiking import SpikingExperiment
 from biosim.experiments.study import StudyExperiment
-from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
+from biosim.scenario import ActivityScenario, ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
 
 __all__ = ["Experiment", "Progress", "prepare"]
 
@@ -36,5 +37,7 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
         return ConditionsExperiment(scenario, device, prepare, outlines)
     if isinstance(scenario, SpikingScenario):
         return SpikingExperiment(scenario)
+    if isinstance(scenario, ActivityScenario):
+        return prepare_activity(scenario, device)
     assert isinstance(scenario, DevelopmentScenario)
     return prepare_development(scenario, device)

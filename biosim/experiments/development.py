@@ -22,8 +22,8 @@ from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, outcome
 from biosim.experiments.comparing import compare_searches, search_again
+from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.spikes import encoded, signals_of
-from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.options import Options
 from biosim.recorder import Recorder
 from biosim.scenario import DevelopmentScenario
@@ -128,23 +128,6 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
     return DevelopmentExperiment(scenario, images, encoded(scenario, drive, one), torch.device(device))
 
 
-def _homeostasis(prepared: DevelopmentExperiment) -> list[Homeostasis]:
-    duration = prepared.drive.clock.duration
-    made: list[Homeostasis] = []
-    for index, spec in enumerate(prepared.scenario.spec.homeostasis):
-        if spec.kind == "in-degree":
-            made.append(InDegree())
-        elif spec.kind == "incoming-resource":
-            made.append(IncomingResource())
-        else:
-            try:
-                tau = parse_time(spec.tau).resolve(duration)
-            except InputError as error:
-                raise prepared.scenario.error(InputError(error.message, ("homeostasis", index, "tau"))) from None
-            made.append(SynapticScaling(spec.target, tau))
-    return made
-
-
 def develop_under(
     prepared: DevelopmentExperiment,
     rule: Rule,
@@ -164,7 +147,7 @@ def develop_under(
         prepared.drive,
         rule,
         schedule=replace(Schedule(**scenario.spec.schedule.model_dump()), density=density),
-        homeostasis=_homeostasis(prepared),
+        homeostasis=mechanisms(scenario, prepared.drive.clock.duration),
         feedback=None if options.feedback is None else Feedback(network, options.feedback, seeds),
         seeds=seeds,
         recorder=Recorder(scenario.spec.moments, sink),

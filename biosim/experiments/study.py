@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from biosim.errors import BiosimError, InputError
-from biosim.experiments.base import Progress, outcome
-from biosim.findings import Findings
+from biosim.errors import InputError
+from biosim.experiments.base import Progress, checked_metrics, outcome
 from biosim.scenario import StudyScenario
 from biosim.store import RunWriter
 
@@ -36,19 +33,6 @@ class StudyExperiment:
             findings = scenario.study(scenario.seeds, **options)
         except InputError as error:
             raise scenario.error(error.under("study")) from None
-        metrics = self._metrics(findings)
+        metrics = checked_metrics(findings, scenario.measures, scenario.spec.replicates, f"the study '{scenario.spec.study.name}'")
         writer.findings(findings)
         return {"tables": list(findings.tables)} | outcome({f"study.{name}": v for name, v in metrics.items()}, scenario.checks)
-
-    def _metrics(self, findings: Findings) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        """Return the metrics as (R,) arrays; a study that does not keep its word is told so."""
-        scenario = self.scenario
-        found = {name: np.asarray(values, np.float64) for name, values in findings.metrics.items()}
-        name, shape = scenario.spec.study.name, (scenario.spec.replicates,)
-        if set(found) != set(scenario.measures):
-            odd = ", ".join(sorted(set(found) ^ set(scenario.measures)))
-            raise BiosimError(f"the study '{name}' did not measure just what its METRICS name: {odd}")
-        for metric, values in found.items():
-            if values.shape != shape:
-                raise BiosimError(f"the study '{name}' gave {metric} as {values.shape}, not as one value for each replicate, {shape}")
-        return found

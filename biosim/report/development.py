@@ -109,7 +109,7 @@ def _overlap(comparisons: dict[str, Any]) -> str:
     return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
 
 
-def _others(about: dict[str, Any]) -> str:
+def others(about: dict[str, Any]) -> str:
     """Return what else takes part in development: plasticity, growth, a rule of the readout's own."""
     parts = [(f"Plasticity: {html.escape(about['plasticity']['name'])}", about["plasticity"])] if "plasticity" in about else []
     if "readout" in about:
@@ -145,7 +145,7 @@ from input to readout. Means and standard deviations over replicates. Synapses s
 then: {percent(results["final_cut"])} % of births.{_PLANTED if _planted(run) else ""}</p>
 <h2>Development</h2>{inline({n: d for n, d in drawings.items() if n not in compared})}
 <h2>The same circuit?</h2>{_same_circuit(run, compared)}
-<h2>The rule</h2>{rule_text(run.about["rule"])}{_others(run.about)}
+<h2>The rule</h2>{rule_text(run.about["rule"])}{others(run.about)}
 <p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -28,12 +28,17 @@ def band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
         axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.18, lw=0)
 
 
+def time_axis(records: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.float64], str]:
+    """Return the times of records, in a unit that suits them, and the unit."""
+    x = np.array([r["time"] for r in records], np.float64)
+    unit, scale = ("s", 1.0) if x[-1] < 600 else ("min", 60.0) if x[-1] < 36000 else ("h", 3600.0) if x[-1] < 6e5 else ("days", 86400.0)
+    return x / scale, unit
+
+
 def development(run: Run) -> Figure:
     """Density and accuracy over developmental time."""
     records = run.history
-    x = np.array([r["time"] for r in records])
-    unit, scale = ("s", 1.0) if x[-1] < 600 else ("min", 60.0) if x[-1] < 36000 else ("h", 3600.0)
-    x = x / scale
+    x, unit = time_axis(records)
     methods = len(run.headline)
     figure = _figure(2.9, methods)
     left, right = figure.subplots(1, 2)
@@ -48,7 +53,7 @@ def development(run: Run) -> Figure:
     shown = [r for r in records if "accuracy" in r]
     if shown:
         values = 100 * np.array([r["accuracy"] for r in shown])
-        band(right, np.array([r["time"] for r in shown]) / scale, values, LOCAL, "samples as they are shown")
+        band(right, x[[k for k, r in enumerate(records) if "accuracy" in r]], values, LOCAL, "samples as they are shown")
     split = run.about["evaluated_on"]
     for index, row in enumerate(run.headline):
         trained = ", trained" if row["regime"] == "retrained" else ""

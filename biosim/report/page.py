@@ -8,11 +8,13 @@ from types import ModuleType
 from typing import Any
 
 from biosim.findings import svg
-from biosim.report import conditions, development, spiking, study
+from biosim.report import activity, conditions, development, spiking, study
 from biosim.report.parts import checks_table
 from biosim.store import FIGURES, REPORT, Run, write_atomic
 
-KINDS: dict[str, ModuleType] = {"development": development, "spiking": spiking, "study": study, "conditions": conditions}
+KINDS: dict[str, ModuleType] = {
+    "development": development, "activity": activity, "spiking": spiking, "study": study, "conditions": conditions,
+}  # fmt: skip
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}
 h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem;border-bottom:1px solid #dde3ea}

@@ -39,9 +39,14 @@ def facts(run: Run) -> list[str]:
 def body(run: Run, drawn: Mapping[str, str]) -> str:
     """Return the page of a study."""
     head, rows, _ = table_rows(run)
-    listings = [f"<h2>{html.escape(name.replace('-', ' ').replace('_', ' '))}</h2>{_listing(run, name)}" for name in run.results["tables"]]
     spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    return f"<h2>Measured</h2>{table(head, rows)}{spread}{inline(drawn)}{''.join(listings)}"
+    return f"<h2>Measured</h2>{table(head, rows)}{spread}{inline(drawn)}{listings(run)}"
+
+
+def listings(run: Run) -> str:
+    """Return the tables that were left, under their names."""
+    names = run.results["tables"]
+    return "".join(f"<h2>{html.escape(name.replace('-', ' ').replace('_', ' '))}</h2>{_listing(run, name)}" for name in names)
 
 
 def _listing(run: Run, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from biosim.scenario.activity import ActivityScenario, read_activity
 from biosim.scenario.base import Scenario
 from biosim.scenario.conditions import ConditionsScenario, read_conditions
 from biosim.scenario.development import DevelopmentScenario, read_development
@@ -16,7 +17,9 @@ from biosim.scenario.source import Source, read_source
 from biosim.scenario.spiking import SpikingScenario, read_spiking
 from biosim.scenario.study import StudyScenario, read_study
 
-__all__ = ["ConditionsScenario", "DevelopmentScenario", "Scenario", "SpikingScenario", "StudyScenario", "read_scenario"]
+__all__ = [
+    "ActivityScenario", "ConditionsScenario", "DevelopmentScenario", "Scenario", "SpikingScenario", "StudyScenario", "read_scenario",
+]  # fmt: skip
 
 
 def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
@@ -35,4 +38,8 @@ def _read(source: Source) -> Scenario:
     data = source.document.data
     if "study" in data:
         return read_study(source)
-    return read_spiking(source) if "simulation" in data else read_development(source)
+    if "simulation" in data:
+        return read_spiking(source)
+    drive = data.get("drive")
+    shown = drive.get("kind", "images") if isinstance(drive, dict) else "images"
+    return read_activity(source) if "measure" in data or shown != "images" else read_development(source)

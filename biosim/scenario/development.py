@@ -10,7 +10,7 @@ from biosim.checks import known_metrics
 from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
-from biosim.options import Options, collect, further_rules, read_rules, rule_data
+from biosim.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
@@ -68,10 +68,7 @@ def read_development(source: Source) -> DevelopmentScenario:
     rule, options = read_rules(spec, errors)
     collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     collect(errors, ("drive", "presentation"), lambda: parse_seconds(spec.drive.presentation))
-    for index, mechanism in enumerate(spec.homeostasis):
-        for option in sorted(mechanism.model_fields_set & {"target", "tau"}):
-            if mechanism.kind != "synaptic-scaling":
-                errors.append(InputError(f"{mechanism.kind} has no {option}; synaptic-scaling has", ("homeostasis", index, option)))
+    check_homeostasis(spec, errors)
     build, arguments, model_hash = model_of(spec.model, errors, ("inputs", "outputs", "seeds"))
     rivals = roster(spec, errors)
     rules = further_rules(spec, errors)

@@ -14,7 +14,7 @@ from biosim.errors import BiosimError, InputError, Key, did_you_mean, dotted
 from biosim.yamlfile import Document, plain, read_yaml
 
 Spec = TypeVar("Spec", bound=BaseModel)
-NAMED = ("rule", "plasticity", "readout", "model", "study")  # sections that may be no more than a name
+NAMED = ("rule", "plasticity", "readout", "model", "study", "measure")  # sections that may be no more than a name
 
 
 @dataclass(frozen=True)

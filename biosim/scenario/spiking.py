@@ -53,7 +53,7 @@ def read_spiking(source: Source) -> SpikingScenario:
     if spec is None:
         raise source.refusal(errors)
     times = _times(spec.simulation, errors)
-    build, arguments, model_hash = model_of(spec.model, errors, ("seeds",))
+    build, arguments, model_hash = model_of(spec.model, errors, ("seeds",), "a spiking network")
     for name, rule in spec.rules.items():
         if isinstance(rule, dict) and "feedback" in rule:
             errors.append(InputError("no feedback reaches a spiking network of this kind", ("rules", name, "feedback")))

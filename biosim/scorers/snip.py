@@ -71,6 +71,8 @@ def samples_of_each_class(drive: Drive, count: int, seeds: tuple[int, ...], devi
         When the drive has no labels or shows a class too rarely.
     """
     classes, rows = drive.outputs, len(seeds)
+    if classes is None:
+        raise InputError("connection sensitivity needs a drive with labels")
     found: list[list[list[Tensor]]] = [[[] for _ in range(classes)] for _ in range(rows)]
     for shown in drive.presentations(seeds, device):
         if shown.labels is None:

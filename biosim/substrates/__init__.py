@@ -1,9 +1,18 @@
-"""Substrates turn input into activity."""
+"""Substrates turn input into activity.
+
+Besides rate and spiking neurons, a file here (or a user's, by path) may hold a substrate of another kind, with a function
+``substrate(network, *, ...) -> Substrate``; a network names it and gives its arguments (``Network(..., substrate=, dynamics=)``).
+A substrate with an attribute ``inputs`` takes that many numbers a sample; else one for each neuron of the first population.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from biosim.arguments import checked_arguments
+from biosim.errors import InputError
+from biosim.library import find, load_module
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +31,23 @@ class Substrate(Protocol):
 
 
 def substrate_of(network: Network) -> Substrate:
-    """Return the substrate that runs a network."""
+    """Return the substrate that runs a network.
+
+    Raises
+    ------
+    InputError
+        When the network names one that there is not, or that does not take its dynamics.
+    """
+    if network.substrate is not None:
+        path = find("substrates", network.substrate)
+        make = getattr(load_module(path), "substrate", None)
+        if make is None:
+            raise InputError(f"{path} has no function substrate(network, *, ...)")
+        arguments, wrong = checked_arguments(make, network.dynamics, "dynamics", network.substrate)
+        if wrong:
+            raise wrong[0]
+        made: Substrate = make(network, **arguments)
+        return made
     from biosim.substrates.rate import ForwardSubstrate
     from biosim.substrates.recurrent import RecurrentSubstrate
 

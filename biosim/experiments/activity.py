@@ -1,0 +1,165 @@
+"""An activity scenario made ready to run: a network, its drive, one step taken in trial, and the measure of what develops."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from biosim.develop import Development, Nursery, develop
+from biosim.drives import Drive
+from biosim.equations.vocabulary import GIVEN
+from biosim.errors import InputError, NumericalError
+from biosim.experiments.base import Progress, checked_metrics, outcome
+from biosim.experiments.homeostasis import mechanisms
+from biosim.recorder import Recorder
+from biosim.scenario import ActivityScenario
+from biosim.schedule import Schedule
+from biosim.store import RunWriter
+from biosim.synapses import Network
+
+
+@dataclass(frozen=True)
+class ActivityExperiment:
+    """A scenario whose network, drive, rule and substrate have taken one step together; nothing has been written yet."""
+
+    scenario: ActivityScenario
+    device: torch.device
+    steps: int
+
+    def births(self) -> Network:
+        """Build the network as born; the same births every time."""
+        network: Network = self.scenario.build(self.scenario.birth_seeds, **self.scenario.model_arguments)
+        return network.to(self.device)
+
+    def outline(self) -> str:
+        """Return what ``validate`` says of a scenario in order."""
+        s = self.scenario
+        return f"rule {s.rule.name}, locality {s.level.name}, {self.steps} steps of development; measures {', '.join(s.measures)}"
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``run.json`` says from the start."""
+        s = self.scenario
+        sources = {f"{name}_source_sha256": s.resolved[f"{name}_source"] for name in ("model", "drive", "measure")}
+        return {
+            "rule": s.resolved["rule"],
+            "locality": s.level.name,
+            "plastic": s.options.plastic(s.rule),
+            **s.options.data(),
+            **sources,
+            "births_seeds": list(s.birth_seeds),
+            "measures": s.measures,
+        }
+
+    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+        """Develop, measure what became of the network, and write both; return the results."""
+        s = self.scenario
+        network = self.births()
+        drive: Drive = s.drive(network, **s.drive_arguments)
+        report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
+        development = develop(
+            network,
+            drive,
+            s.rule,
+            schedule=Schedule(**s.spec.schedule.model_dump()),
+            homeostasis=mechanisms(s, drive.clock.duration),
+            seeds=s.seeds,
+            recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive)),
+            progress=report,
+            plasticity=s.options.plasticity,
+            growth=s.options.growth,
+            neuron_death=s.options.neuron_death(drive.clock.duration),
+        )
+        writer.circuit(development.circuit)
+        deaths = {n: p.death_step.cpu().numpy() for n, p in network.projections.items()}
+        writer.results(development.history.records, deaths, [])
+        findings = s.measure.measure(development, drive, **s.measure_arguments)
+        who = f"the measure '{s.spec.measure.name}'"
+        measured = checked_metrics(findings, s.measures, s.spec.replicates, who)
+        writer.findings(findings)
+        metrics = _circuit_metrics(development) | {f"measure.{name}": values for name, values in measured.items()}
+        return {"tables": list(findings.tables)} | outcome(metrics, s.checks)
+
+
+def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperiment:
+    """Build the first replicate, its drive and its substrate, and let them take one step.
+
+    Raises
+    ------
+    BiosimError
+        Naming the file, line and key of what is wrong.
+    """
+    where = torch.device(device)
+    network: Network = scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments).to(where)
+    drive = _part(scenario, "drive", lambda: scenario.drive(network, **scenario.drive_arguments))
+    missing = [name for name in ("clock", "inputs", "outputs", "presentations") if not hasattr(drive, name)]
+    if missing:
+        raise scenario.error(InputError(f"drive() returned {type(drive).__name__}, which has no {missing[0]}", ("drive", "kind")))
+    if (check := getattr(scenario.measure, "check", None)) is not None:
+        _part(scenario, "measure", lambda: check(network, drive, **_taken(check, scenario.measure_arguments)))
+    if (watch := _watch(scenario, drive)) is not None:
+        _part(scenario, "measure", lambda: watch(network))
+    _try(scenario, network, drive, where)
+    return ActivityExperiment(scenario, where, drive.clock.steps)
+
+
+def _part(scenario: ActivityScenario, section: str, make: Callable[[], Any]) -> Any:
+    """Return what one part of a scenario makes; an error in it is told of where that section stands."""
+    try:
+        return make()
+    except InputError as error:
+        raise scenario.error(error.under(section)) from None
+
+
+def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: torch.device) -> None:
+    """Let one replicate take its first step under all of its rules: what does not fit together shows here."""
+    s, seeds = scenario, scenario.seeds[:1]
+    duration = drive.clock.duration
+    shown = _part(s, "drive", lambda: next(iter(drive.presentations(seeds, device)), None))
+    if shown is None:
+        raise s.error(InputError("the drive shows nothing", ("drive",)))
+    if shown.inputs.ndim != 3 or shown.inputs.shape[0] != 1 or shown.inputs.shape[2] != drive.inputs:
+        shape, wanted = tuple(shown.inputs.shape), f"(1, samples, {drive.inputs})"
+        raise s.error(InputError(f"the drive shows one replicate inputs of shape {shape}, not {wanted}", ("drive", "kind")))
+    names = frozenset().union(*(r.names for r in s.options.rules(s.rule))) & GIVEN
+    if shown.labels is None and names:
+        raise s.error(InputError(f"the rule reads {', '.join(sorted(names))}, but the drive has no labels", ("rule",)))
+    own = Schedule(**s.spec.schedule.model_dump()), mechanisms(s, duration), None, seeds, Recorder(s.spec.moments)
+    others = s.options.plasticity, s.options.growth, s.options.neuron_death(duration)
+    try:
+        with torch.inference_mode():
+            Nursery(network, drive, s.rule, *own, *others).step(0, shown)
+    except InputError as error:
+        known = error.key and error.key[0] in ("rule", "plasticity", "growth", "schedule")
+        raise s.error(error if known else InputError(str(error), ("model",))) from None
+    except NumericalError as error:
+        raise s.error(InputError(str(error), ("rule",))) from None
+
+
+def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Sequence[float]]] | None:
+    """Return what a measure with ``observe(network, drive, *, ...)`` adds to every record, if this one does."""
+    observe: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "observe", None)
+    if observe is None:
+        return None
+    arguments = _taken(observe, scenario.measure_arguments)
+    return lambda network: {f"measure.{name}": values for name, values in observe(network, drive, **arguments).items()}
+
+
+def _taken(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a measure's arguments that one of its other functions takes too."""
+    return {name: value for name, value in arguments.items() if name in inspect.signature(function).parameters}
+
+
+def _circuit_metrics(development: Development) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    circuit = development.circuit
+    return {
+        "circuit.density": circuit.density(),
+        "circuit.effective_density": circuit.effective_density(),
+        "circuit.synapses": np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0).astype(np.float64),
+        "circuit.neurons": circuit.neurons(),
+        "circuit.final_cut": development.final_cut,
+    }
