@@ -43,7 +43,7 @@ LOCAL, WHOLE = "#1b6ca8", "#d1495b"
 
 def check(network: Any, drive: Any, *, loss: float = 0.1, draws: int = 20) -> None:
     """Refuse what cannot be measured; parameters as for :func:`measure`."""
-    if not isinstance(drive, MessageDrive):
+    if not (hasattr(drive, "sources") and hasattr(drive, "targets")):
         raise InputError("routing is measured on the demand of a drive of messages", ("name",))
     if not 0 < loss < 1:
         raise InputError(f"a share lies between 0 and 1, not {loss}", ("loss",))
