@@ -75,7 +75,7 @@ class Site:
         if not self.ageless:
             projection.birth_step = projection.birth_step.contiguous()
         self.births = {"post": projection.fan_in, "pre": projection.fan_out}
-        self.final = {within: projection.quota(schedule.density, within) for within in self.births}
+        self.final = {within: projection.quota(schedule.final, within) for within in self.births}
         self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless)
         self.compiled.initialise(self.synapses, self.neurons(None))
         self.fresh = torch.empty_like(projection.weight) if any(line.target == "weight" for line in rule.synapse) else None

@@ -17,7 +17,7 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.decisions import Site
 from biosim.drives.base import Drive, Presentation
-from biosim.equations import Rule, Sensed
+from biosim.equations import Competition, Rule, Sensed
 from biosim.equations.vocabulary import TAUGHT, Level
 from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.exploration import Exploration
@@ -27,7 +27,7 @@ from biosim.lif import Encoding
 from biosim.neurons import Mortality, NeuronDeath
 from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
-from biosim.schedule import Schedule
+from biosim.schedule import FREE, Schedule
 from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
 from biosim.substrates import substrate_of
@@ -223,6 +223,10 @@ class Nursery:
                 why = "it needs feedback, such as random or weight-mirror"
                 raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
             wanted = "pruning" if place in ("rule", "readout") else place
+            competes = any(isinstance(d, Competition) for d in rule.decisions.values())
+            if competes and self.schedule.kind == FREE and place != "growth":
+                how = "give the schedule another kind, and a density"
+                raise InputError(f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}", ("schedule",))
             if rule.role != wanted:
                 raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
         shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None

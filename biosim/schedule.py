@@ -12,8 +12,9 @@ from typing import Literal
 
 from biosim.errors import InputError
 
-ScheduleKind = Literal["constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window"]
-KINDS: tuple[ScheduleKind, ...] = ("constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window")
+ScheduleKind = Literal["constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window", "free"]
+KINDS: tuple[ScheduleKind, ...] = ("constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window")  # those with a target
+FREE: ScheduleKind = "free"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Schedule:
     increasing-rate   1 - (1-k) s**3
     end-only          1 until u = 1, then k
     critical-window   1 before the window, k as soon as it opens; nothing dies after it closes
+    free              0: how many are left is for the conditions of the rule to decide, while the window is open
     ================  ============================================================================
 
     Attributes
@@ -50,8 +52,8 @@ class Schedule:
     active_at_most: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"unknown schedule '{self.kind}'; there are: {', '.join(KINDS)}", ("kind",))
+        if self.kind not in (known := (*KINDS, FREE)):
+            raise InputError(f"unknown schedule '{self.kind}'; there are: {', '.join(known)}", ("kind",))
         if not 0 < self.density <= 1:
             raise InputError(f"the density left at the end must lie in (0, 1], not {self.density}", ("density",))
         if not 0 <= self.opens < self.closes <= 1:
@@ -59,8 +61,15 @@ class Schedule:
         if self.active_at_most is not None and not 0 < self.active_at_most <= 1:
             raise InputError(f"must lie in (0, 1], not {self.active_at_most}", ("active_at_most",))
 
+    @property
+    def final(self) -> float:
+        """The density that no neuron falls below; 0 where nothing is prescribed."""
+        return 0.0 if self.kind == FREE else self.density
+
     def target(self, u: float) -> float:
         """Return the density aimed at when a fraction ``u`` of development has passed."""
+        if self.kind == FREE:
+            return 0.0
         k = self.density
         if self.kind == "end-only":
             return k if u >= 1 else 1.0
@@ -82,6 +91,6 @@ class Schedule:
         """Whether a synapse may be eliminated at ``u``."""
         if self.kind == "end-only":
             return u >= 1
-        if self.kind == "critical-window":
+        if self.kind in ("critical-window", FREE):
             return self.opens <= u <= self.closes
         return u >= self.opens or math.isclose(u, 1.0)

@@ -237,6 +237,7 @@ class ActivitySpec(DevelopingSpec):
     kind = "activity"
     drive: ActivityDriveSpec
     measure: MeasureSpec
+    schedule: ScheduleSpec = Field(default_factory=lambda: ScheduleSpec(kind="free", opens=0, closes=1))  # type: ignore[call-arg]
 
 
 class ScenarioSpec(DevelopingSpec):

@@ -193,6 +193,7 @@ def test_conditions_are_controls(cli: Cli, folder: Path) -> None:
         ("measure: {name: ./left.py, first: 3}\n", "", "loud.yaml:1: measure: is missing"),
         ("measure.loud,", "measure.load,", "loud.yaml:15: checks[0].value: 'measure.load' is not measured"),
         ("density: 0.5}", "density: 0.5, opens: 0.9, closes: 0.2}", "loud.yaml:10: schedule.opens: need 0 <= opens < closes <= 1"),
+        ("schedule: {density: 0.5}\n", "", "loud.yaml:1: schedule: 'loud' lets synapses compete, and a free schedule does not say how many stay"),
         ("(pre*post - tag)", "(weight*pre*teach_post - tag)", "reads a teaching signal"),
         ("(pre*post - tag)", "(pre*reward - tag)", "loud.yaml:5: rule: the rule reads reward, but the drive has no labels"),
         ("replicates: 3", "homeostasis: [{kind: in-degree, target: 3}]", "loud.yaml:12: homeostasis[0].target: in-degree has no target"),
@@ -325,3 +326,16 @@ def test_the_id_of_a_run_knows_the_file_of_its_substrate(folder: Path) -> None:
     first = read_scenario(folder / "loud.yaml")
     (folder / "units.py").write_text(SUBSTRATE.replace("all-all", "sources-targets") + "# changed\n")
     assert read_scenario(folder / "loud.yaml").id != first.id
+
+
+def test_under_a_free_schedule_the_condition_alone_decides(cli: Cli, folder: Path) -> None:
+    start, end = SCENARIO.index("  parameters"), SCENARIO.index("measure:")
+    text = SCENARIO[:start] + "  eliminate: weight < 1.2\n" + SCENARIO[end:]
+    (folder / "loud.yaml").write_text(text[: text.index("checks:")])
+    assert cli("run", "loud.yaml", "--out", "run").code == 0
+    circuit = open_run(folder / "run").circuit
+    np.testing.assert_array_equal(circuit.mask["sources-targets"], circuit.weight["sources-targets"] >= 1.2)
+    assert (circuit.mask["sources-targets"].sum(1) <= 1).any()  # nobody is protected
+    early = ("--set", "schedule.kind=free", "--set", "schedule.opens=0", "--set", "schedule.closes=0.01")
+    cli("run", "loud.yaml", "--out", "early", *early)
+    assert (open_run(folder / "early").circuit.density() == 1).all()  # the window closed before the first decision
