@@ -72,6 +72,8 @@ class Signals:
 
     def of(self, activity: Mapping[str, Tensor], output: Tensor, shown: Presentation, step: int) -> Heard:
         """Return the signals of a step, and let feedback learn from it."""
+        if shown.reward is not None and self.names <= {"reward"}:
+            return Heard(reward=shown.reward)
         if shown.labels is None:
             if self.names:
                 names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.names)
