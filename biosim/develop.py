@@ -226,7 +226,9 @@ class Nursery:
             competes = any(isinstance(d, Competition) for d in rule.decisions.values())
             if competes and self.schedule.kind == FREE and place != "growth":
                 how = "give the schedule another kind, and a density"
-                raise InputError(f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}", ("schedule",))
+                raise InputError(
+                    f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}", ("schedule",)
+                )
             if rule.role != wanted:
                 raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
         shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None

@@ -131,7 +131,14 @@ def check(
 
 
 def measure(
-    development: Development, drive: Drive, *, ages: int = 16, onset: str = "19 day", start: float = 1.0, end: float = 0.5, tau: str = "6 day"
+    development: Development,
+    drive: Drive,
+    *,
+    ages: int = 16,
+    onset: str = "19 day",
+    start: float = 1.0,
+    end: float = 0.5,
+    tau: str = "6 day",
 ) -> Findings:
     """Count synapses at some ages and fit what was counted.
 
@@ -161,7 +168,8 @@ def measure(
     fits = [fit_exponential(age, own) for own in counted]
     published_loss, published_tau = 1 - end / start, parse_seconds(tau) / DAY
     metrics = {
-        "loss": [f.loss for f in fits], "loss_low": [f.loss - f.loss_error for f in fits], "loss_high": [f.loss + f.loss_error for f in fits],
+        "loss": [f.loss for f in fits], "loss_low": [f.loss - f.loss_error for f in fits],
+        "loss_high": [f.loss + f.loss_error for f in fits],
         "counted_loss": (1 - (born & (death >= clock.steps)).sum((1, 2)) / born.sum((1, 2))).tolist(),
         "tau": [f.tau for f in fits], "tau_low": [f.tau - f.tau_error for f in fits], "tau_high": [f.tau + f.tau_error for f in fits],
         "dbic": [f.dbic for f in fits], "residual": [f.residual for f in fits],

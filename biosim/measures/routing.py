@@ -22,7 +22,7 @@ from biosim.drives.messages import MessageDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
 from biosim.streams import generator
-from biosim.substrates.routing import hops_between, messages, route
+from biosim.substrates.routing_kernels import hops_between, messages, route
 
 METRICS = {
     "efficiency": "mean of 1/hops over all pairs of a source and a target; 0 where there is no path",
@@ -152,9 +152,7 @@ def _state(masks: Sequence[Mask], drive: MessageDrive) -> dict[str, list[float]]
     return {"efficiency": values[:, 0].tolist(), "disconnected": values[:, 1].tolist(), "hops": values[:, 2].tolist(), "direct": straight}
 
 
-def _draw(
-    u: npt.NDArray[np.float64], share: npt.NDArray[np.float64], curves: Mapping[str, Any], losses: Mapping[str, Any]
-) -> Figure:
+def _draw(u: npt.NDArray[np.float64], share: npt.NDArray[np.float64], curves: Mapping[str, Any], losses: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(9.6, 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     _band(left, u, share, "black", "edges")
