@@ -90,7 +90,7 @@ class Schedule:
         if self.kind == "decreasing-rate":
             return k + (1 - k) * (1 - s) ** 3
         if self.kind == "constant-share":
-            return k**s
+            return float(k**s)
         if self.kind == "increasing-rate":
             return 1 - (1 - k) * s**3
         return k if self.opens <= u else 1.0

@@ -34,7 +34,7 @@ from biosim.findings import Findings
 from biosim.synapses import Network
 
 METRICS = {
-    "loss": "share of the synapses lost in the long run, 1 - k_inf/k_0 as fitted",
+    "loss": "share of the synapses lost in the long run, 1 - k_inf/k_0 as fitted; no share at all where the line fits as well",
     "loss_low": "the same, lower end of the 95 % interval",
     "loss_high": "the same, upper end",
     "counted_loss": "share of all synapses lost by the end of development",
@@ -195,9 +195,11 @@ def _draw(age: Vector, counted: Vector, fits: Sequence[Fit], first: float, start
     axes.plot(first + fine, curves.mean(0), color="#1b6ca8", lw=1.6, label="exponential, fitted (mean)")
     axes.fill_between(first + fine, curves.min(0), curves.max(0), color="#1b6ca8", alpha=0.15, lw=0)
     axes.plot(first + fine, end + (start - end) * np.exp(-fine / tau), "k--", lw=1.2, label="exponential, published")
-    mean, days = np.mean([f.loss for f in fits]), np.mean([f.tau for f in fits])
+    mean, days = 1 - float(counted[:, -1].mean()), float(np.mean([f.tau for f in fits]))
     axes.set(xlabel="age (days)", ylabel="synapse density (published unit)", ylim=(0, 1.1 * start))
-    axes.set_title(f"loss {100 * mean:.0f} %, tau {days:.3g} days; n = {len(fits)} replicates", fontsize=9)
+    axes.set_title(
+        f"{100 * mean:.0f} % lost at the last age; tau {days:,.{1 if days < 100 else 0}f} days; n = {len(fits)} replicates", fontsize=9
+    )
     axes.legend(frameon=False, fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

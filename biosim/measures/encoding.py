@@ -111,4 +111,4 @@ def _draw(circuit: Circuit, weights: npt.NDArray[np.float64], side: tuple[int, i
 def _frame(side: tuple[int, int]) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((-0.5, -0.5), side[1], side[0], fill=False, edgecolor="0.6", lw=0.5)
+    return Rectangle((-0.5, -0.5), side[1], side[0], fill=False, edgecolor="0.6", lw=0.5, clip_on=False)
