@@ -61,13 +61,15 @@ def find(kind: Kind, name: str) -> Path:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a Python file outside any package.
+    """Import a Python file, biosim's own or one outside any package.
 
     Raises
     ------
     BiosimError
         When importing it fails, naming the file and the line.
     """
+    if path.parent.parent.resolve() == _PACKAGE and path.parent.name in OWN:  # a class of biosim's own is one, however it is reached
+        return importlib.import_module(f"biosim.{path.parent.name}.{path.stem}")
     name = f"biosim_library.{path.parent.name}.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

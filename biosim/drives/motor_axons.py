@@ -44,7 +44,7 @@ class MotorAxons:
             yield Presentation(torch.from_numpy(shown).to(device), None)
 
 
-def drive(network: Network, *, synchrony: float = 0.0, days: float = 14.0, every: float = 60.0, batch: int = 20) -> MotorAxons:
+def drive(network: Network, *, synchrony: float = 0.0, days: float = 14.0, every: float = 15.0, batch: int = 80) -> MotorAxons:
     """Return the drive of a muscle's nerve.
 
     Parameters
