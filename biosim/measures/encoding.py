@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from sklearn.linear_model import LogisticRegression
 
 from biosim.circuit import Circuit
@@ -109,6 +110,4 @@ def _draw(circuit: Circuit, weights: npt.NDArray[np.float64], side: tuple[int, i
 
 
 def _frame(side: tuple[int, int]) -> Any:
-    from matplotlib.patches import Rectangle
-
     return Rectangle((-0.5, -0.5), side[1], side[0], fill=False, edgecolor="0.6", lw=0.5, clip_on=False)
