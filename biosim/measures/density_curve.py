@@ -157,7 +157,7 @@ def measure(
     network, clock = development.network, drive.clock
     *_, population = network.populations
     death = np.concatenate([p.death_step.cpu().numpy() for p in network.incoming(population)], 1)
-    death = np.where(death == -1, clock.steps, death)  # (R, births, cells); a synapse alive at the end outlives every count
+    death = np.where(death == -1, clock.steps + 1, death)  # (R, births, cells); a synapse alive at the end outlives every count
     born = np.concatenate([p.born.cpu().numpy() for p in network.incoming(population)], 1)
     moments = np.linspace(0, clock.steps, ages).round().astype(int)
     age = moments * clock.dt / DAY
@@ -170,7 +170,7 @@ def measure(
     metrics = {
         "loss": [f.loss for f in fits], "loss_low": [f.loss - f.loss_error for f in fits],
         "loss_high": [f.loss + f.loss_error for f in fits],
-        "counted_loss": (1 - (born & (death >= clock.steps)).sum((1, 2)) / born.sum((1, 2))).tolist(),
+        "counted_loss": (1 - (born & (death > clock.steps)).sum((1, 2)) / born.sum((1, 2))).tolist(),
         "tau": [f.tau for f in fits], "tau_low": [f.tau - f.tau_error for f in fits], "tau_high": [f.tau + f.tau_error for f in fits],
         "dbic": [f.dbic for f in fits], "residual": [f.residual for f in fits],
         "published_loss": [published_loss] * len(fits), "published_tau": [published_tau] * len(fits),

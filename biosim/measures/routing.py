@@ -68,7 +68,7 @@ def measure(development: Development, drive: MessageDrive, *, loss: float = 0.1,
     born, death = projection.born.cpu().numpy(), projection.death_step.cpu().numpy()
     steps = drive.clock.steps
     moments = sorted({round(s) for s in np.linspace(0, steps, MOMENTS)})
-    local = [[_alive(death[r], t) for t in moments] for r in range(len(seeds))]
+    local = [[_alive(death[r], t + (t == steps)) for t in moments] for r in range(len(seeds))]  # at the end, without the final cut
     left = np.array([[int(_alive(death[r], t + 1).sum()) for t in range(steps)] for r in range(len(seeds))])
     whole = [network_wide(born[r], left[r], drive, seed, moments) for r, seed in enumerate(seeds)]
     curves = {name: np.array([[efficiency(m, drive)[0] for m in own] for own in masks]) for name, masks in _both(local, whole).items()}
