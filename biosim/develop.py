@@ -17,17 +17,18 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.decisions import Site
 from biosim.drives.base import Drive, Presentation
-from biosim.equations import Competition, Rule, Sensed
-from biosim.equations.vocabulary import TAUGHT, Level
+from biosim.equations import Rule, Sensed
+from biosim.equations.vocabulary import Level
 from biosim.errors import InputError, LocalityError, NumericalError
 from biosim.exploration import Exploration
+from biosim.fitting import check_fit
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
 from biosim.lif import Encoding
 from biosim.neurons import Mortality, NeuronDeath
 from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
-from biosim.schedule import FREE, Schedule
+from biosim.schedule import Schedule
 from biosim.signals import Heard, Signals
 from biosim.statistics import RunningStatistics
 from biosim.substrates import substrate_of
@@ -216,21 +217,7 @@ class Nursery:
             levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
-            if rule.event_driven:
-                why = "it needs the event-driven spiking engine; here it is shown rates, one number an image"
-                raise InputError(f"rule '{rule.name}' has on_spike, on_pre or on_post: {why}")
-            if TAUGHT & rule.names and self.feedback is None and place != "readout":
-                why = "it needs feedback, such as random or weight-mirror"
-                raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
-            wanted = "pruning" if place in ("rule", "readout") else place
-            competes = any(isinstance(d, Competition) for d in rule.decisions.values())
-            if competes and self.schedule.kind == FREE and place != "growth":
-                how = "give the schedule another kind, and a density"
-                raise InputError(
-                    f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}", ("schedule",)
-                )
-            if rule.role != wanted:
-                raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
+            check_fit(rule, place, self.schedule, self.feedback is not None)
         shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
         if shown != wanted_encoding:
             how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"

@@ -38,7 +38,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "torch_bridge", "connectomes",
     ],
     [
-        "plasticity", "growth", "neurons", "exploration", "feedback_learning", "signals", "decisions", "develop",
+        "plasticity", "growth", "neurons", "fitting", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "spiking_develop", "scorers", "compare",
     ],
     ["findings", "theory", "studies", "measures"],
