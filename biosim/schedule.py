@@ -12,8 +12,10 @@ from typing import Literal
 
 from biosim.errors import InputError
 
-ScheduleKind = Literal["constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window", "free"]
-KINDS: tuple[ScheduleKind, ...] = ("constant", "decreasing-rate", "increasing-rate", "end-only", "critical-window")  # those with a target
+ScheduleKind = Literal["constant", "decreasing-rate", "constant-share", "increasing-rate", "end-only", "critical-window", "free"]
+KINDS: tuple[ScheduleKind, ...] = (  # those with a target
+    "constant", "decreasing-rate", "constant-share", "increasing-rate", "end-only", "critical-window",
+)  # fmt: skip
 FREE: ScheduleKind = "free"
 
 
@@ -26,6 +28,7 @@ class Schedule:
     ================  ============================================================================
     constant          1 - (1-k) s, the same number of synapses at every moment
     decreasing-rate   k + (1-k) (1-s)**3, fast first, then slower (Navlakha et al. 2015)
+    constant-share    k**s, the same share of the synapses left at every moment
     increasing-rate   1 - (1-k) s**3
     end-only          1 until u = 1, then k
     critical-window   1 before the window, k as soon as it opens; nothing dies after it closes
@@ -43,6 +46,9 @@ class Schedule:
         Ceiling on the share that transmits while synapses compete by falling silent; the final
         ``density`` when left out. So a rule explores, with all that is still alive, the kind of circuit
         that will be left: measured, that beats easing the active share down from 0.6.
+    rounds : int, optional
+        Let the target move only at the end of each of that many equal parts of the window, so that the network
+        recovers in between; at every moment when left out.
     """
 
     kind: ScheduleKind = "decreasing-rate"
@@ -50,6 +56,7 @@ class Schedule:
     opens: float = 0.1
     closes: float = 0.8
     active_at_most: float | None = None
+    rounds: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (known := (*KINDS, FREE)):
@@ -60,6 +67,8 @@ class Schedule:
             raise InputError(f"need 0 <= opens < closes <= 1, not {self.opens} and {self.closes}", ("opens",))
         if self.active_at_most is not None and not 0 < self.active_at_most <= 1:
             raise InputError(f"must lie in (0, 1], not {self.active_at_most}", ("active_at_most",))
+        if self.rounds is not None and self.rounds < 1:
+            raise InputError(f"needs at least one round, not {self.rounds}", ("rounds",))
 
     @property
     def final(self) -> float:
@@ -74,10 +83,14 @@ class Schedule:
         if self.kind == "end-only":
             return k if u >= 1 else 1.0
         s = min(max((u - self.opens) / (self.closes - self.opens), 0.0), 1.0)
+        if self.rounds is not None:
+            s = math.floor(s * self.rounds + 1e-9) / self.rounds
         if self.kind == "constant":
             return 1 - (1 - k) * s
         if self.kind == "decreasing-rate":
             return k + (1 - k) * (1 - s) ** 3
+        if self.kind == "constant-share":
+            return float(k**s)
         if self.kind == "increasing-rate":
             return 1 - (1 - k) * s**3
         return k if self.opens <= u else 1.0

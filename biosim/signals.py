@@ -73,12 +73,14 @@ class Signals:
     def of(self, activity: Mapping[str, Tensor], output: Tensor, shown: Presentation, step: int) -> Heard:
         """Return the signals of a step, and let feedback learn from it."""
         if shown.labels is None:
-            if self.names:
+            if self.names - ({"reward"} if shown.reward is not None else set()):
                 names = ", ".join(f"'{r.name}'" for r in self.rules if r.names & self.names)
                 raise InputError(f"rule {names} reads {', '.join(sorted(self.names))}, but the drive has no labels")
-            return Heard()
+            return Heard(reward=shown.reward)
         teach = self._teach(activity, readout_error(output, shown.labels)) if self.names & TAUGHT else {}
-        earned = reward(output, shown.labels) if "reward" in self.names else None
+        earned = shown.reward
+        if earned is None and "reward" in self.names:
+            earned = reward(output, shown.labels)
         if self.learner is not None:
             self.learner.learn(activity, teach, step)
         if self.explorer is None:

@@ -51,6 +51,7 @@ class ScheduleSpec(_Strict):
     opens: float = Field(Schedule.opens, ge=0, le=1)
     closes: float = Field(Schedule.closes, ge=0, le=1)
     active_at_most: float | None = Field(None, gt=0, le=1, description="share that may transmit at first; the density when left out")
+    rounds: int | None = Field(None, ge=1, description="the target moves only at the end of each of so many parts of the window")
 
 
 class HomeostasisSpec(_Strict):

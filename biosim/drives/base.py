@@ -22,10 +22,14 @@ class Presentation:
         (R, S, n_input) float32; spikes for a spiking network, (R, S, T, n_input).
     labels : Tensor or None
         (R, S) int64 classes, where the drive has them.
+    reward : Tensor or None
+        (R, S), where the world itself gives the scalar that rules read as ``reward``: what came of a trial, or the sign of a
+        phase. Else it is whether the readout answers with the label.
     """
 
     inputs: Tensor
     labels: Tensor | None
+    reward: Tensor | None = None
 
 
 class Drive(Protocol):

@@ -126,7 +126,7 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
         shape, wanted = tuple(shown.inputs.shape), f"(1, samples, {drive.inputs})"
         raise s.error(InputError(f"the drive shows one replicate inputs of shape {shape}, not {wanted}", ("drive", "kind")))
     names = frozenset().union(*(r.names for r in s.options.rules(s.rule))) & GIVEN
-    if shown.labels is None and names:
+    if shown.labels is None and names - ({"reward"} if shown.reward is not None else set()):
         raise s.error(InputError(f"the rule reads {', '.join(sorted(names))}, but the drive has no labels", ("rule",)))
     own = Schedule(**s.spec.schedule.model_dump()), mechanisms(s, duration), None, seeds, Recorder(s.spec.moments)
     others = s.options.plasticity, s.options.growth, s.options.neuron_death(duration)
