@@ -39,6 +39,8 @@ class MemoryNetwork(Network):
         (R, M, N) float32 zeros and ones by population.
     coding : float
         Share of neurons that is active in a memory.
+    births : mapping of ndarray
+        (R, N, N) float32 by projection: the weights as born, whatever became of them.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MemoryNetwork(Network):
     ) -> None:
         super().__init__(populations, projections, substrate="attractor", dynamics=dynamics)
         self.seeds, self.memories, self.coding = tuple(seeds), dict(memories), coding
+        self.births = {p.name: p.weight.numpy().copy() for p in projections}
 
 
 def active_neurons(neurons: int, coding: float) -> int:
