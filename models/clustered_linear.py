@@ -24,7 +24,7 @@ def build(
     neurons: Annotated[int, Field(ge=2)] = 500,
     clusters: Annotated[int, Field(ge=2)] = 5,
     within: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    bridges: Count = 5,
+    bridges: Count = 4,
     strength: Positive = 0.5,
     spread: Annotated[float, Field(ge=0)] = 0.5,
     leak: Positive = 0.1,
