@@ -54,7 +54,7 @@ def build(
     cluster = np.arange(neurons) * clusters // neurons
     smallest = int(np.bincount(cluster, minlength=clusters).min())
     if smallest < 2 or bridges > smallest**2:
-        raise InputError(f"the smallest cluster has {smallest} neurons: it needs 2, and room for {bridges} bridges to each other", ("bridges",))
+        raise InputError(f"the smallest cluster has {smallest} neurons: needed are 2, and room for {bridges} bridges", ("bridges",))
     weights = np.zeros((len(seeds), neurons, neurons), np.float32)
     for weight, seed in zip(weights, seeds, strict=True):
         random = generator(seed, "births/clusters")

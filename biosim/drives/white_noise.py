@@ -39,9 +39,7 @@ class WhiteNoise:
             yield Presentation(torch.from_numpy(drawn).to(device), None)
 
 
-def drive(
-    network: Network, *, samples: Annotated[int, Field(ge=1)] = 50, steps: Annotated[int, Field(ge=1)] = 40
-) -> WhiteNoise:
+def drive(network: Network, *, samples: Annotated[int, Field(ge=1)] = 50, steps: Annotated[int, Field(ge=1)] = 40) -> WhiteNoise:
     """Return the drive; a moment lasts as long as the substrate's interval, one second where it has none.
 
     Parameters

@@ -60,7 +60,7 @@ def theory(share: float) -> float:
 def check(network: Network, drive: Drive) -> None:
     """Refuse a network without memories, or one population only: a capacity needs several loads."""
     if len(memories_of(network).memories) < 2:
-        raise InputError("a capacity is found between populations that store different numbers of memories; this network has one", ("name",))
+        raise InputError("a capacity is found between populations that store more memories and fewer; this network has one", ("name",))
 
 
 def measure(

@@ -107,7 +107,7 @@ def _draw(development: Development, density: Floats, traces: Mapping[str, Floats
     lost = 1 - density.mean(0)
     for name, colour in zip(TRACED, (COLOURS[0], COLOURS[3], COLOURS[1]), strict=True):
         band(left, lost, traces[name], colour, name)
-    left.set(xlabel="synapses lost / synapses born", ylabel="overlap, share of neurons, score", title=f"Recall (n = {len(density)} replicates)")
+    left.set(xlabel="synapses lost / synapses born", ylabel="overlap, share, score", title=f"Recall (n = {len(density)} replicates)")
     left.set_ylim(-0.03, 1.03)
     legend(left)
     network, circuit = memories_of(development.network), development.circuit

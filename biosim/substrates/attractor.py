@@ -93,7 +93,12 @@ class AttractorSubstrate:
         return now, before
 
     def _next(
-        self, name: str, own: list[Projection], now: Mapping[str, Tensor], wires: Mapping[str, Transmission], push: Mapping[str, Tensor] | None
+        self,
+        name: str,
+        own: list[Projection],
+        now: Mapping[str, Tensor],
+        wires: Mapping[str, Transmission],
+        push: Mapping[str, Tensor] | None,
     ) -> Tensor:
         field = deliver(now[own[0].pre.name], wires[own[0].name])
         for p in own[1:]:
