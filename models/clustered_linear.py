@@ -15,7 +15,8 @@ from biosim.populations import Population
 from biosim.streams import generator
 from biosim.synapses import Projection
 
-Count, Positive = Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 def build(
@@ -67,7 +68,7 @@ def build(
                 joined[tuple(random.choice(pairs, bridges, replace=False).T)] = True
         turned = joined & (random.random(weight.shape) < 0.5)
         weight[:] = drawn * ((joined & ~turned) | turned.T)
-    population, weight = Population("neurons", neurons, "linear"), torch.from_numpy(weights)
-    network = LinearNetwork(population, [Projection("couplings", population, population, weight, weight > 0)], leak)
+    population, births = Population("neurons", neurons, "linear"), torch.from_numpy(weights)
+    network = LinearNetwork(population, [Projection("couplings", population, population, births, births > 0)], leak)
     network.dynamics["interval"] = interval
     return network

@@ -11,7 +11,8 @@ from pydantic import Field
 from biosim.memories import Kind, MemoryNetwork, draw_memories, hebbian_weights
 from biosim.synapses import Population, Projection
 
-Count, Positive = Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(ge=0)]
 
 
 def build(

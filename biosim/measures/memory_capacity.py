@@ -191,16 +191,17 @@ def _draw(counts: Sequence[int], share: Floats, curve: Floats, capacity: Floats,
     left.axhline(criterion, color="0.6", lw=0.8, ls=":")
     left.set(xlabel="memories stored", ylabel="overlap after retrieval", ylim=(0, 1.03), title=f"Recall (n = {len(share)} replicates)")
     at = share.mean(0)
-    band(middle, at, capacity, COLOURS[0], "this network")
+    band(middle, at, capacity, COLOURS[0], "recalled")
+    middle.axhline(counts[-1], color="0.6", lw=0.8, ls=":", label="largest number stored")
     middle.set(xlabel="share of birth synapses left", ylabel=f"memories recalled to {criterion:g}", title="Capacity")
     middle.set_ylim(bottom=0)
     fine = np.linspace(0.05, 1, 96)
     right.plot(fine, [theory(c) / math.sqrt(c) for c in fine], color="0.3", lw=1, label=r"$s/\sqrt{c}$, strongest kept")
     right.plot(fine, np.sqrt(fine), color="0.6", lw=1, ls="--", label=r"$\sqrt{c}$, random ones kept")
     band(right, at, ratio, COLOURS[1], "measured", "o")
-    right.set(xlabel="share of birth synapses left, c", ylabel="SNR / SNR of a dense net of as many synapses", title="Signal to noise")
+    right.set(xlabel="share of birth synapses left, c", ylabel="SNR / that of a dense network", title="Signal to noise")
     for axes in (middle, right):
         axes.set_xlim(1.03, 0)
-    for axes in (left, right):
+    for axes in (left, middle, right):
         legend(axes)
     return figure

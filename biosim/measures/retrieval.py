@@ -38,7 +38,9 @@ METRICS = {
     "best_density": "share of synapses left in that record",
 }
 TRACED = ("retrieval", "spontaneous", "score")
-Share, Noise, Count = Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0)], Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Noise = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
 Floats = npt.NDArray[np.float64]
 
 

@@ -25,7 +25,8 @@ from biosim.errors import InputError
 from biosim.substrates.activation import Transmission, deliver
 from biosim.synapses import Network, Projection
 
-Count, Positive = Annotated[int, Field(ge=1)], Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(ge=0)]
 
 
 def fire(field: Tensor, active: int | None, threshold: float) -> Tensor:

@@ -74,7 +74,8 @@ class LinearNoiseSubstrate:
         value, vector = torch.linalg.eigh(rates(weight, self.leak))
 
         def of(values: Tensor) -> Tensor:
-            return ((vector * values.unsqueeze(-2)) @ vector.transpose(-1, -2)).to(weight.dtype)
+            made: Tensor = (vector * values.unsqueeze(-2)) @ vector.transpose(-1, -2)
+            return made.to(weight.dtype)
 
         self._step = of((value * self.interval).exp())
         self._noise = of((torch.expm1(2 * value * self.interval) / value).sqrt())
