@@ -43,7 +43,7 @@ def same_births(circuits: Sequence[Circuit], names: Sequence[str] | None = None)
                 raise InputError(f"{name}: weights of {projection} are not numbers (replicate {int(np.flatnonzero(bad)[0])})")
     first, own = circuits[0], names[0]
     for other, name in zip(circuits[1:], names[1:], strict=True):
-        if first.populations != other.populations or first.projections != other.projections:
+        if _shape(first) != _shape(other):
             raise InputError(f"{own} and {name} do not share their births: their populations or projections differ")
         if first.replicates != other.replicates:
             raise InputError(f"{own} has {first.replicates} replicates and {name} has {other.replicates}; compare equal numbers")
@@ -55,6 +55,11 @@ def same_births(circuits: Sequence[Circuit], names: Sequence[str] | None = None)
                 raise InputError(
                     f"{own} and {name} do not share their births: birth weights of {projection} differ; run both on one births_seed"
                 )
+
+
+def _shape(circuit: Circuit) -> tuple[object, ...]:
+    """Return what births have to share: sizes and wiring; what neurons do with their inputs is the substrate's."""
+    return [(name, size) for name, size, _ in circuit.populations], circuit.projections
 
 
 def beside(circuits: Sequence[Circuit], replicate: int) -> Circuit:
