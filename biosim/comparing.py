@@ -115,6 +115,6 @@ def _same_births(first: Run, second: Run) -> None:
     own, other = (run.about.get("births_seeds") for run in (first, second))
     if own != other:  # whether the births themselves are the same is for the comparison to see: two models may build the same ones
         raise BiosimError(
-            f"{first.folder} and {second.folder} do not share their births: births seeds {own} and {other}; run both with the same births_seed"
-            " and replicates"
+            f"{first.folder} and {second.folder} do not share their births: births seeds {own} and {other}; "
+            "run both with the same births_seed and replicates"
         )
