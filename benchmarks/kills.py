@@ -51,8 +51,8 @@ replicates: 2
 """
 IMAGES = """\
 name: images
-model: {name: spiking-mlp, hidden: [60], dt: 2 ms}
-drive: {kind: images, dataset: digits, batch: 32, epochs: 3, presentation: 40 ms}
+model: {name: spiking-mlp, hidden: [60]}
+drive: {kind: images, dataset: digits, batch: 32, epochs: 3, presentation: 20 ms}
 rule: {name: three-factor, feedback: random}
 schedule: {kind: decreasing-rate, density: 0.2}
 rivals: [random, edge-popup]
