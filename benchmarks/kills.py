@@ -5,7 +5,7 @@
 Every attempt is a process of its own, forked from this one once everything is imported, and killed by SIGKILL after a random time
 (uniform between 0 and what the clean run took). A run is killed until it ends by itself. Its circuit, its rivals' circuits
 and records must then be the clean run's, byte for byte, and its results the same but for the seconds. Checkpoints are made
-every .1 s; ``--out`` appends one line a kill, so that several calls add up. Exit status 1 when anything differs.
+every .1 s; no page is drawn. ``--out`` appends one line a kill, so that several calls add up. Exit status 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from biosim.scenario import read_scenario
 RATE = """\
 name: rate
 model: {name: mlp, hidden: [60, 40], weights: signed-constant}
-drive: {kind: images, dataset: digits, batch: 32, epochs: 8}
+drive: {kind: images, dataset: digits, batch: 32, epochs: 5}
 rule: {name: mirrored-three-factor, feedback: weight-mirror}
 schedule: {kind: decreasing-rate, density: 0.2}
 densities: [0.1]
 local_densities: true
-retrain: {epochs: 4}
+retrain: {epochs: 2}
 rivals: [edge-popup, snip, random]
 replicates: 2
 """
 SPIKING = """\
 name: spiking
-model: {name: ei-lif, neurons: 400, inhibition: 7}
-simulation: {duration: 6 s, decide_every: 100 ms, window: 1 s}
+model: {name: ei-lif, neurons: 300, inhibition: 7}
+simulation: {duration: 4 s, decide_every: 100 ms, window: 1 s}
 rules: {exc-exc: {name: additive-stdp, a_plus: 0.3, a_minus: 0.31, grace: 300 ms}}
 replicates: 2
 """
 IMAGES = """\
 name: images
-model: {name: spiking-mlp, hidden: [60]}
-drive: {kind: images, dataset: digits, batch: 32, epochs: 3, presentation: 20 ms}
+model: {name: spiking-mlp, hidden: [30]}
+drive: {kind: images, dataset: digits, batch: 32, epochs: 2, presentation: 20 ms, train_size: 640}
 rule: {name: three-factor, feedback: random}
 schedule: {kind: decreasing-rate, density: 0.2}
 rivals: [random, edge-popup]
@@ -73,7 +73,7 @@ def attempt(scenario: Any, folder: Path, seconds: float | None) -> tuple[bool, s
             def progress(stage: str, step: int, steps: int, numbers: Mapping[str, float]) -> None:
                 os.write(writer, f"{stage}\t{step}\t{steps}\n".encode())
 
-            run(scenario, folder, progress=progress, checkpoint_every=0.1)
+            run(scenario, folder, progress=progress, checkpoint_every=0.1, report=False)
             status = 0
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
@@ -147,11 +147,14 @@ def main() -> int:
                 done, stage, step, steps = attempt(scenarios[name], folder, seconds)
                 if not done:
                     kills += 1
+                    if not steps:
+                        stage = f"starting, {len(list(folder.glob('checkpoints/*.done.*')))} stages finished"
                     fell[name, stage] += 1
                     lines.append([name, chains, round(seconds or 0, 3), stage, step, steps])
             same = fingerprint(folder) == clean[name]
             wrong += not same
-            print(f"{name}, run {chains}: killed {len(lines)} times, ends {'the same' if same else 'OTHERWISE'}", flush=True)
+            verdict = "the same" if same else "OTHERWISE"
+            print(f"{name}, run {chains} ({kills} kills so far): killed {len(lines)} times, ends {verdict}", flush=True)
             if given.out is not None:
                 with given.out.open("a", newline="") as file:
                     csv.writer(file).writerows([*line, "same" if same else "different"] for line in lines)
