@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "artefacts", "files", "lock", "interrupts", "state", "checkpoint"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "synapses", "schedule",
         "statistics", "paths", "lif",
