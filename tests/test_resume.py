@@ -91,7 +91,8 @@ LIVES: dict[str, dict[str, Any]] = {
     "credit by feedback that learns from noise": {"rule": "mirrored-three-factor", "feedback": "weight-mirror"},
     "credit by feedback that sums up": {"rule": "three-factor", "feedback": "kolen-pollack"},
     "traces and scaling": {"rule": "hebbian-trace", "homeostasis": lambda: [SynapticScaling(0.4, 5.0), IncomingResource()]},
-    "means and variances": {"rule": "bcm"},
+    "means and variances": {"rule": "covariance"},
+    "a sliding threshold": {"rule": "bcm"},
     "competition for a resource": {"rule": "resource-competition"},
     "regrowth": {"rule": "regrowth", "feedback": "random"},
     "plasticity and death of neurons": {
