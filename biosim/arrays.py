@@ -16,6 +16,7 @@ from biosim import structure
 from biosim.equations.products import matmul
 from biosim.packed import Packed, worth_packing
 from biosim.select import compete
+from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
 
 
@@ -37,6 +38,7 @@ class SynapseArrays:
         self._effective = torch.where(born, weight, weight.new_zeros(()))  # what transmits: the weight where active, zero elsewhere
         self.in_degree = structure.count_columns(born)  # active synapses of each postsynaptic neuron
         self.packed: dict[int, Packed] = {}
+        self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)  # at which each synapse formed, last
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -96,14 +98,47 @@ class SynapseArrays:
         """Pack the live synapses of replicate ``r``, on the CPU; what dies must not regrow."""
         whole = (self.alive, self.death_step, self.in_degree, self._weight, self._active, self._silent_since)
         self.packed[r] = Packed(self.name, *(t[r] for t in whole))
+        self._forget_whole()
+        return self.packed[r]
+
+    def _forget_whole(self) -> None:
         if len(self.packed) == self.shape[0]:  # nobody needs these any more
             for name in ("_active", "_silent_since", "_effective"):
                 setattr(self, name, getattr(self, name).new_empty(0))
-        return self.packed[r]
 
     def parts(self) -> list[Self | Packed]:
         """Return each replicate by itself, packed where it is."""
         return [self.packed[r] if r in self.packed else self.replicate(r) for r in range(self.shape[0])]
+
+    # -- checkpoints ----------------------------------------------------------------------------
+    def state(self) -> State:
+        """Return weights and structure, those of packed replicates as they are packed."""
+        kept: State = {"weight": self.weight, "alive": self.alive, "death_step": self.death_step, "in_degree": self.in_degree}
+        if len(self.packed) < self.shape[0]:
+            kept |= {"active": self._active, "silent_since": self._silent_since, "effective": self._effective}
+        if self.birth_step.stride()[-1]:
+            kept["birth_step"] = self.birth_step
+        kept["packed"] = {str(r): {"active": p.active, "silent_since": p.silent_since} for r, p in self.packed.items()}
+        return kept
+
+    def restore(self, state: State) -> None:
+        """Take a state over, in place; replicates that were packed are packed again."""
+        for name in ("weight", "alive", "death_step", "in_degree"):
+            fill(self._weight if name == "weight" else getattr(self, name), state.get(name), name)
+        if "birth_step" in state:
+            self.birth_step = tensor(state["birth_step"], self.birth_step, "birth_step")
+        packed = {int(r): own for r, own in part(state, "packed").items()}
+        if len(packed) < self.shape[0]:
+            for name in ("active", "silent_since", "effective"):
+                fill(getattr(self, f"_{name}"), state.get(name), name)
+        self.packed = {}
+        for r, own in packed.items():
+            self.packed[r] = Packed(
+                self.name, self.alive[r], self.death_step[r], self.in_degree[r], self._weight[r], self.alive[r], self._weight[r]
+            )
+            for name in ("active", "silent_since"):
+                fill(getattr(self.packed[r], name), own.get(name), name)
+        self._forget_whole()
 
     # -- activity and counts --------------------------------------------------------------------
     def transmit(self, values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.lif import SpikingDynamics
+from biosim.state import State, part
 
 SECTION = "biosim"  # the one metadata entry: several would be written in no fixed order
 
@@ -78,6 +79,16 @@ def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     own = about.get("substrate", {"name": None, "dynamics": {}})
     named = None if own["name"] is None else str(own["name"]), dict(own["dynamics"])
     return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking, *named)
+
+
+def state_of(circuit: Circuit) -> State:
+    """Return a circuit as a state, for a checkpoint."""
+    return {"about": describe(circuit), "arrays": tensors(circuit)}
+
+
+def circuit_of(state: State) -> Circuit:
+    """Return the circuit of :func:`state_of`."""
+    return assemble(part(state, "about"), part(state, "arrays"))
 
 
 def circuit_bytes(circuit: Circuit) -> bytes:

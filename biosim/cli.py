@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
+from biosim import interrupts
 from biosim.commands.exchange import export, import_
 from biosim.commands.sweep import sweep
-from biosim.errors import BiosimError, Interrupted
+from biosim.errors import BiosimError, Interrupted, Notice
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -24,27 +25,35 @@ app = typer.Typer(
 )
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a scenario key; repeat for more")]
 ScenarioName = Annotated[str, typer.Argument(help="name of a scenario, or a path ending in .yaml")]
+Every = Annotated[str, typer.Option(metavar="TIME", help="time between two checkpoints; 0s: after every step")]
 RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
 
 
 def main() -> None:
     """Entry point: turn a user's mistake into one message and exit status 2."""
-    handlers = {number: signal.signal(number, _stopped) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.signal(number, interrupts.handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    spelled, warnings.formatwarning = warnings.formatwarning, _notice(warnings.formatwarning)
     try:
         app()
     except BiosimError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except Interrupted:
-        print("stopped; what was measured so far is in the run directory, and the same command starts the run again", file=sys.stderr)
+    except Interrupted as stop:
+        print("stopped" if stop.folder is None else f"stopped; to go on where it was: biosim resume {stop.folder}", file=sys.stderr)
         sys.exit(130)
     finally:
+        warnings.formatwarning = spelled
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-def _stopped(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
+def _notice(otherwise: Callable[..., str]) -> Callable[..., str]:
+    """Return how warnings are spelled: what a user should know without the place in the source."""
+
+    def spell(message: Warning | str, category: type[Warning], *place: Any) -> str:
+        return f"note: {message}\n" if issubclass(category, Notice) else otherwise(message, category, *place)
+
+    return spell
 
 
 def _read(name: str, settings: list[str] | None, seed: int | None = None, replicates: int | None = None) -> Any:
@@ -70,15 +79,51 @@ def run(
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     out: Annotated[Path | None, typer.Option(help="the run directory; runs/NAME-ID when left out")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
-    force: Annotated[bool, typer.Option(help="run again even if the finished run is there")] = False,
+    force: Annotated[bool, typer.Option(help="begin anew even if the run is there, finished or not")] = False,
+    checkpoint_every: Every = "30s",
 ) -> None:
-    """Run a scenario. Exit status 3 when one of its checks fails, 2 on bad input."""
+    """Run a scenario; a run that was stopped goes on where it was. Exit status 3 when one of its checks fails, 2 on bad input."""
     read = _read(scenario, settings, seed, replicates)
     from biosim import runner
+
+    every = _seconds(checkpoint_every)
+    with _Progress(read.spec.name) as progress:
+        finished, fresh = runner.run(read, out, device=device, force=force, progress=progress, checkpoint_every=every)
+    _tell(finished, fresh, as_json)
+
+
+@app.command()
+def resume(
+    folder: RunFolder,
+    checkpoint_every: Every = "30s",
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+) -> None:
+    """Let a run that was stopped go on where it was; it ends as if it had not been. Exit status as of run."""
+    from biosim import runner
+
+    every = _seconds(checkpoint_every)
+    with _Progress(folder.resolve().name) as progress:
+        finished, fresh = runner.resume(folder, progress=progress, checkpoint_every=every)
+    _tell(finished, fresh, as_json)
+
+
+def _seconds(text: str) -> float:
+    from biosim.equations import parse_time
+    from biosim.errors import InputError
+
+    try:
+        time = parse_time(text)
+    except InputError as error:
+        raise BiosimError(f"--checkpoint-every {text}: {error.message}") from None
+    if time.relative or time.value < 0:
+        raise BiosimError(f"--checkpoint-every {text}: a time such as 30s, or 0s for after every step")
+    return float(time.value)
+
+
+def _tell(finished: Any, fresh: bool, as_json: bool) -> None:
+    """Print what a run came to; exit 3 when one of its checks failed."""
     from biosim.report import summary, verdict
 
-    with _Progress(read.spec.name) as progress:
-        finished, fresh = runner.run(read, out, device=device, force=force, progress=progress)
     result = summary(finished)
     _print_table(finished)
     for check in result["checks"]:

@@ -17,6 +17,7 @@ import torch
 
 from biosim.checks import METRICS, PLANTED, metric_prefix
 from biosim.circuit import Circuit
+from biosim.circuit_file import circuit_of, state_of
 from biosim.compare import accuracy
 from biosim.compare.planted import found as found_planted
 from biosim.drives import ImageDrive
@@ -25,6 +26,7 @@ from biosim.paths import breaks
 from biosim.roster import Rival
 from biosim.scorers import Made, Task, Training, find_source, load_scorer, make, retrain
 from biosim.scorers.keep import gains_after
+from biosim.state import State, part
 from biosim.synapses import Network
 
 Row = dict[str, Any]
@@ -137,6 +139,28 @@ class Contest:
         self._frozen("planted", "planted", [circuit], None, 0.0, "the subnetwork hidden in the births, given away")
         self.circuits["planted"] = circuit
         return circuit
+
+    # -- what a checkpoint keeps -----------------------------------------------------------------
+    def mark(self) -> tuple[int, frozenset[str], frozenset[tuple[str, float]]]:
+        """Return how much there is, for :meth:`since`."""
+        return len(self.rows), frozenset(self.circuits), frozenset(self._masks)
+
+    def since(self, mark: tuple[int, frozenset[str], frozenset[tuple[str, float]]]) -> State:
+        """Return what methods have added since: rows, circuits and masks."""
+        rows, circuits, masks = mark
+        fresh = [key for key in self._masks if key not in masks]
+        return {
+            "rows": self.rows[rows:],
+            "circuits": {label: state_of(circuit) for label, circuit in self.circuits.items() if label not in circuits},
+            "masks": {str(k): {"method": key[0], "density": key[1], "mask": self._masks[key]} for k, key in enumerate(fresh)},
+        }
+
+    def take(self, added: State) -> None:
+        """Take in what methods had added before the run was stopped."""
+        self.rows += added["rows"]
+        self.circuits |= {label: circuit_of(own) for label, own in part(added, "circuits").items()}
+        for own in part(added, "masks").values():
+            self._masks[own["method"], own["density"]] = {n: torch.from_numpy(m) for n, m in own["mask"].items()}
 
     def metrics(self) -> dict[str, Any]:
         """Return (R,) metrics by the dotted names that checks use."""

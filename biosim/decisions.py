@@ -14,6 +14,7 @@ from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule,
 from biosim.packed import Packed
 from biosim.plasticity import adopt
 from biosim.schedule import Schedule
+from biosim.state import State, part
 from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams
 from biosim.synapses import Network, Projection
@@ -169,6 +170,26 @@ class Site:
         alone.streams, alone.ties = self.streams[r : r + 1], self.ties[r : r + 1]
         alone.births, alone.final = ({n: v[r : r + 1] for n, v in counts.items()} for counts in (self.births, self.final))
         return alone
+
+    def state(self) -> State:
+        """Return the state of the rule, of each replicate by itself once one of them is packed; structure is the projection's."""
+        if self.parts:
+            return {"parts": {str(r): own.state() for r, own in enumerate(self.parts)}}
+        return {"packed": isinstance(self.living, Packed), "rule": self.compiled.state()}
+
+    def restore(self, state: State) -> None:
+        """Take a state over, once the projection has taken over its own."""
+        if "parts" in state:
+            if not self.parts:
+                self.parts = [self._replicate(r) for r in range(self.projection.shape[0])]
+            for r, own in enumerate(self.parts):
+                own.restore(part(part(state, "parts"), str(r)))
+            self.compiled.arrays.clear()
+            return
+        if state["packed"]:
+            self.living = self.projection.packed[self.place]
+            self.compiled.layout = self.living
+        self.compiled.restore(part(state, "rule"))
 
     def _due(self, step: int, times: int) -> bool:
         """Whether a decision taken ``times`` times over development falls on this step; the last step always does."""

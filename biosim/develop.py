@@ -6,20 +6,23 @@ regrow -> homeostasis -> record. The whole of it runs in torch's inference mode:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim import between_steps
+from biosim.between_steps import Progress
 from biosim.circuit import Circuit
 from biosim.decisions import Site
 from biosim.drives.base import Drive, Presentation
 from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import Level
-from biosim.errors import InputError, LocalityError, NumericalError
+from biosim.errors import InputError, LocalityError
 from biosim.exploration import Exploration
 from biosim.fitting import check_fit
 from biosim.growth import Growth, GrowthSite
@@ -30,6 +33,7 @@ from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.signals import Heard, Signals
+from biosim.state import Keeper
 from biosim.statistics import RunningStatistics
 from biosim.substrates import substrate_of
 from biosim.substrates.recurrent import guard
@@ -37,7 +41,6 @@ from biosim.synapses import Network
 from biosim.teaching import Feedback
 
 MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass
@@ -80,6 +83,7 @@ def develop(
     neuron_death: NeuronDeath | None = None,
     readout: Rule | None = None,
     exploration: Exploration | None = None,
+    keeper: Keeper | None = None,
 ) -> Development:
     """Develop ``network`` in place under a local rule.
 
@@ -111,6 +115,8 @@ def develop(
         own error; no feedback is needed to carry it.
     exploration : Exploration, optional
         How neurons explore under rules that read ``noise_post`` or ``advantage``.
+    keeper : Keeper, optional
+        Keeps checkpoints; development goes on from the one it has, and what was shown before is drawn again, unused.
 
     Returns
     -------
@@ -131,10 +137,13 @@ def develop(
     with torch.inference_mode():
         others = (plasticity, growth, neuron_death, readout, exploration)
         nursery = Nursery(network, drive, rule, schedule or Schedule(), mechanisms, feedback, seeds, recorder, *others)
-        for step, shown in enumerate(drive.presentations(seeds, network.device)):
+        begin = nursery.resume(keeper) if keeper is not None else 0
+        for step, shown in enumerate(islice(drive.presentations(seeds, network.device), begin, None), begin):
             activity = nursery.step(step, shown)
             if recorder.due(step, drive.clock.steps):
-                _record(nursery, activity, step, progress)
+                between_steps.record(nursery, activity, step, progress)
+            if keeper is not None:
+                keeper.offer(lambda taken=step + 1: between_steps.state(nursery, taken))  # type: ignore[misc]
         final_cut = nursery.final_cut()
     provenance = {"rule": rule.name, "locality": nursery.level.name, "seeds": list(seeds)}
     if plasticity is not None:
@@ -230,6 +239,12 @@ class Nursery:
             raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")
         return max(levels)
 
+    def resume(self, keeper: Keeper) -> int:
+        """Take over the state that was kept, if any; return the steps that had been taken."""
+        taken: list[int] = []
+        keeper.load(lambda kept: taken.append(between_steps.restore(self, kept)))
+        return taken[0] if taken else 0
+
     def step(self, number: int, shown: Presentation) -> dict[str, Tensor]:
         """Take step ``number`` (from 0); return the activity it began with."""
         activity = self.substrate.respond(shown.inputs)
@@ -295,19 +310,3 @@ class Nursery:
 
 def _said(encoding: Encoding | None) -> str:
     return "rates" if encoding is None else f"spikes ({encoding})"
-
-
-def _record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:
-    _guard(activity, step)
-    clock, rates = nursery.drive.clock, {n: a.mean((1, 2)).tolist() for n, a in activity.items()}
-    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, rates)
-    if progress is not None:
-        summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
-        progress(step + 1, clock.steps, summary)
-
-
-def _guard(activity: Mapping[str, Tensor], step: int) -> None:
-    for name, values in activity.items():
-        peak = values.abs().max()
-        if not bool(torch.isfinite(peak)) or float(peak) > 1e12:
-            raise NumericalError(f"activity of population '{name}' ran away at step {step}: its largest value is {float(peak):g}")

@@ -14,7 +14,9 @@ class BiosimError(Exception):
 
 
 class Interrupted(BaseException):
-    """A run was asked to stop, by SIGTERM or Ctrl-C."""
+    """A run was asked to stop, by SIGTERM or Ctrl-C; ``folder`` is its run directory, where it has one."""
+
+    folder: Any = None
 
 
 class InputError(BiosimError):
@@ -63,6 +65,10 @@ class DataError(InputError):
 
 class DamageError(BiosimError):
     """A file of a run that is missing or not what was written."""
+
+
+class Notice(UserWarning):
+    """Something a user should know of a run that goes on all the same."""
 
 
 class NumericalError(BiosimError):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from biosim.equations import Clock, CompiledRule, Rule, Sensed
+from biosim.state import State, fill, part
 from biosim.streams import edge_streams, edge_uniform
 from biosim.substrates.activation import activate
 from biosim.synapses import Network, Projection
@@ -59,6 +60,21 @@ class FeedbackLearner:
             return
         for (source, target), compiled in self.compiled.items():
             self._advance(compiled, (source, target), activity[source], activity[target], teach, step)
+
+    def state(self) -> State:
+        """Return the wiring, and the state of its rule."""
+        pairs = {f"{source}>{target}": key for key in self.compiled for source, target in [key]}
+        return {
+            "weight": {name: self.feedback.wiring[key] for name, key in pairs.items()},
+            "rule": {name: self.compiled[key].state() for name, key in pairs.items()},
+        }
+
+    def restore(self, state: State) -> None:
+        """Take wiring and states over."""
+        for (source, target), compiled in self.compiled.items():
+            name = f"{source}>{target}"
+            fill(self.feedback.wiring[source, target], part(state, "weight").get(name), name)
+            compiled.restore(part(part(state, "rule"), name))
 
     def _mirror(self, step: int) -> None:
         for target in self.feedback.hidden:

@@ -15,6 +15,7 @@ from torch import Tensor
 from biosim.equations import Clock, Competition, CompiledRule, Rule, Sensed
 from biosim.errors import InputError
 from biosim.select import compete
+from biosim.state import State, part
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
 
@@ -113,6 +114,15 @@ class GrowthSite:
         else:
             newborn = candidate & self.compiled.decide(self.condition, sensed.synapses, sensed.neurons, sensed.step)
         return newborn if p.regrow(newborn, sensed.step) else None
+
+    def state(self) -> State:
+        """Return the state of the rule, and whether growth is over."""
+        return {"rule": self.compiled.state(), "done": self.done}
+
+    def restore(self, state: State) -> None:
+        """Take a state over."""
+        self.compiled.restore(part(state, "rule"))
+        self.done = bool(state["done"])
 
     def _missing(self, unformed: Tensor, u: float) -> Tensor:
         """Return how many more synapses each neuron is to have formed by now."""

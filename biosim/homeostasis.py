@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from biosim.errors import InputError
+from biosim.state import State, tensor
 from biosim.synapses import Network
 
 
@@ -91,6 +92,14 @@ class SynapticScaling:
             current = (current * drive.clamp(-1, 1).exp()).clamp(1 / self.limit, self.limit)
         self._state[population] = current
         return current
+
+    def state(self) -> State:
+        """Return the factors."""
+        return dict(self._state)
+
+    def restore(self, state: State) -> None:
+        """Take factors over."""
+        self._state = {name: tensor(saved, self._state[name], f"factor of {name}") for name, saved in state.items()}
 
 
 def regulate(network: Network, mechanisms: Sequence[Homeostasis], mean: Mapping[str, Tensor], dt: float) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from biosim.errors import InputError
+from biosim.state import State, fill
 from biosim.synapses import Network
 
 Without = Literal["inputs-or-outputs", "inputs", "outputs", "nothing"]
@@ -61,6 +62,15 @@ class Mortality:
             for name, quiet in self.quiet.items():
                 silent = (activity[name] == 0).all(1)
                 quiet.copy_(torch.where(silent, quiet + dt, 0.0))
+
+    def state(self) -> State:
+        """Return how long each neuron has been quiet, s."""
+        return dict(self.quiet)
+
+    def restore(self, state: State) -> None:
+        """Take those times over."""
+        for name, quiet in self.quiet.items():
+            fill(quiet, state.get(name), f"quiet of {name}")
 
     def strike(self, step: int) -> bool:
         """Let neurons die, and those that this leaves without inputs or outputs; return whether any did."""

@@ -14,6 +14,7 @@ import torch
 from biosim import structure
 from biosim.equations import Clock, CompiledRule, Rule, Sensed
 from biosim.errors import NumericalError
+from biosim.state import State
 from biosim.streams import edge_streams
 from biosim.synapses import Projection
 
@@ -54,6 +55,14 @@ class PlasticSite:
         self.fresh.copy_(self.projection.weight)
         self.compiled.step(replace(sensed, synapses={**sensed.synapses, "weight": self.fresh}))
         adopt(self.projection, self.fresh, self.compiled.rule, sensed.step)
+
+    def state(self) -> State:
+        """Return the state of the rule; weights are the projection's."""
+        return self.compiled.state()
+
+    def restore(self, state: State) -> None:
+        """Take a state over."""
+        self.compiled.restore(state)
 
     def welcome(self, newborn: torch.Tensor, sensed: Sensed) -> None:
         """Give the states of newborn synapses their initial values."""

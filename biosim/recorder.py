@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from biosim.errors import DamageError
 from biosim.paths import effective_density
+from biosim.state import State
 from biosim.structure import count_columns
 from biosim.synapses import Network
 
@@ -48,6 +50,18 @@ class Recorder:
         """Take in the number of correct answers of each replicate in one step."""
         self._correct = correct if self._correct is None else self._correct + correct
         self._shown += samples
+
+    def state(self) -> State:
+        """Return the records, and what was seen since the last one."""
+        return {"records": self.records, "shown": self._shown} | ({} if self._correct is None else {"correct": self._correct})
+
+    def restore(self, state: State) -> None:
+        """Take records over; they are not handed to ``sink`` again."""
+        if not isinstance(state["records"], list):
+            raise DamageError("'records' is no list")
+        self.records[:] = state["records"]
+        self._shown = int(state["shown"])
+        self._correct = np.array(state["correct"]) if "correct" in state else None
 
     def record(self, network: Network, step: int, time: float, u: float, rates: dict[str, list[float]]) -> dict[str, Any]:
         """Make a record of the network as it is now."""

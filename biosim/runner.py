@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+from collections.abc import Mapping
+from importlib import machinery
+from pathlib import Path, PurePath
+from typing import Any
 
+from biosim.checkpoint import EVERY
+from biosim.errors import BiosimError
 from biosim.experiments import Progress, prepare
-from biosim.experiments.carry_out import carry_out, existing
-from biosim.scenario import Scenario
-from biosim.store import Run
+from biosim.experiments.carry_out import carry_out
+from biosim.scenario import Scenario, scenario_from
+from biosim.scenario.source import Source
+from biosim.store import RUN, Run
+from biosim.yamlfile import Document
 
 
 def run(
@@ -18,8 +26,9 @@ def run(
     force: bool = False,
     progress: Progress | None = None,
     report: bool = True,
+    checkpoint_every: float = EVERY,
 ) -> tuple[Run, bool]:
-    """Run a scenario into a run directory.
+    """Run a scenario into a run directory; one that was stopped there goes on where it was.
 
     Parameters
     ----------
@@ -28,11 +37,13 @@ def run(
         The run directory; ``runs/NAME-ID`` when left out.
     device : {"cpu", "cuda"}
     force : bool
-        Run again even when the directory holds the finished run.
+        Run again from the beginning even when the directory holds the run, finished or not.
     progress : callable, optional
         Called with (stage, step, steps, numbers).
     report : bool
         Draw the figures and the page too.
+    checkpoint_every : float
+        Seconds between two checkpoints; 0: after every step.
 
     Returns
     -------
@@ -41,7 +52,52 @@ def run(
         False when the finished run was there already and was left alone.
     """
     folder = out if out is not None else Path("runs") / f"{scenario.spec.name}-{scenario.id}"
-    found = existing(folder, scenario, force)
-    if found is not None:
-        return found, False
-    return carry_out(scenario, prepare(scenario, device), folder, device, progress, report), True
+    ready = lambda: prepare(scenario, device)  # noqa: E731
+    return carry_out(scenario, ready, folder, device, progress, report=report, force=force, every=checkpoint_every)
+
+
+def resume(folder: Path, *, progress: Progress | None = None, report: bool = True, checkpoint_every: float = EVERY) -> tuple[Run, bool]:
+    """Let the run in a folder go on where it was stopped: see :func:`run`.
+
+    Its scenario is the one that ``run.json`` holds; no Python file that it names by a path is executed.
+
+    Raises
+    ------
+    BiosimError
+        When the folder holds no run, it cannot be taken up, or a file that it uses has changed since.
+    """
+    about = Run(folder).about
+    scenario = scenario_of(folder / RUN, about)
+    device = str(about.get("device", "cpu"))
+    return run(scenario, folder, device=device, progress=progress, report=report, checkpoint_every=checkpoint_every)
+
+
+def scenario_of(path: Path, about: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that a ``run.json`` was written for.
+
+    Raises
+    ------
+    BiosimError
+        When it does not say, names a Python file by its path, or what it names is not what it was.
+    """
+    again = "give the command that began it again (biosim run SCENARIO --out RUN): it goes on where it was"
+    try:
+        document = json.loads(about["document"])  # as text, in which the order of keys is the file's
+    except (KeyError, TypeError, ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BiosimError(f"{path} does not hold the scenario; {again}")
+    if (code := _code(document)) is not None:
+        raise BiosimError(f"{path} names Python code by its path, {code}, and a run directory is data; {again}")
+    scenario = scenario_from(Source(Document(path, document, document), {}))
+    if scenario.id != about["id"]:
+        raise BiosimError(f"{path}: the run was begun with other files or another version of biosim; run its scenario anew with --force")
+    return scenario
+
+
+def _code(node: Any) -> str | None:
+    """Return a path of Python code that a scenario names anywhere in it."""
+    if isinstance(node, str):
+        return node if PurePath(node).name.endswith(tuple(machinery.all_suffixes())) else None
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return next((found for value in inner if (found := _code(value)) is not None), None)

@@ -8,32 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from biosim.circuit import Circuit
-from biosim.decisions import Site
-from biosim.equations import Clock, Competition, Level, Rule, Sensed
+from biosim.equations import Competition, Level, Rule
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
+from biosim.rated_sites import LARGEST, RatedSites
 from biosim.schedule import Schedule
 from biosim.spiking.decisions import SpikingSite
 from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.recording import SpikingRecorder, death_times, entry_of, histograms
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
-from biosim.spiking.windows import ActivityFilter, Window
-from biosim.statistics import RunningStatistics
-from biosim.synapses import Network as DenseNetwork
-from biosim.synapses import Population, Projection
+from biosim.spiking.state import restore as restore_simulation
+from biosim.spiking.state import state as state_of_simulation
+from biosim.state import Keeper, State, array, part
 
 __all__ = ["Progress", "SpikingDevelopment", "SpikingRecorder", "develop_spiking"]
 
-MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
-LARGEST = 1 << 26  # pairs of neurons in all replicates, up to which rate rules run on dense arrays
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
@@ -101,6 +97,7 @@ def develop_spiking(
     tau_activity: float = 20e-3,
     sample_every: float = 5e-3,
     drive: Callable[[Simulation, int], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> SpikingDevelopment:
     """Develop a spiking network: its plastic synapses learn, and those that a rule gives up are gone.
 
@@ -124,6 +121,8 @@ def develop_spiking(
         Seconds; the filter of the rates that rate rules read, and how often they are sampled.
     drive : callable, optional
         Called with the simulation and the number of the decision before each stretch, to change rates of inputs.
+    keeper : Keeper, optional
+        Keeps checkpoints between decisions; development goes on from the one it has.
 
     Raises
     ------
@@ -142,9 +141,10 @@ def develop_spiking(
     )
     sites = [SpikingSite(simulation, n, rule, decide_every, schedule) for n, rule in events.items()]
     rated = RatedSites(simulation, {n: rules[n] for n in windowed}, schedule, steps, tau_activity, sample_every, decide_every)
-    recorder, before = recorder or SpikingRecorder(), {p.name: simulation.counts(p.name) for p in network.populations}
-    since = 0.0
-    for step in range(steps):
+    nursery = _Nursery(simulation, sites, rated, recorder or SpikingRecorder())
+    if keeper is not None:
+        keeper.load(nursery.restore)
+    for step in range(nursery.taken, steps):
         if drive is not None:
             drive(simulation, step)
         simulation.run(decide_every)
@@ -154,18 +154,59 @@ def develop_spiking(
         rated.decide(step, u)
         if not record and record is not None:
             rated.forget()
-        if recorder.due(step, steps):
-            entry, before = entry_of(simulation, rules, before, since, u)
-            since = simulation.time
-            recorder.add(entry)
+        nursery.taken = step + 1
+        if nursery.recorder.due(step, steps):
+            density = nursery.record(rules, u)
             if progress is not None:
-                progress(step + 1, steps, {"density": float(np.mean(entry["density"]))})
+                progress(step + 1, steps, {"density": density})
+        if keeper is not None:
+            keeper.offer(nursery.state)
     for name, rule in rules.items():
         if rule.silence is not None:  # as with rates: what is silent in the end is gone
             simulation.eliminate(name, [~simulation.active(name, r) for r in range(len(simulation.seeds))])
     level = max([rule.level() for rule in rules.values()], default=Level.synapse)
     provenance = {"rule": ", ".join(r.name for r in rules.values()), "locality": level.name, "seeds": list(simulation.seeds)}
-    return SpikingDevelopment(simulation, recorder, level, histograms(simulation, rules), death_times(simulation, rules), provenance)
+    return SpikingDevelopment(
+        simulation, nursery.recorder, level, histograms(simulation, rules), death_times(simulation, rules), provenance
+    )
+
+
+class _Nursery:
+    """A spiking network under development, and what is taken of it between two decisions."""
+
+    def __init__(self, simulation: Simulation, sites: Sequence[SpikingSite], rated: RatedSites, recorder: SpikingRecorder) -> None:
+        self.simulation, self.sites, self.rated, self.recorder = simulation, sites, rated, recorder
+        self.before = {p.name: simulation.counts(p.name) for p in simulation.network.populations}
+        self.since, self.taken = 0.0, 0
+
+    def record(self, rules: Mapping[str, Rule], u: float) -> float:
+        """Make a record; return the mean density."""
+        entry, self.before = entry_of(self.simulation, rules, self.before, self.since, u)
+        self.since = self.simulation.time
+        self.recorder.add(entry)
+        return float(np.mean(entry.get("density", [1.0])))
+
+    def state(self) -> State:
+        """Return all that has changed in the decisions taken."""
+        return {
+            "taken": self.taken,
+            "since": self.since,
+            "before": dict(self.before),
+            "records": self.recorder.records,
+            "simulation": state_of_simulation(self.simulation),
+            "sites": {s.projection: s.state() for s in self.sites},
+            "rated": self.rated.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take a state over."""
+        restore_simulation(self.simulation, part(state, "simulation"))
+        for site in self.sites:
+            site.restore(part(part(state, "sites"), site.projection))
+        self.rated.restore(part(state, "rated"))
+        self.before = {n: array(part(state, "before").get(n), now.dtype, now.shape, "before").copy() for n, now in self.before.items()}
+        self.recorder.records[:] = list(state["records"])
+        self.since, self.taken = float(state["since"]), int(state["taken"])
 
 
 def _reads_activity(rule: Rule) -> bool:
@@ -197,88 +238,3 @@ def check_rule(rule: Rule, name: str, schedule: Schedule | None) -> None:
         raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
     if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
         raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
-
-
-class _Wiring:
-    """What a site asks of a network: which projections share its neurons."""
-
-    def __init__(self, projections: list[Projection]) -> None:
-        self.projections = projections
-        self.device = torch.device("cpu")
-
-    def incoming(self, population: str) -> list[Projection]:
-        return [p for p in self.projections if p.post.name == population]
-
-    def outgoing(self, population: str) -> list[Projection]:
-        return [p for p in self.projections if p.pre.name == population]
-
-
-class RatedSites:
-    """Rate rules on windows of spiking activity: the sites of the rate substrate, on dense copies of the projections."""
-
-    def __init__(
-        self,
-        simulation: Simulation,
-        rules: Mapping[str, Rule],
-        schedule: Schedule | None,
-        steps: int,
-        tau: float,
-        every: float,
-        window: float,
-    ) -> None:
-        self.simulation, self.rules = simulation, rules
-        if not rules:
-            return
-        pairs = sum(p.births.n_pre * p.births.n_post for p in simulation.network.projections if p.name in rules) * len(simulation.seeds)
-        if pairs > LARGEST:
-            raise InputError(f"rate rules work on all pairs of neurons at once: {pairs} are too many (at most {LARGEST})")
-        samples = round(window / every)
-        self.filter = ActivityFilter(simulation, list(rules), tau, every)
-        self.clock = Clock(window / samples, samples, steps)
-        names = frozenset().union(*(r.names for r in rules.values()))
-        self.statistics = RunningStatistics(MEMORY * self.clock.duration) if names & set(MOMENTS) else None
-        self.wiring = _Wiring([self._dense(n) for n in rules])
-        with torch.inference_mode():
-            self.sites = [self._site(p, rules[p.name], schedule, names) for p in self.wiring.projections]
-
-    def _dense(self, name: str) -> Projection:
-        p = self.simulation.network.projection(name)
-        weight, born = p.births.dense()
-        ends = Population(p.pre, p.births.n_pre, "linear"), Population(p.post, p.births.n_post, "linear")
-        return Projection(name, *ends, torch.from_numpy(weight), torch.from_numpy(born))
-
-    def _site(self, p: Projection, rule: Rule, schedule: Schedule | None, names: frozenset[str]) -> Site:
-        plan = schedule or Schedule("critical-window", 1e-9, 0.0, 1.0)  # without a floor: conditions alone decide
-        return Site(p, cast(DenseNetwork, self.wiring), rule, plan, self.clock, self.simulation.seeds, names=names)
-
-    def decide(self, step: int, u: float) -> None:
-        """Let the rules sense the last window, and carry what they decide over to the simulation."""
-        if not self.rules:
-            return
-        window = self.filter.take()
-        with torch.inference_mode():
-            if self.statistics is not None:
-                self.statistics.update({n: torch.from_numpy(v) for n, v in window.post.items()}, self.clock.dt)
-            for site in self.sites:
-                self._advance(site, window, step, u)
-
-    def _advance(self, site: Site, window: Window, step: int, u: float) -> None:
-        p = site.projection
-        pre, post = torch.from_numpy(window.pre[p.name]), torch.from_numpy(window.post[p.post.name])
-        site.advance(Sensed(pre, post, None, None, None, site.neurons(self.statistics), site.synapses, step), u)
-        alive, active, weight = p.alive.numpy(), p.active.numpy(), p.weight.numpy()
-        dead = []
-        for r in range(len(self.simulation.seeds)):
-            i, j, _ = self.simulation.edges(p.name, r)
-            if site.rule.plastic:
-                self.simulation.set_weights(p.name, r, weight[r, i, j])
-            if site.rule.silence is not None:
-                self.simulation.set_active(p.name, r, active[r, i, j])
-            dead.append(~alive[r, i, j])
-        self.simulation.eliminate(p.name, dead)
-
-    def forget(self) -> None:
-        """Drop spikes that were recorded for the rules only, once they have been read."""
-        self.simulation.forget()
-        if self.rules:
-            self.filter.seen = [0 for _ in self.simulation.seeds]

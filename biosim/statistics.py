@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from biosim.state import State, part, tensor
+
 
 class RunningStatistics:
     """Exponentially forgetting mean and variance of every neuron, unbiased from the first step.
@@ -40,3 +42,13 @@ class RunningStatistics:
                 between = shift**2 * (past * samples / self.weight)
                 variance = (past * self.variance[name] + samples * variance + between) / self.weight
             self.mean[name], self.variance[name] = mean, variance
+
+    def state(self) -> State:
+        """Return moments and how much they weigh."""
+        return {"weight": self.weight, "mean": dict(self.mean), "variance": dict(self.variance)}
+
+    def restore(self, state: State, like: Mapping[str, Tensor]) -> None:
+        """Take moments over; ``like`` holds (R, size) tensors of every population's type and place."""
+        self.weight = float(state["weight"])
+        self.mean = {n: tensor(v, like[n], f"mean of {n}") for n, v in part(state, "mean").items()}
+        self.variance = {n: tensor(v, like[n], f"variance of {n}") for n, v in part(state, "variance").items()}

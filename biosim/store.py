@@ -1,17 +1,4 @@
-"""The run directory: what a run leaves on disk, and how it is read back.
-
-    run.json              resolved scenario, id, seeds, versions, data hash, status, results
-    metrics.jsonl         one line a record, written as development goes on
-    circuit.safetensors   PROJECTION.mask, PROJECTION.weight, PROJECTION.born, POPULATION.gain
-                          (of a spiking network PROJECTION.REPLICATE.pre, .post, .birth_weight, .weight, .death_step)
-    spikes.safetensors    of a spiking network: first and last window, POPULATION.REPLICATE.times, .neurons
-    rivals/NAME.safetensors
-    searches/NAME.K.safetensors   what further searches on the same births found; NAME is local for the scenario's rule
-    comparison.json       all that was compared
-    results.nc            history, death steps and the table (xarray)
-    tables/*.csv          of a study, or of an activity scenario's measure
-    conditions/NAME/      a run directory for each condition of a scenario that has some
-    figures/*.svg, report.html
+"""The run directory: what a run leaves on disk (:mod:`biosim.artefacts`), and how it is read back.
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
 that is there is whole; ``run.json`` holds the checksum of every file that results are read from, and its
@@ -22,125 +9,44 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from biosim import seal
+from biosim.artefacts import (
+    CHECKPOINTS,
+    CIRCUIT,
+    COMPARISON,
+    CONDITIONS,
+    FIGURES,
+    LOCAL,
+    METRICS,
+    OWN_FILES,
+    REPORT,
+    RESULTS,
+    RIVALS,
+    RUN,
+    SEARCHES,
+    SPIKES,
+    TABLES,
+)  # fmt: skip
 from biosim.circuit import Circuit
-from biosim.circuit_file import SECTION, assemble, circuit_bytes, describe, plain, read_circuit, tensors
+from biosim.circuit_file import SECTION, assemble, circuit_bytes, describe, read_circuit, tensors
 from biosim.errors import BiosimError, InputError
-from biosim.findings import Findings, csv_text, svg
+from biosim.files import write_atomic
 from biosim.results_file import results_dataset
+from biosim.run_writer import RunWriter, write_json
 
 if TYPE_CHECKING:
     from biosim.spiking.survivor import SpikingCircuit
 
-RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT, CONDITIONS = (
-    "run.json", "metrics.jsonl", "circuit.safetensors", "spikes.safetensors", "rivals", "searches", "comparison.json", "results.nc",
-    "tables", "figures", "report.html", "conditions",
-)  # fmt: skip
 __all__ = [
-    "CIRCUIT", "COMPARISON", "CONDITIONS", "FIGURES", "LOCAL", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN",
+    "CHECKPOINTS", "CIRCUIT", "COMPARISON", "CONDITIONS", "FIGURES", "LOCAL", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN",
     "SEARCHES", "SPIKES", "TABLES", "Run", "RunWriter",
     "assemble", "circuit_bytes", "describe", "open_run", "read_circuit", "results_dataset", "tensors", "write_atomic", "write_json",
 ]  # fmt: skip
-OWN_FILES = (RUN, METRICS, CIRCUIT, SPIKES, RIVALS, SEARCHES, COMPARISON, RESULTS, TABLES, FIGURES, REPORT)
-LOCAL = "local"  # what comparisons call the scenario's own circuit
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there."""
-    aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON, sorted and indented, atomically."""
-    text = json.dumps(data, indent=1, sort_keys=True, default=plain, allow_nan=False)
-    write_atomic(path, text.encode() + b"\n")
-
-
-class RunWriter:
-    """Writes one run directory.
-
-    Parameters
-    ----------
-    folder : Path
-        Created here; must not hold another run.
-    about : mapping
-        What ``run.json`` says from the start.
-    """
-
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
-        self.folder, self.about = folder, dict(about)
-        self.files: dict[str, str] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / METRICS).write_text("")
-            self.status("running")
-        except OSError as error:
-            raise BiosimError(f"the run directory {folder} cannot be written: {error.strerror}") from None
-
-    def status(self, status: str, **more: Any) -> None:
-        """Rewrite ``run.json`` with this status."""
-        if status == "done":
-            self.files[METRICS] = seal.of_file(self.folder / METRICS)
-        self.about |= {"status": status, **more, "files": dict(self.files)}
-        write_json(self.folder / RUN, seal.sealed(json.loads(json.dumps(self.about, default=plain, allow_nan=False))))
-
-    def record(self, entry: Mapping[str, Any]) -> None:
-        """Append a record to ``metrics.jsonl``."""
-        with (self.folder / METRICS).open("a", buffering=1) as file:
-            file.write(json.dumps(entry, default=plain) + "\n")
-
-    def circuit(self, circuit: Circuit, rival: str | None = None, search: int = 0) -> None:
-        """Write the survivor, or a rival's circuit, or what a further search found."""
-        name = CIRCUIT if rival is None else f"{RIVALS}/{rival}.safetensors"
-        self._write(f"{SEARCHES}/{rival or LOCAL}.{search}.safetensors" if search else name, circuit_bytes(circuit))
-
-    def arrays(self, name: str, tensors: Mapping[str, npt.NDArray[Any]], about: Mapping[str, Any]) -> None:
-        """Write ``NAME.safetensors``: arrays by name, and plain data on them."""
-        from safetensors.numpy import save
-
-        metadata = {SECTION: json.dumps(about, sort_keys=True, default=plain)}
-        content = save({k: np.ascontiguousarray(tensors[k]) for k in sorted(tensors)}, metadata)
-        self._write(f"{name}.safetensors", bytes(content))
-
-    def comparison(self, data: Mapping[str, Any]) -> None:
-        """Write ``comparison.json``."""
-        write_json(self.folder / COMPARISON, data)
-        self.files[COMPARISON] = seal.of_file(self.folder / COMPARISON)
-
-    def findings(self, findings: Findings) -> None:
-        """Write the tables of a study or a measure as CSV and its figures as SVG."""
-        for name, rows in findings.tables.items():
-            self._write(f"{TABLES}/{name}.csv", csv_text(rows).encode())
-        for name, figure in findings.figures.items():
-            self._write(f"{FIGURES}/{name}.svg", svg(figure).encode())
-
-    def _write(self, name: str, content: bytes) -> None:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        write_atomic(path, content)
-        self.files[name] = seal.of_bytes(content)
-
-    def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
-        """Write ``results.nc``."""
-        dataset = results_dataset(records, death_step, table)
-        aside = self.folder / f".{RESULTS}.part"
-        packed = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars if dataset[name].dtype.kind in "if"}
-        dataset.to_netcdf(aside, engine="h5netcdf", encoding=packed)
-        self.files[RESULTS] = seal.of_file(aside)
-        aside.replace(self.folder / RESULTS)
 
 
 class Run:

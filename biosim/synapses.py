@@ -61,7 +61,6 @@ class Projection(SynapseArrays):
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
         super().__init__(name, weight, born)
         self.pre, self.post, self.recurrent = pre, post, False
-        self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)
         self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
         self.fan_out = structure.count_rows(born)
 

@@ -28,7 +28,7 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "populations", "synapses", "schedule",
         "statistics", "paths", "lif", "memories", "linear",
@@ -39,12 +39,12 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ],
     [
         "plasticity", "growth", "neurons", "fitting", "exploration", "feedback_learning", "signals", "decisions", "develop",
-        "spiking_develop", "scorers", "compare",
+        "between_steps", "rated_sites", "spiking_develop", "scorers", "compare",
     ],
     ["findings", "theory", "studies", "measures"],
     ["checks", "spec", "options", "roster", "scenario"],
     [
-        "store", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "doctor",
+        "store", "run_writer", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange", "sweep", "doctor",
         "catalogue", "spike_measures",
     ],
     ["cli", "commands", "__main__"],

@@ -1,4 +1,4 @@
-"""What becomes of a rule's state when only the live synapses are kept."""
+"""What becomes of a rule's state when only the live synapses are kept, and when development is taken up again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from biosim import backend
 from biosim.equations.program import ARRAYS
 from biosim.equations.rule import Rule
 from biosim.equations.vocabulary import POST, PRE, SYNAPSE, Axes
+from biosim.state import State, part, tensor
 
 if TYPE_CHECKING:
     from biosim.packed import Packed
 
 
 class Packable:
-    """The part of :class:`~biosim.equations.compiled.CompiledRule` that divides and packs its arrays."""
+    """The part of :class:`~biosim.equations.compiled.CompiledRule` that divides, packs and restores its arrays."""
 
     rule: Rule
     shape: tuple[int, int, int]
@@ -53,6 +54,21 @@ class Packable:
         self.layout, self._truth = layout, None
         for name in self.arrays:
             self.arrays[name] = layout.pick(self.arrays[name][0])
+
+    def state(self) -> State:
+        """Return states and traces; all else is computed anew in every step."""
+        return {"synapse": {n: self.arrays[n] for n in self.rule.state if n in self.arrays}, "trace": dict(self.traces)}
+
+    def restore(self, state: State) -> None:
+        """Take states and traces over, of the synapses that are kept here."""
+        shape, saved = (self.layout.shape if self.layout else self.shape), part(state, "synapse")
+        self._truth = None
+        for name, own in self.arrays.items():
+            if name in self.rule.state:
+                self.arrays[name] = tensor(saved.get(name), own, name, shape)
+            elif tuple(own.shape) != shape:
+                self.arrays[name] = own.new_zeros(shape)
+        self.traces = {n: tensor(part(state, "trace").get(n), own, n) for n, own in self.traces.items()}
 
     def take(self, stay: Tensor) -> None:
         """Keep only the packed synapses at the places ``stay``."""

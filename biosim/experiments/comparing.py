@@ -41,6 +41,7 @@ def search_again(
     contest: Contest,
     first: Circuit,
     develop: Callable[[tuple[int, ...], str], Circuit],
+    rival: Callable[[str, tuple[int, ...], str], Circuit],
     keep: Callable[[Circuit, str, int], None],
 ) -> Searches:
     """Search as often as the scenario asks for.
@@ -53,6 +54,8 @@ def search_again(
         The local circuit of search 0.
     develop : callable
         ``develop(seeds, stage)`` develops the births under the scenario's rule.
+    rival : callable
+        ``rival(label, seeds, stage)`` lets a rival search.
     keep : callable
         ``keep(circuit, method, search)`` writes one that was found.
     """
@@ -63,7 +66,7 @@ def search_again(
         seeds = search_seeds(scenario.seeds, search)
         for label, own in found.items():
             stage = f"{label}, search {search + 1}"
-            circuit = develop(seeds, stage) if label == LOCAL else contest.again(scenario.rivals[label], seeds, stage)
+            circuit = develop(seeds, stage) if label == LOCAL else rival(label, seeds, stage)
             own.append(circuit)
             keep(circuit, label, search)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.experiments.base import Experiment, Progress, outcome
-from biosim.experiments.carry_out import carry_out, existing
+from biosim.experiments.carry_out import carry_out
 from biosim.scenario import ConditionsScenario, Scenario
 from biosim.store import CONDITIONS, RunWriter
 
@@ -37,9 +37,8 @@ class ConditionsExperiment:
         metrics: dict[str, npt.NDArray[np.float64]] = {}
         for name, scenario in self.scenario.conditions.items():
             folder = writer.folder / CONDITIONS / name
-            run = existing(folder, scenario, force=False)
-            if run is None:
-                run = carry_out(scenario, self.prepare(scenario, self.device), folder, self.device, _under(name, progress))
+            prepared = lambda scenario=scenario: self.prepare(scenario, self.device)  # noqa: E731
+            run, _ = carry_out(scenario, prepared, folder, self.device, _under(name, progress), every=writer.checkpoints.every)
             metrics |= {f"{name}.{metric}": np.array(values, np.float64) for metric, values in run.results["metrics"].items()}
         return outcome(metrics, self.scenario.checks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from biosim.checkpoint import AtWork
 from biosim.checks import PLANTED
 from biosim.circuit import Circuit
+from biosim.circuit_file import circuit_of, state_of
 from biosim.compare import Comparison, agreement, overlap
 from biosim.compare.naming import named_values
 from biosim.contest import Contest
@@ -29,6 +30,7 @@ from biosim.recorder import Recorder
 from biosim.scenario import DevelopmentScenario
 from biosim.schedule import Schedule
 from biosim.scorers import Training
+from biosim.state import Keeper, State
 from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
@@ -80,27 +82,35 @@ class DevelopmentExperiment:
         """Develop, let the rivals prune, and write what each left; return the results."""
         scenario = self.scenario
         rule, options, primary = scenario.rule, scenario.options, scenario.spec.schedule.density
-        began = time.perf_counter()
-        development = develop_under(self, rule, options, primary, progress, "developing", writer.record)
-        contest = _contest(self, development.circuit, progress)
-        contest.develop(development.circuit, contest.primary, time.perf_counter() - began, _regime(rule, options))
-        writer.circuit(development.circuit)
-        _further(self, contest, progress)
+
+        def developed(keeper: AtWork) -> State:
+            made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=keeper)
+            deaths = {n: p.death_step for n, p in made.network.projections.items()}
+            left = {"circuit": state_of(made.circuit), "deaths": deaths, "final_cut": made.final_cut}
+            return left | {"records": made.history.records, "seconds": keeper.seconds()}
+
+        local = writer.checkpoints.steps("developing", developed)
+        circuit = circuit_of(local["circuit"])
+        writer.circuit(circuit)
+        contest = _contest(self, circuit, progress)
+        entered = lambda: contest.develop(circuit, contest.primary, local["seconds"], _regime(rule, options))  # noqa: E731
+        _kept(writer, contest, "the local circuit's rows", entered)
+        _further(self, contest, writer, progress)
         for label, rival in scenario.rivals.items():
-            contest.rival(label, rival)
+            _kept(writer, contest, f"rival {label}", lambda label=label, rival=rival: contest.rival(label, rival))  # type: ignore[misc]
             if label in contest.circuits:
                 writer.circuit(contest.circuits[label], label)
         if contest.planted:
             writer.circuit(contest.oracle(), "planted")
-        comparison = _compare(self, contest, development.circuit, writer, progress)
-        deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
-        writer.results(development.history.records, deaths, contest.rows)
-        metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
+        comparison = _compare(self, contest, circuit, writer, progress)
+        deaths = {n: d.cpu().numpy() if isinstance(d, torch.Tensor) else d for n, d in local["deaths"].items()}
+        writer.results(local["records"], deaths, contest.rows)
+        metrics = contest.metrics() | {"circuit.final_cut": local["final_cut"]}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
             "table": contest.rows,
-            "final_cut": development.final_cut.tolist(),
-            "comparisons": _comparisons(development.circuit, contest.circuits, self.images, comparison),
+            "final_cut": local["final_cut"].tolist(),
+            "comparisons": _comparisons(circuit, contest.circuits, self.images, comparison),
         } | outcome(metrics, scenario.checks)
 
 
@@ -137,8 +147,12 @@ def develop_under(
     stage: str,
     sink: Callable[[dict[str, Any]], None] | None = None,
     seeds: tuple[int, ...] | None = None,
+    keeper: Keeper | None = None,
 ) -> Development:
-    """Develop the births of a scenario under a rule and what takes part beside it, down to ``density``; ``seeds`` are the search's."""
+    """Develop the births of a scenario under a rule and what takes part beside it, down to ``density``.
+
+    ``seeds`` are the search's; ``keeper`` keeps checkpoints.
+    """
     scenario, network = prepared.scenario, prepared.births()
     seeds = scenario.seeds if seeds is None else seeds
     report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
@@ -157,6 +171,7 @@ def develop_under(
         readout=options.readout,
         neuron_death=options.neuron_death(prepared.drive.clock.duration),
         exploration=options.exploration,
+        keeper=keeper,
     )
 
 
@@ -182,7 +197,18 @@ def _regime(rule: Rule, options: Options) -> str:
     return "plastic" if options.plastic(rule) else "frozen"
 
 
-def _further(prepared: DevelopmentExperiment, contest: Contest, progress: Progress | None) -> None:
+def _kept(writer: RunWriter, contest: Contest, stage: str, work: Callable[[], Any]) -> None:
+    """Let a method add its rows and circuits to the contest, unless it had done so before the run was stopped."""
+    found = writer.checkpoints.done(stage)
+    if found is not None:
+        contest.take(found)
+        return
+    mark = contest.mark()
+    work()
+    writer.checkpoints.finish(stage, contest.since(mark))
+
+
+def _further(prepared: DevelopmentExperiment, contest: Contest, writer: RunWriter, progress: Progress | None) -> None:
     """Develop the scenario's rule at its further densities, and its further rules at all of them."""
     scenario = prepared.scenario
     local = contest.densities if scenario.spec.local_densities else ()
@@ -190,10 +216,16 @@ def _further(prepared: DevelopmentExperiment, contest: Contest, progress: Progre
     primary = scenario.spec.schedule.density
     cells += [(label, rule, options, d) for label, (rule, options) in scenario.rules.items() for d in (primary, *local)]
     for label, rule, options, density in cells:
-        began = time.perf_counter()
-        made = develop_under(prepared, rule, options, density, progress, f"{label or 'developing'} {100 * density:g} %")
-        target = contest.primary if density == primary else density
-        contest.develop(made.circuit, target, time.perf_counter() - began, _regime(rule, options), label)
+        stage = f"{label or 'developing'} {100 * density:g} %"
+
+        def developed(keeper: AtWork, cell: tuple[Rule, Options, float] = (rule, options, density), stage: str = stage) -> State:
+            made = develop_under(prepared, *cell, progress, stage, keeper=keeper)
+            return {"circuit": state_of(made.circuit), "seconds": keeper.seconds()}
+
+        made = writer.checkpoints.steps(stage, developed)
+        circuit, target = circuit_of(made["circuit"]), contest.primary if density == primary else density
+        rows = (circuit, target, made["seconds"], _regime(rule, options), label)
+        _kept(writer, contest, f"{stage}, rows", lambda rows=rows: contest.develop(*rows))  # type: ignore[misc]
 
 
 def _contest(prepared: DevelopmentExperiment, circuit: Circuit, progress: Progress | None) -> Contest:
@@ -225,9 +257,21 @@ def _compare(
 
     def develop_again(seeds: tuple[int, ...], stage: str) -> Circuit:
         density = scenario.spec.schedule.density
-        return develop_under(prepared, scenario.rule, scenario.options, density, progress, stage, seeds=seeds).circuit
 
-    searches = search_again(scenario, contest, first, develop_again, writer.circuit)
+        def developed(keeper: AtWork) -> State:
+            args = (prepared, scenario.rule, scenario.options, density, progress, stage)
+            return state_of(develop_under(*args, seeds=seeds, keeper=keeper).circuit)
+
+        return circuit_of(writer.checkpoints.steps(stage, developed))
+
+    def rival_again(label: str, seeds: tuple[int, ...], stage: str) -> Circuit:
+        found = writer.checkpoints.done(stage)
+        if found is None:
+            found = state_of(contest.again(scenario.rivals[label], seeds, stage))
+            writer.checkpoints.finish(stage, found)
+        return circuit_of(found)
+
+    searches = search_again(scenario, contest, first, develop_again, rival_again, writer.circuit)
     comparison = compare_searches(spec, scenario.birth_seeds, searches, prepared.images, progress)
     writer.comparison(comparison.data())
     return comparison

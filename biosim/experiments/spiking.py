@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from biosim.checkpoint import AtWork
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, outcome
 from biosim.scenario import SpikingScenario
 from biosim.schedule import Schedule
 from biosim.spiking import Network
 from biosim.spiking.survivor import SpikingCircuit
-from biosim.spiking.trains import Trains, listen
+from biosim.spiking.trains import Trains, listen, state_of, trains_of
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
+from biosim.state import Keeper, State
 from biosim.store import RunWriter
 
 
@@ -49,21 +51,31 @@ class SpikingExperiment:
             network: Network = s.build(s.birth_seeds, **s.model_arguments)
         except InputError as error:
             raise s.error(error.under("model")) from None
-        first = self._listen(network)
-        development = self._develop(network, writer, progress)
-        circuit = SpikingCircuit.of(development.simulation, list(s.rules))
-        last = self._listen(circuit.network(network))
+        first = self._listen(network, "listening at birth", writer)
+
+        def developed(keeper: AtWork) -> State:
+            development = self._develop(network, writer, progress, keeper)
+            left = SpikingCircuit.of(development.simulation, list(s.rules))
+            return {"about": left.about(), "arrays": left.tensors()}
+
+        kept = writer.checkpoints.steps("developing", developed)
+        circuit = SpikingCircuit.read(kept["about"], kept["arrays"])
+        last = self._listen(circuit.network(network), "listening at the end", writer)
         writer.arrays("circuit", circuit.tensors(), circuit.about())
         sizes = {p.name: p.size for p in network.populations}
         tensors = {f"{when}.{key}": value for when, trains in (("first", first), ("last", last)) for key, value in trains.tensors().items()}
         writer.arrays("spikes", tensors, {"window": s.times["window"], "sizes": sizes})
         return outcome(measure(circuit, first, last), s.checks)
 
-    def _listen(self, network: Network) -> Trains:
+    def _listen(self, network: Network, stage: str, writer: RunWriter) -> Trains:
         s, options = self.scenario, self.scenario.spec.simulation
-        return listen(network, s.seeds, s.times["window"], precision=options.precision, rate_cap=options.rate_cap)
+        found = writer.checkpoints.done(stage)
+        if found is None:
+            found = state_of(listen(network, s.seeds, s.times["window"], precision=options.precision, rate_cap=options.rate_cap))
+            writer.checkpoints.finish(stage, found)
+        return trains_of(found)
 
-    def _develop(self, network: Network, writer: RunWriter, progress: Progress | None) -> Any:
+    def _develop(self, network: Network, writer: RunWriter, progress: Progress | None, keeper: Keeper) -> Any:
         s, options = self.scenario, self.scenario.spec.simulation
         report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
         schedule = None if s.spec.schedule is None else Schedule(**s.spec.schedule.model_dump())
@@ -80,6 +92,7 @@ class SpikingExperiment:
                 precision=options.precision,
                 rate_cap=options.rate_cap,
                 tau_activity=s.times["tau_activity"],
+                keeper=keeper,
             )
         except InputError as error:
             raise s.error(_within(error)) from None

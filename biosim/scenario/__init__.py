@@ -19,6 +19,7 @@ from biosim.scenario.study import StudyScenario, read_study
 
 __all__ = [
     "ActivityScenario", "ConditionsScenario", "DevelopmentScenario", "Scenario", "SpikingScenario", "StudyScenario", "read_scenario",
+    "scenario_from",
 ]  # fmt: skip
 
 
@@ -30,7 +31,11 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     BiosimError
         With one line for every error found.
     """
-    source = read_source(path, settings)
+    return scenario_from(read_source(path, settings))
+
+
+def scenario_from(source: Source) -> Scenario:
+    """Check what a source says, and return the scenario; see :func:`read_scenario`."""
     return read_conditions(source, _read) if "conditions" in source.document.data else _read(source)
 
 

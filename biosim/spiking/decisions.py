@@ -13,6 +13,7 @@ from biosim.equations import Competition, Rule
 from biosim.errors import InputError
 from biosim.schedule import Schedule
 from biosim.spiking.slow import SlowLines
+from biosim.state import State, array, part
 from biosim.streams import edge_streams, hash32
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ class SpikingSite:
                 self.slow.run(self.after, r, self.now, {**(neurons or {}), "_since": self.since[r]})
         self.now += 1
         return died
+
+    def state(self) -> State:
+        """Return how many decisions were taken, and since when synapses are silent."""
+        return {"now": self.now, "since": {str(r): own for r, own in enumerate(self.since)}}
+
+    def restore(self, state: State) -> None:
+        """Take a state over, once the simulation has taken over its own."""
+        self.now = int(state["now"])
+        for r, (own, size) in enumerate(zip(self.since, self.simulation.survivors(self.projection), strict=True)):
+            self.since[r] = array(part(state, "since").get(str(r)), own.dtype, (int(size),), "since").copy()
 
     def _silence(self, r: int, u: float, extra: Mapping[str, npt.NDArray[Any]]) -> None:
         decision, program = self.rule.silence, self.programs["silence"]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from biosim.spiking.network import Network
 from biosim.spiking.simulation import Simulation
+from biosim.state import State, part
 
 Floats = npt.NDArray[np.float64]
 Precision = Literal["float32", "float64"]
@@ -67,6 +68,18 @@ class Trains:
             for r, (times, neurons) in enumerate(own):
                 found |= {f"{name}.{r}.times": times.astype(np.float32), f"{name}.{r}.neurons": neurons.astype(np.uint32)}
         return found
+
+
+def state_of(trains: Trains) -> State:
+    """Return spike trains as a state, for a checkpoint."""
+    spikes = {n: {str(r): {"times": t, "neurons": i} for r, (t, i) in enumerate(own)} for n, own in trains.spikes.items()}
+    return {"duration": trains.duration, "sizes": trains.sizes, "spikes": spikes}
+
+
+def trains_of(state: State) -> Trains:
+    """Return the spike trains of :func:`state_of`."""
+    spikes = {n: [(own[str(r)]["times"], own[str(r)]["neurons"]) for r in range(len(own))] for n, own in part(state, "spikes").items()}
+    return Trains(float(state["duration"]), {n: int(size) for n, size in part(state, "sizes").items()}, spikes)
 
 
 def listen(network: Network, seeds: Sequence[int], duration: float, *, precision: Precision = "float32", rate_cap: float = 300.0) -> Trains:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from biosim.errors import InputError
 from biosim.spiking.network import whole_steps
 from biosim.spiking.simulation import Simulation
+from biosim.state import State, array, part
 
 Steps = npt.NDArray[np.int64]
 
@@ -90,6 +91,26 @@ class ActivityFilter:
                 self._filter(("pre", projection), r, step[now], neuron[now], pre[projection][r])
         self.start = stop
         return Window(post, pre)
+
+    def state(self) -> State:
+        """Return the rates as filtered so far, and the spikes that are still on their way; all that was recorded has been taken."""
+        late = {f"{name}.{r}": {"step": step, "neuron": neuron} for (name, r), (step, neuron) in self.late.items()}
+        return {"level": {f"{side}.{n}.{r}": own for (side, n), all_ in self.level.items() for r, own in enumerate(all_)}, "late": late}
+
+    def restore(self, state: State) -> None:
+        """Take a state over, once the simulation has taken over its own."""
+        for (side, name), own in self.level.items():
+            for r, now in enumerate(own):
+                own[r] = array(part(state, "level").get(f"{side}.{name}.{r}"), now.dtype, now.shape, "level").copy()
+        saved = part(state, "late")
+        for projection, (source, _) in self.ends.items():
+            size = self.simulation.network.population(source).size
+            for r in range(len(self.simulation.seeds)):
+                if (own_late := saved.get(f"{projection}.{r}")) is not None:
+                    shape = own_late["step"].shape
+                    step = array(own_late["step"], np.int64, (shape[0],), "late", self.simulation.step)
+                    self.late[projection, r] = step.copy(), array(own_late["neuron"], np.int64, shape, "late", 0, size - 1).copy()
+        self.start, self.seen = self.simulation.step, [len(chunks) for chunks in self.simulation._record]
 
     def _fresh(self, r: int) -> dict[str, tuple[Steps, Steps]]:
         chunks = self.simulation._record[r][self.seen[r] :]

@@ -105,6 +105,7 @@ def perform(data: Mapping[str, Any], progress: Progress | None = None) -> dict[s
 
 def _run(job: Job, folder: Path, progress: Progress | None) -> None:
     from biosim import runner
+    from biosim.errors import DamageError
     from biosim.scenario import read_scenario
 
     if Path.cwd() != Path(job.home):
@@ -116,4 +117,7 @@ def _run(job: Job, folder: Path, progress: Progress | None) -> None:
     scenario = read_scenario(Path(job.scenario), job.settings)
     if scenario.id != job.id:
         raise BiosimError(f"{job.scenario} or a file it uses has changed since the sweep was planned; give the command again")
-    runner.run(scenario, folder, device=job.device, progress=progress, report=False, force=True)  # not done: what is there is a rest
+    try:
+        runner.run(scenario, folder, device=job.device, progress=progress, report=False)  # from where it was, if it was begun
+    except DamageError:
+        runner.run(scenario, folder, device=job.device, progress=progress, report=False, force=True)

@@ -8,9 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any
 
+from biosim import interrupts
 from biosim.errors import Interrupted
 from biosim.sweep.work import perform
 
@@ -19,7 +19,7 @@ PAUSE = 0.5  # seconds between two messages of progress
 
 def main() -> None:
     """Serve until standard input ends. What libraries print goes to standard error, the worker's log."""
-    signal.signal(signal.SIGTERM, _stopped)
+    signal.signal(signal.SIGTERM, interrupts.handle)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to deal with
     replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -39,10 +39,6 @@ def main() -> None:
             reply(outcome=perform(json.loads(line), progress))
     except (Interrupted, BrokenPipeError):
         os._exit(1)  # the run says in run.json that it was interrupted
-
-
-def _stopped(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(number).name)
 
 
 if __name__ == "__main__":

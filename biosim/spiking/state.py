@@ -1,0 +1,136 @@
+"""The state of a spiking network at work, between two stretches of time.
+
+Tables and layout are never read from a checkpoint: they are made anew from the births, and the synapses that had died are
+removed from them. Only values are taken over, and those that kernels use as an index are found to be one first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.errors import DamageError
+from biosim.spiking import compaction
+from biosim.spiking.world import World
+from biosim.state import State, array, part
+
+if TYPE_CHECKING:
+    from biosim.spiking.simulation import Simulation
+
+VALUES = (
+    "v", "free_at", "base", "leak", "x", "source_limit", "mother_limit", "spikes", "pre_trace", "post_trace", "row_value", "ring", "sums",
+    "total", "gain", "log_gain",
+)  # fmt: skip
+INDICES = ("position", "queue", "queued", "since", "log_first", "log_last", "log_step", "log_neuron")
+
+
+def state(simulation: Simulation) -> State:
+    """Return all that has changed since birth."""
+    kept: State = {"step": simulation.step}
+    for r, world in enumerate(simulation.worlds):
+        own: State = {name: getattr(world, name) for name in (*VALUES, *INDICES, "weight", "state", "active")}
+        own["deaths"] = {name: death for (name, k), death in simulation._deaths.items() if k == r}
+        chunks = simulation._record[r]
+        own["record"] = {what: _joined([c[k] for c in chunks], kind) for k, (what, kind) in enumerate(RECORD.items())}
+        kept[str(r)] = own
+    return kept
+
+
+RECORD = {"step": np.int64, "emitter": np.int32, "neuron": np.int32}
+
+
+def _joined(parts: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.asarray(np.concatenate([np.zeros(0, kind), *parts]), kind)
+
+
+def restore(simulation: Simulation, kept: State) -> None:
+    """Take a state over into a simulation as born.
+
+    Raises
+    ------
+    DamageError
+        When it does not fit the network, or an index leads outside of it.
+    """
+    step = int(kept["step"])
+    if not 0 <= step < 2**31:
+        raise DamageError(f"step {step} is none")
+    for r in range(len(simulation.worlds)):
+        own = part(kept, str(r))
+        _remove_dead(simulation, r, part(own, "deaths"), step)
+        world = simulation.worlds[r]
+        for name in VALUES:
+            now = getattr(world, name)
+            now[...] = array(own.get(name), now.dtype, now.shape, name)
+        _take_synapses(simulation, r, own)
+        _take_indices(simulation, simulation.worlds[r], own, step)
+        simulation._record[r] = _record(simulation, part(own, "record"), step)
+    simulation.step = step
+
+
+def _remove_dead(simulation: Simulation, r: int, deaths: State, step: int) -> None:
+    for name, saved in deaths.items():
+        k = simulation.index(name)
+        born = len(simulation.network.projections[k].births.targets[r])
+        death = array(saved, np.int32, (born,), f"deaths of {name}", -1, step).copy()
+        simulation._deaths[name, r] = death
+        simulation.worlds[r] = compaction.without(simulation.assembly, simulation.worlds[r], k, death == -1)
+
+
+def _take_synapses(simulation: Simulation, r: int, own: State) -> None:
+    world = simulation.worlds[r]
+    for name in ("weight", "state"):
+        now = getattr(world, name)
+        now[...] = array(own.get(name), now.dtype, now.shape, name)
+    saved = own.get("active")
+    if isinstance(saved, np.ndarray) and saved.size:
+        active = array(saved, np.bool_, world.target.shape, "active").copy()
+        simulation.worlds[r] = world.with_arrays(active=active)
+
+
+def _take_indices(simulation: Simulation, w: World, own: State, step: int) -> None:
+    """Take over what kernels use as an index, once each was found to lie within what it leads into."""
+    found = {}
+    for name in INDICES:
+        now = getattr(w, name)
+        found[name] = array(own.get(name), now.dtype, now.shape, name)
+    array(found["since"], np.int32, w.since.shape, "since", -1, max(-1, step - 1))
+    for k, p in enumerate(simulation.network.projections):
+        row = w.proj[k]
+        n_pre, slots = int(row[3]), int(row[7])
+        array(found["queue"][row[5] : row[5] + slots * n_pre], np.uint32, (slots * n_pre,), f"queue of {p.name}", 0, n_pre - 1)
+        array(found["queued"][row[6] : row[6] + slots], np.int64, (slots,), f"queue of {p.name}", 0, n_pre)
+        if row[8] == 1:
+            own_rows = found["since"][:, row[30] : row[30] + n_pre]
+            array(own_rows, np.int32, own_rows.shape, f"since of {p.name}", step - 1 if step else -1)  # all are up to date: settle()
+            _check_log(found, int(row[31]), int(row[26]), int(w.span[row[31]]), step)
+    first = np.concatenate([[0], w.source[:-1, 6]])[: len(w.source)]
+    if ((found["position"] < first) | (found["position"] > w.source[:, 6])).any():
+        raise DamageError("'position' leads outside the given spikes")
+    for name, values in found.items():
+        getattr(w, name)[...] = values
+
+
+def _check_log(found: dict[str, Any], d: int, n_post: int, span: int, step: int) -> None:
+    """Check the log of postsynaptic spikes of one projection: no entry beyond the neurons, the capacity, or the present span."""
+    first, last = found["log_first"][d], found["log_last"][d]
+    capacity = found["log_step"].shape[2]
+    shape = found["log_neuron"][d].shape
+    array(found["log_neuron"][d], np.int32, shape, "log_neuron", 0, n_post - 1)
+    array(found["log_step"][d], np.int32, shape, "log_step", 0, max(0, step - 1))
+    if (first < 0).any() or (last < first).any() or (last - first > capacity).any():
+        raise DamageError("'log_first' and 'log_last' do not delimit a log")
+    now = step // span
+    for k in range(len(first)):
+        slot = now % first.shape[1]
+        at = np.arange(first[k, slot], last[k, slot]) & (capacity - 1)
+        if (found["log_step"][d, k, at] < now * span).any():
+            raise DamageError("'log_step' holds spikes of another span")
+
+
+def _record(simulation: Simulation, saved: State, step: int) -> list[tuple[Any, Any, Any]]:
+    length = len(saved["step"])
+    highs = {"step": step, "emitter": len(simulation.network.populations) - 1, "neuron": None}
+    parts = [array(saved[what], kind, (length,), f"record of {what}", 0, highs[what]).copy() for what, kind in RECORD.items()]
+    return [(parts[0], parts[1], parts[2])] if length else []
