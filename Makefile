@@ -4,17 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types bench clean
+.PHONY: demo test test-all lint types engine bench clean
 
 demo: $(STAMP)
 	$(BIN)/biosim run local-vs-global --force
 
 # two workers, one thread each
-test: lint types
+test: $(STAMP)
+	$(MAKE) --no-print-directory -j 2 lint types engine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 # the slow tests need a few packages more
-test-all: lint types $(STAMP)-all
+test-all: $(STAMP)-all
+	$(MAKE) --no-print-directory -j 2 lint types engine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow"
 
 lint: $(STAMP)
@@ -23,6 +25,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+# types are checked on one core meanwhile
+engine: $(STAMP)
+	$(BIN)/biosim doctor --compile
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/rate_step.py
