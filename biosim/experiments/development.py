@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from biosim.checks import PLANTED
+from biosim.checks import LIVED, PLANTED
 from biosim.circuit import Circuit
 from biosim.compare import Comparison, agreement, overlap
 from biosim.compare.naming import named_values
@@ -95,7 +95,7 @@ class DevelopmentExperiment:
         comparison = _compare(self, contest, development.circuit, writer, progress)
         deaths = {n: p.death_step.cpu().numpy() for n, p in development.network.projections.items()}
         writer.results(development.history.records, deaths, contest.rows)
-        metrics = contest.metrics() | {"circuit.final_cut": development.final_cut}
+        metrics = contest.metrics() | {f"circuit.{name}": getattr(development, name) for name in LIVED}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
             "table": contest.rows,
