@@ -66,7 +66,7 @@ class Development:
     @property
     def peak_density(self) -> npt.NDArray[np.float64]:
         """(R,) largest share of birth synapses alive at any of the moments recorded."""
-        return np.array([record["density"] for record in self.history.records], np.float64).max(0)
+        return np.asarray(np.max([record["density"] for record in self.history.records], axis=0))
 
 
 def develop(
