@@ -42,7 +42,7 @@ def cortex(seeds: tuple[int, ...] = (0, 1), **options: Any) -> Network:
 def grown(network: Network, seeds: tuple[int, ...] = (0, 1), drives: dict[str, Any] | None = None, **parameters: Any) -> Development:
     shown = drive(network, **({"steps": 1000, "batch": 60} | (drives or {})))
     watch = Recorder(5, watch=lambda n: {f"measure.{k}": v for k, v in dominance.observe(n, shown).items()})
-    bcm = load_rule("bcm-weights", "plasticity").with_parameters({"closes": "70 % dev"} | parameters)
+    bcm = load_rule("bcm-weights", "plasticity").with_parameters({"closes": "70 % dev", "rate": 20} | parameters)
     schedule = Schedule(kind="free", opens=0.3, closes=0.7)
     return develop(network, shown, WITHER, schedule=schedule, homeostasis=[], seeds=seeds, recorder=watch, plasticity=bcm)
 

@@ -115,7 +115,7 @@ def _figure(development: Development, drive: BinocularVision, groups: npt.NDArra
     left.set(ylabel="(R - L)/(R + L)", ylim=(-1.05, 1.05), title=f"Mean of the cells (n = {len(groups)}, band: range)")
     middle.set(ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses of either eye")
     right.bar(np.arange(1, GROUPS + 1), groups.sum(0), color="0.5")
-    right.set(xlabel="ocular dominance group (1 left, 7 right)", ylabel="cells (all replicates)", title="In the end")
+    right.set(xlabel="group (1 left only, 7 right only)", ylabel="cells (all replicates)", title="Ocular dominance in the end")
     for axes in (left, middle, right):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
