@@ -21,7 +21,8 @@ from biosim.errors import InputError, did_you_mean
 
 SHARE = 0.8
 LISTED = 30  # names an error lists
-METRICS = ("accuracy", "density", "effective_density", "neurons", "final_cut")
+METRICS = ("accuracy", "density", "effective_density", "neurons")
+LIVED = ("final_cut", "peak_density")  # of the development itself, not of the circuit it leaves
 PLANTED = ("precision", "recall", "chance_precision", "chance_recall")  # where the births hide a known subnetwork
 _NEEDS = re.compile(r"\s*(>=|<=|>|<)\s*(.+)", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z][\w-]*(?:\.[A-Za-z][\w-]*)+")
@@ -92,9 +93,8 @@ def known_metrics(
         for regime in own
         if regime == "frozen" or retrain or own == ("retrained",)
     ]
-    measured = [m for m in METRICS if m != "final_cut"]
-    found = ["circuit.final_cut", *(f"{prefix}.{m}" for prefix in prefixes for m in measured)]
-    return [*found, *(f"{prefix}.{m}" for prefix in prefixes for m in PLANTED), *(f"planted.{m}" for m in measured)]
+    found = [*(f"circuit.{m}" for m in LIVED), *(f"{prefix}.{m}" for prefix in prefixes for m in METRICS)]
+    return [*found, *(f"{prefix}.{m}" for prefix in prefixes for m in PLANTED), *(f"planted.{m}" for m in METRICS)]
 
 
 def parse_check(name: str, value: str, needs: str, known: Sequence[str]) -> Check:

@@ -66,6 +66,11 @@ class Development:
     final_cut: npt.NDArray[np.float64]
     network: Network
 
+    @property
+    def peak_density(self) -> npt.NDArray[np.float64]:
+        """(R,) largest share of birth synapses alive at any of the moments recorded."""
+        return np.asarray(np.max([record["density"] for record in self.history.records], axis=0))
+
 
 def develop(
     network: Network,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from biosim.equations import Competition, Rule
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError
-from biosim.schedule import FREE, Schedule
+from biosim.schedule import FREE, Schedule, ScheduleKind
 
 
 def check_fit(rule: Rule, place: str, schedule: Schedule, feedback: bool) -> None:
@@ -24,9 +24,15 @@ def check_fit(rule: Rule, place: str, schedule: Schedule, feedback: bool) -> Non
         why = "it needs feedback, such as random or weight-mirror"
         raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
     wanted = "pruning" if place in ("rule", "readout") else place
-    competes = any(isinstance(d, Competition) for d in rule.decisions.values())
-    if competes and schedule.kind == FREE and place != "growth":
-        how = "give the schedule another kind, and a density"
-        raise InputError(f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}", ("schedule",))
+    if place != "growth" and (crowded := uncounted(rule, schedule.kind)) is not None:
+        raise InputError(crowded, ("schedule",))
     if rule.role != wanted:
         raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
+
+
+def uncounted(rule: Rule, kind: ScheduleKind) -> str | None:
+    """Say why synapses cannot compete under a schedule that gives no number, where they would; None where all is well."""
+    if kind != FREE or not any(isinstance(d, Competition) for d in rule.decisions.values()):
+        return None
+    how = "give the schedule another kind, and a density"
+    return f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}"

@@ -162,4 +162,5 @@ def _circuit_metrics(development: Development) -> dict[str, np.ndarray[Any, np.d
         "circuit.synapses": np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0).astype(np.float64),
         "circuit.neurons": circuit.neurons(),
         "circuit.final_cut": development.final_cut,
+        "circuit.peak_density": development.peak_density,
     }

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from biosim.checkpoint import AtWork
-from biosim.checks import PLANTED
+from biosim.checks import LIVED, PLANTED
 from biosim.circuit import Circuit
 from biosim.circuit_file import circuit_of, state_of
 from biosim.compare import Comparison, agreement, overlap
@@ -86,7 +86,7 @@ class DevelopmentExperiment:
         def developed(keeper: AtWork) -> State:
             made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=keeper)
             deaths = {n: p.death_step for n, p in made.network.projections.items()}
-            left = {"circuit": state_of(made.circuit), "deaths": deaths, "final_cut": made.final_cut}
+            left = {"circuit": state_of(made.circuit), "deaths": deaths, **{name: getattr(made, name) for name in LIVED}}
             return left | {"records": made.history.records, "seconds": keeper.seconds()}
 
         local = writer.checkpoints.steps("developing", developed)
@@ -105,7 +105,7 @@ class DevelopmentExperiment:
         comparison = _compare(self, contest, circuit, writer, progress)
         deaths = {n: d.cpu().numpy() if isinstance(d, torch.Tensor) else d for n, d in local["deaths"].items()}
         writer.results(local["records"], deaths, contest.rows)
-        metrics = contest.metrics() | {"circuit.final_cut": local["final_cut"]}
+        metrics = contest.metrics() | {f"circuit.{name}": local[name] for name in LIVED}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
             "table": contest.rows,

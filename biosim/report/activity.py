@@ -50,6 +50,7 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
         "circuit.synapses": "synapses left",
         "circuit.neurons": "share of the neurons in between that have inputs and outputs left",
         "circuit.final_cut": "share of births that were alive but silent at the end, and were eliminated then",
+        "circuit.peak_density": "largest share of births that was alive at a moment recorded",
     }
     rows = [[name, *mean_and_deviation(values), said[name]] for name, values in run.results["metrics"].items()]
     return ["metric", "mean", "sd", "what it is"], sorted(rows, key=lambda row: not row[0].startswith("measure.")), []

@@ -21,7 +21,7 @@ from biosim.schedule import Schedule
 from biosim.spec import ActivityDriveSpec, ActivitySpec, MeasureSpec
 from biosim.synapses import Network
 
-METRICS = ("density", "effective_density", "synapses", "neurons", "final_cut")
+METRICS = ("density", "effective_density", "synapses", "neurons", "final_cut", "peak_density")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from biosim import __version__
@@ -10,6 +10,7 @@ from biosim.checks import known_metrics
 from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
+from biosim.fitting import uncounted
 from biosim.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data
 from biosim.roster import Rival, roster
 from biosim.scenario.arguments import model_of
@@ -76,6 +77,8 @@ def read_development(source: Source) -> DevelopmentScenario:
         errors.append(InputError(f"a rule and a rival are both called '{label}'; give one a label", ("rules",)))
     if len(set(spec.densities)) < len(spec.densities):
         errors.append(InputError(f"a density stands twice in {spec.densities}", ("densities",)))
+    own = [(rule, options)] if rule is not None and options is not None else []
+    _free(spec, [r for one, beside in (*own, *rules.values()) for r in beside.rules(one)], errors)
     known = known_metrics({label: rival.regimes for label, rival in rivals.items()}, spec.densities, spec.retrain is not None, list(rules))
     _comparisons(spec, rivals, errors)
     if spec.comparisons is not None:
@@ -96,6 +99,13 @@ def read_development(source: Source) -> DevelopmentScenario:
     if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
     return DevelopmentScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, rules, rivals)
+
+
+def _free(spec: ScenarioSpec, rules: Sequence[Rule], errors: list[InputError]) -> None:
+    """File every rule whose synapses compete, where no schedule says how many stay."""
+    for rule in rules:
+        if rule.role != "growth" and (why := uncounted(rule, spec.schedule.kind)) is not None:
+            errors.append(InputError(why, ("schedule", "kind")))
 
 
 def _comparisons(spec: ScenarioSpec, rivals: Mapping[str, Rival], errors: list[InputError]) -> None:
