@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from biosim import interrupts
+from biosim.commands.doctor import doctor
 from biosim.commands.exchange import export, import_
 from biosim.commands.sweep import sweep
 from biosim.errors import BiosimError, Interrupted, Notice
@@ -249,20 +250,7 @@ def report(folder: RunFolder) -> None:
     print(write_report(open_run(folder)))
 
 
-@app.command()
-def doctor(
-    compiled: Annotated[bool, typer.Option("--compile", help="compile the spiking engine now, so that no run has to wait for it")] = False,
-) -> None:
-    """Say what this installation has and lacks, and the command that adds it: packages, programs, threads, devices, data sets."""
-    from biosim.doctor import diagnosis
-
-    if compiled:
-        from biosim.spiking.warm import compile_engine
-
-        compile_engine()
-    print("\n".join(diagnosis()))
-
-
+app.command()(doctor)
 app.command()(export)
 app.command("import")(import_)
 app.command()(sweep)

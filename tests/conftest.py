@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import biosim  # noqa: F401 (before torch, as a user's script has it)
 
-import numpy as np  # isort: skip
+import numba  # isort: skip
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -22,6 +23,7 @@ from biosim.synapses import Network
 settings.register_profile("fixed", derandomize=True, deadline=None)  # a test gives the same verdict every time it is run
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+numba.set_num_threads(1)  # workers share the cores: threads of both would wait for each other; tests of threads ask for more
 
 
 class Result(NamedTuple):

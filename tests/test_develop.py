@@ -57,8 +57,12 @@ INLINE: dict[str, dict[str, Any]] = {
 ALL_RULES = [*sorted(rule_paths()), *INLINE]
 
 
+BOUNDED = {"burst-timing": 1, "terminal-competition": 1}  # rates for inputs that are no probabilities, as those of images
+
+
 def rule_named(name: str) -> Rule:
-    return parse_rule(INLINE[name], name) if name in INLINE else load_rule(name)
+    rule = parse_rule(INLINE[name], name) if name in INLINE else load_rule(name)
+    return rule.with_parameters({"rate": BOUNDED[name]}) if name in BOUNDED else rule
 
 
 def grow(births: Births, drive: ImageDrive, rule: Rule | str, seeds: tuple[int, ...] = (0, 1, 2), **options: Any) -> Development:
@@ -199,7 +203,11 @@ NEURON_NAMES = [f"{n}_{side}" for n in ("mean", "var", "degree", "weight_sum") f
 def site_after(network: Network, rule: Rule, drive: ImageDrive, name: str, sensed: list[Sensed]) -> Site:
     """Return the site of a projection after it sensed what was recorded."""
     with torch.inference_mode():
-        site = Site(network.projections[name], network, rule, Schedule(density=0.3, opens=0.0, closes=0.9), drive.clock, (0,))
+        counted = any(
+            isinstance(d, Competition) for d in rule.decisions.values()
+        )  # else a floor, shared by a neuron's synapses, decides too
+        schedule = Schedule(density=0.3, opens=0.0, closes=0.9) if counted else Schedule("free", opens=0.0, closes=0.9)
+        site = Site(network.projections[name], network, rule, schedule, drive.clock, (0,))
         for s in sensed:
             now = replace(s, synapses=site.synapses)
             site.advance(now, (s.step + 1) / drive.clock.steps)

@@ -59,7 +59,7 @@ def test_a_spiking_run_from_file_to_page(cli: Cli, scenario: Path, tmp_path: Pat
     assert all(late <= early for early, late in zip(run.history[0]["density"], run.history[-1]["density"], strict=True))
     page = (out / "report.html").read_text()
     assert page.count("<svg") == 3 and "at birth" in page and "weight = clip" in page
-    with pytest.raises(BiosimError, match="is a spiking: it has no circuits"):
+    with pytest.raises(BiosimError, match="is of the kind spiking: it has no table of methods"):
         _ = run.table
 
 

@@ -134,17 +134,19 @@ class Simulation:
             with ThreadPoolExecutor(self.workers) as pool:
                 list(pool.map(lambda r: self._run(r, stop), range(len(self.worlds))))
         else:
-            for r in range(len(self.worlds)):
-                self._run(r, stop)
+            before = numba.get_num_threads()
+            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]  # set as it starts
+            try:
+                for r in range(len(self.worlds)):
+                    self._run(r, stop)
+            finally:
+                numba.set_num_threads(before)
         self.step = stop
 
     def _run(self, r: int, stop: int) -> None:
         world, step = self.worlds[r], self.step
         stride = max(1, round(CHECKED / self.network.dt))
-        run: Callable[..., int] = advance
-        if self.threads > 1:
-            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]  # set as it starts
-            run = advance_together
+        run: Callable[..., int] = advance if self.threads == 1 else advance_together
         while step < stop:
             before, began, end = world.spikes.copy(), step, min(stop, step + stride)
             while step < end:
