@@ -94,7 +94,7 @@ def test_a_step_is_contrastive_divergence() -> None:
             yield first
 
     never = Schedule("constant-share", 1.0, 0.0, 1.0)
-    plasticity = load_rule("contrastive-divergence", "plasticity")
+    plasticity = load_rule("contrastive-divergence", "plasticity").with_parameters({"rate": 0.2})
     develop(network, Once(), parse_rule(RANDOM), schedule=never, homeostasis=[], seeds=(3,), plasticity=plasticity)
     torch.testing.assert_close(network.projections["visible-hidden"].weight[0], expected, atol=1e-6, rtol=1e-5)
 
@@ -118,7 +118,7 @@ def pruned(rule: Rule, seeds: tuple[int, ...] = (0,), density: float = 0.12) -> 
     network = build(seeds)
     shown = drive(network, epochs=12, validation=0.2)
     rounds = Schedule("constant-share", density, 0.3, 0.95, rounds=20)
-    plasticity = load_rule("contrastive-divergence", "plasticity")
+    plasticity = load_rule("contrastive-divergence", "plasticity").with_parameters({"rate": 0.2})
     return develop(network, shown, rule, schedule=rounds, homeostasis=[], seeds=seeds, plasticity=plasticity), shown
 
 
