@@ -83,6 +83,13 @@ def under(key: str, read: Callable[[Any], T], value: Any) -> T:
         raise InputError(error.message, (key,)) from None
 
 
+def at_least(least: float, **values: float) -> None:
+    """Raise an InputError, in its key, where a value is smaller."""
+    for name, value in values.items():
+        if not value >= least:
+            raise InputError(f"needs at least {least:g}, not {value}", (name,))
+
+
 def dotted(key: Key) -> str:
     """Return ``("rule", "synapse", 0)`` as ``rule.synapse[0]``."""
     text = ""

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass
 class Findings:
@@ -26,6 +29,13 @@ class Findings:
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def mean_of_known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean of (R, n) values over those that are numbers, (R,); NaN where none is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(1)
+    return np.asarray(np.divide(total, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1)))
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

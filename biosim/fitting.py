@@ -23,9 +23,9 @@ def check_fit(rule: Rule, place: str, schedule: Schedule, feedback: bool) -> Non
     if TAUGHT & rule.names and not feedback and place != "readout":
         why = "it needs feedback, such as random or weight-mirror"
         raise InputError(f"rule '{rule.name}' reads a teaching signal: {why}", ("feedback",))
-    wanted = "pruning" if place in ("rule", "readout") else place
     if place != "growth" and (crowded := uncounted(rule, schedule.kind)) is not None:
         raise InputError(crowded, ("schedule",))
+    wanted = "pruning" if place in ("rule", "readout") else place
     if rule.role != wanted:
         raise InputError(f"'{rule.name}' is a rule for {rule.role}, not for {wanted}", (place,))
 

@@ -194,7 +194,7 @@ def test_both_phases_show_the_same_image() -> None:
         ("model.deviation=0", "model.deviation: the deviation of the weights must be positive"),
         ("model.visible=50", "the drive needs 66"),
         ("drive.batch=0", "drive.batch: a batch must lie between 1 and"),
-        ("drive.epochs=0", "drive.epochs: development needs at least one epoch"),
+        ("drive.epochs=0", "drive.epochs: needs at least 1, not 0"),
         ("drive.validation=1", "drive.validation: a share lies in [0, 1), not 1"),
         ("drive.presentation=5 V", "drive.presentation: '5 V' needs a unit of time"),
         ("schedule.rounds=0", "schedule.rounds"),

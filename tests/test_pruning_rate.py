@@ -188,7 +188,7 @@ def test_demand_runs_from_patch_to_patch() -> None:
         ("drive.anywhere=2", "drive.anywhere: a share lies between 0 and 1, not 2"),
         ("drive.hop=10 V", "drive.hop: '10 V' needs a unit of time"),
         ("measure.loss=1.5", "measure.loss: a share lies between 0 and 1, not 1.5"),
-        ("measure.draws=0", "measure.draws: needs at least one draw, not 0"),
+        ("measure.draws=0", "measure.draws: needs at least 1, not 0"),
     ],
 )
 def test_nonsense_is_refused(cli: Cli, setting: str, expected: str) -> None:

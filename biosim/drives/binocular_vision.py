@@ -12,7 +12,7 @@ import torch
 
 from biosim.drives.base import Presentation
 from biosim.equations import Clock
-from biosim.errors import InputError
+from biosim.errors import InputError, at_least
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -107,7 +107,5 @@ def drive(
     if not width > 0 or noise < 0 or not days > 0:
         key = "width" if not width > 0 else "noise" if noise < 0 else "days"
         raise InputError("width and days must be above 0, noise not below", (key,))
-    for name, value in (("steps", steps), ("batch", batch)):
-        if value < 1:
-            raise InputError(f"must be at least 1, not {value}", (name,))
+    at_least(1, steps=steps, batch=batch)
     return BinocularVision(size, Clock(days * 86400 / (steps * batch), batch, steps), width, noise, deprived, opens, closes)

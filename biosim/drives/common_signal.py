@@ -19,7 +19,7 @@ import torch
 from biosim.drives.base import Presentation
 from biosim.equations import Clock
 from biosim.equations.units import parse_seconds
-from biosim.errors import EquationError, InputError
+from biosim.errors import InputError, at_least, under
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -88,12 +88,8 @@ def drive(
     for name, value in (("share", share), ("correlation", correlation)):
         if not 0 <= value <= 1:
             raise InputError(f"must lie between 0 and 1, not {value}", (name,))
-    for name, count, least in (("steps", steps, 1), ("samples", samples, 2)):
-        if count < least:
-            raise InputError(f"needs at least {least}, not {count}", (name,))
-    try:
-        seconds = parse_seconds(duration)
-    except EquationError as error:
-        raise InputError(error.message, ("duration",)) from None
+    at_least(1, steps=steps)
+    at_least(2, samples=samples)
+    seconds = under("duration", parse_seconds, duration)
     size = next(iter(network.populations.values())).size
     return CommonSignalDrive(size, share, correlation, Clock(seconds / (steps * samples), samples, steps))

@@ -16,7 +16,7 @@ import torch
 from biosim.drives.base import Presentation
 from biosim.equations import Clock
 from biosim.equations.units import parse_seconds
-from biosim.errors import EquationError, InputError
+from biosim.errors import InputError, at_least, under
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -122,15 +122,9 @@ def drive(
     """
     nodes = next(iter(network.populations.values())).size
     patch = round(sources * nodes)
-    for name, value, least in (("messages", messages, 1), ("hops", hops, 1), ("steps", steps, 1)):
-        if value < least:
-            raise InputError(f"needs at least {least}, not {value}", (name,))
+    at_least(1, messages=messages, hops=hops, steps=steps)
     if not 0 < patch < nodes:
         raise InputError(f"both patches need a node: a share of {sources} of {nodes} nodes leaves one empty", ("sources",))
     if not 0 <= anywhere <= 1:
         raise InputError(f"a share lies between 0 and 1, not {anywhere}", ("anywhere",))
-    try:
-        seconds = parse_seconds(hop)
-    except EquationError as error:
-        raise InputError(error.message, ("hop",)) from None
-    return MessageDrive(nodes, messages, hops, steps, patch, anywhere, seconds)
+    return MessageDrive(nodes, messages, hops, steps, patch, anywhere, under("hop", parse_seconds, hop))

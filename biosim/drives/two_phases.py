@@ -16,7 +16,7 @@ from biosim.drives.base import Presentation
 from biosim.drives.images import Images, load_images
 from biosim.equations import Clock
 from biosim.equations.units import parse_seconds
-from biosim.errors import EquationError, InputError
+from biosim.errors import InputError, at_least, under
 from biosim.streams import generator
 from biosim.substrates.rbm import EXTRA
 from biosim.synapses import Network
@@ -114,15 +114,10 @@ def drive(
     """
     if not 0 <= validation < 1:
         raise InputError(f"a share lies in [0, 1), not {validation}", ("validation",))
-    if train_size is not None and train_size < 1:
-        raise InputError(f"needs at least one image, not {train_size}", ("train_size",))
+    if train_size is not None:
+        at_least(1, train_size=train_size)
     images = load_images(dataset, train_size=train_size, validation=validation)
     if not 1 <= batch <= len(images.train):
         raise InputError(f"a batch must lie between 1 and the {len(images.train)} training images", ("batch",))
-    if epochs < 1:
-        raise InputError("development needs at least one epoch", ("epochs",))
-    try:
-        seconds = parse_seconds(presentation)
-    except EquationError as error:
-        raise InputError(error.message, ("presentation",)) from None
-    return TwoPhaseDrive(images, batch, epochs, seconds)
+    at_least(1, epochs=epochs)
+    return TwoPhaseDrive(images, batch, epochs, under("presentation", parse_seconds, presentation))

@@ -10,7 +10,7 @@ import torch
 
 from biosim.drives.base import Presentation
 from biosim.equations import Clock
-from biosim.errors import InputError
+from biosim.errors import InputError, at_least
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -109,9 +109,7 @@ def drive(
         raise InputError(f"synchrony is a chance, in [0, 1], not {synchrony}", ("synchrony",))
     if not 1 <= width <= size // 2:
         raise InputError(f"a front must be 1 to {size // 2} cells wide, not {width}", ("width",))
-    for name, value in (("windows", windows), ("batch", batch), ("waves", waves)):
-        if value < 1:
-            raise InputError(f"must be at least 1, not {value}", (name,))
+    at_least(1, windows=windows, batch=batch, waves=waves)
     if waves < batch:
         raise InputError(f"{waves} waves do not fill a step of {batch}", ("waves",))
     if speed < 0 or not window > 0:

@@ -29,7 +29,7 @@ from scipy.stats import t as student
 from biosim.develop import Development
 from biosim.drives import Drive
 from biosim.equations.units import parse_seconds
-from biosim.errors import EquationError, InputError
+from biosim.errors import InputError, under
 from biosim.findings import Findings
 from biosim.synapses import Network
 
@@ -124,10 +124,7 @@ def check(
     if not 0 < end < start:
         raise InputError(f"the published density must fall: need 0 < end < start, not {end} and {start}", ("end",))
     for name, text in (("onset", onset), ("tau", tau)):
-        try:
-            parse_seconds(text)
-        except EquationError as error:
-            raise InputError(error.message, (name,)) from None
+        under(name, parse_seconds, text)
 
 
 def measure(

@@ -13,7 +13,7 @@ from biosim.circuit import Circuit
 from biosim.develop import Development
 from biosim.drives import Drive
 from biosim.errors import InputError
-from biosim.findings import Findings
+from biosim.findings import Findings, mean_of_known
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -76,7 +76,7 @@ def observe(network: Network, drive: Drive) -> dict[str, list[float]]:
     """Return segregation and inputs for every record."""
     p = next(iter(network.projections.values()))
     weight = (p.weight * p.alive).double().cpu().numpy()
-    return {"segregation": _mean(segregation(weight)).tolist(), "inputs": p.alive.sum(1).double().mean(1).tolist()}
+    return {"segregation": mean_of_known(segregation(weight)).tolist(), "inputs": p.alive.sum(1).double().mean(1).tolist()}
 
 
 def measure(development: Development, drive: Drive) -> Findings:
@@ -86,26 +86,19 @@ def measure(development: Development, drive: Drive) -> Findings:
     weight = (circuit.weight[name] * circuit.mask[name]).astype(np.float64)
     count = circuit.mask[name].sum(1)
     left, right = eyes(weight)
-    found, chance = _mean(segregation(weight)), _mean(by_chance(weight, development.circuit.provenance["seeds"]))
+    found, chance = mean_of_known(segregation(weight)), mean_of_known(by_chance(weight, development.circuit.provenance["seeds"]))
     metrics = {
         "inputs": count.mean(1),
         "inputs_at_birth": circuit.born[name].sum(1).mean(1),
         "segregation": found,
         "beyond_chance": (found - chance) / np.maximum(1 - chance, 1e-9),
-        "segregation_at_birth": _mean(segregation(circuit.born[name].astype(np.float64))),
+        "segregation_at_birth": mean_of_known(segregation(circuit.born[name].astype(np.float64))),
         "left": (left > right).mean(1),
         "silent": (count == 0).mean(1),
-        "scatter": _mean(scatter(weight)),
+        "scatter": mean_of_known(scatter(weight)),
     }
     figure = _figure(development, circuit, name, weight)
     return Findings({"eye-segregation": figure}, {}, {k: np.asarray(v, np.float64).tolist() for k, v in metrics.items()})
-
-
-def _mean(values: Array) -> Array:
-    """Return the mean over the cells that have a value; NaN where none has."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(1)
-    return np.asarray(np.divide(total, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1)))
 
 
 def _figure(development: Development, circuit: Circuit, name: str, weight: Array) -> Figure:

@@ -25,11 +25,6 @@ METRICS = {
 COLOURS = {"one axon": "#1b6ca8", "several": "#edae49", "none": "#d1495b"}
 
 
-def _shares(count: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the shares of targets with one, several and no axons, (R,) each, from (R, targets) counts."""
-    return {"one axon": (count == 1).mean(1), "several": (count > 1).mean(1), "none": (count == 0).mean(1)}
-
-
 def observe(network: Network, drive: Drive) -> dict[str, list[float]]:
     """Return the shares of targets with one axon and with none, and the mean number of axons, for every record."""
     alive: Tensor = next(iter(network.projections.values())).alive

@@ -10,7 +10,7 @@ from biosim.develop import Development
 from biosim.drives import Drive
 from biosim.drives.binocular_vision import BinocularVision
 from biosim.errors import InputError
-from biosim.findings import Findings
+from biosim.findings import Findings, mean_of_known
 from biosim.synapses import Network
 
 METRICS = {
@@ -60,7 +60,7 @@ def observe(network: Network, drive: Drive) -> dict[str, list[float]]:
     p = next(iter(network.projections.values()))
     alive = p.alive.cpu().numpy()
     left, right = _by_eye(alive, p.born.cpu().numpy())
-    odi = _mean(dominance(p.weight.double().cpu().numpy() * alive, drive))
+    odi = mean_of_known(dominance(p.weight.double().cpu().numpy() * alive, drive))
     return {"odi": odi.tolist(), "left": left.tolist(), "right": right.tolist()}
 
 
@@ -74,23 +74,16 @@ def measure(development: Development, drive: Drive) -> Findings:
     both = answers(weight, drive)[2]
     largest, index = both.max(1), dominance(weight, drive)
     metrics = {
-        "odi": _mean(index),
+        "odi": mean_of_known(index),
         "left": left,
         "right": right,
-        "selectivity": _mean(1 - np.divide(both.mean(1), largest, out=np.full(largest.shape, np.nan), where=largest > SILENT)),
+        "selectivity": mean_of_known(1 - np.divide(both.mean(1), largest, out=np.full(largest.shape, np.nan), where=largest > SILENT)),
         "silent": np.isnan(index).mean(1),
     }
     groups = np.stack([np.histogram(own[np.isfinite(own)], np.linspace(-1, 1, GROUPS + 1))[0] for own in index])
     rows = [{"replicate": r, "group": g + 1, "cells": int(groups[r, g])} for r in range(len(groups)) for g in range(GROUPS)]
     figure = _figure(development, drive, groups)
     return Findings({"ocular-dominance": figure}, {"groups": rows}, {k: np.asarray(v).tolist() for k, v in metrics.items()})
-
-
-def _mean(values: Array) -> Array:
-    """Return the mean over the cells that have a value; NaN where none has."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0).sum(1)
-    return np.asarray(np.divide(total, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1)))
 
 
 def _figure(development: Development, drive: BinocularVision, groups: npt.NDArray[np.int64]) -> Figure:

@@ -19,10 +19,11 @@ from matplotlib.figure import Figure
 
 from biosim.develop import Development
 from biosim.drives.messages import MessageDrive
-from biosim.errors import InputError
+from biosim.errors import InputError, at_least
 from biosim.findings import Findings
 from biosim.streams import generator
 from biosim.substrates.routing_kernels import hops_between, messages, route
+from biosim.theory.drawing import band, legend
 
 METRICS = {
     "efficiency": "mean of 1/hops over all pairs of a source and a target; 0 where there is no path",
@@ -47,8 +48,7 @@ def check(network: Any, drive: Any, *, loss: float = 0.1, draws: int = 20) -> No
         raise InputError("routing is measured on the demand of a drive of messages", ("name",))
     if not 0 < loss < 1:
         raise InputError(f"a share lies between 0 and 1, not {loss}", ("loss",))
-    if draws < 1:
-        raise InputError(f"needs at least one draw, not {draws}", ("draws",))
+    at_least(1, draws=draws)
 
 
 def measure(development: Development, drive: MessageDrive, *, loss: float = 0.1, draws: int = 20) -> Findings:
@@ -155,20 +155,16 @@ def _state(masks: Sequence[Mask], drive: MessageDrive) -> dict[str, list[float]]
 def _draw(u: npt.NDArray[np.float64], share: npt.NDArray[np.float64], curves: Mapping[str, Any], losses: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(9.6, 2.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    _band(left, u, share, "black", "edges")
+    band(left, u, share, "black", "edges")
     left.set(xlabel="time (share of development)", ylabel="edges / edges born", title="Edges", ylim=(0, None))
     for prefix, colour, label in (("", LOCAL, "cut within a neuron"), ("network_", WHOLE, "cut in the whole network")):
-        _band(middle, u, curves[prefix], colour, label)
-        _band(right, 100 * np.array(LOSSES), losses[prefix], colour, label)
+        band(middle, u, curves[prefix], colour, label)
+        band(right, 100 * np.array(LOSSES), losses[prefix], colour, label)
     middle.set(xlabel="time (share of development)", ylabel="efficiency (mean of 1/hops)", title="Efficiency", ylim=(0, 1.02))
     right.set(xlabel="edges lost at random (%)", ylabel="pairs without a path", title="Robustness", ylim=(0, 1.02))
     for axes in (middle, right):
-        axes.legend(frameon=False, fontsize=7)
+        legend(axes)
+    for axes in (left, middle, right):
+        axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Messages from one patch to the other (n = {len(share)} replicates; line: mean, band: range)", fontsize=9)
     return figure
-
-
-def _band(axes: Any, x: npt.ArrayLike, values: npt.NDArray[np.float64], colour: str, label: str) -> None:
-    axes.plot(x, values.mean(0), "o-", ms=2.5, lw=1.4, color=colour, label=label)
-    axes.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.15, lw=0)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -89,18 +89,15 @@ def read_activity(source: Source) -> ActivityScenario:
     checks = () if measure is None else checks_of(spec, known, errors)
     if errors or rule is None or options is None or drive is None or measure is None:
         raise source.refusal(errors)
-    resolved = (
-        {
-            "scenario": spec.model_dump(),
-            "rule": rule_data(rule, None),
-            "model_source": model_hash,
-            "drive_source": drive_hash,
-            "measure_source": measure_hash,
-            "version": __version__,
-        }
-        | options.data()
-        | _substrate(build, spec, arguments, source)
-    )
+    resolved = {
+        "scenario": spec.model_dump(),
+        "rule": rule_data(rule, None),
+        "model_source": model_hash,
+        "drive_source": drive_hash,
+        "measure_source": measure_hash,
+        "version": __version__,
+    }
+    resolved |= options.data() | _substrate(build, spec, arguments, source)
     own = drive, drive_arguments, measure, measure_arguments
     return ActivityScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, *own)
 
