@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from exchanged import RECORDS, connectome, living, made, same_bits
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import prune
@@ -24,33 +24,7 @@ from biosim.exchange import formats, read, write
 from biosim.exchange.base import single
 
 Cli = Callable[..., tuple[int, str, str]]
-RECORDS = [{"time": 0.0, "step": 0, "density": [1.0, 1.0]}, {"time": 2.5, "step": 1, "density": [0.5, 0.25]}]
 WRITERS = [n for n, f in formats().items() if f.write is not None]
-
-
-def made(replicates: int = 2, loops: bool = False, seed: int = 0) -> Circuit:
-    """Return a circuit with sparse births, gains, weights of every size, and (asked for) a loop and a leak."""
-    random = np.random.default_rng(seed)
-    populations = (("input", 5, "linear"), ("hidden1", 7, "tanh"), ("output", 3, "linear"))
-    projections = (("input-hidden1", "input", "hidden1"), ("hidden1-output", "hidden1", "output"))
-    projections += (("hidden1-hidden1", "hidden1", "hidden1"),) if loops else ()
-    size = {n: k for n, k, _ in populations}
-    born = {n: random.random((replicates, size[a], size[b])) < 0.9 for n, a, b in projections}
-    weight = {
-        n: (b * random.standard_normal(b.shape) * 10.0 ** random.integers(-30, 30, b.shape)).astype(np.float32) for n, b in born.items()
-    }
-    mask = {n: b & (random.random(b.shape) < 0.5) for n, b in born.items()}
-    gain = {n: (random.random((replicates, k)) + 0.5).astype(np.float32) for n, k, _ in populations}
-    about = {"rule": "three-factor", "locality": "broadcast", "seeds": [3, 4]}
-    return Circuit(populations, projections, mask, born, weight, gain, about, 3 if loops else 1, {"hidden1": 0.5} if loops else {})
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-
-
-def living(circuit: Circuit, name: str) -> np.ndarray:
-    return np.where(circuit.mask[name], circuit.weight[name], np.float32(0))
 
 
 @pytest.mark.parametrize("loops", [False, True], ids=["forward", "with loops"])
@@ -213,11 +187,6 @@ def test_numpy_loads_the_archive_without_pickle(tmp_path: Path) -> None:
         assert json.loads(archive["biosim"].tobytes())["populations"][1] == ["hidden1", 7, "tanh"]
 
 
-def connectome(n: int = 30) -> np.ndarray:
-    random = np.random.default_rng(5)
-    return np.where(random.random((n, n)) < 0.2, random.integers(1, 40, (n, n)), 0).astype(np.float64)
-
-
 @pytest.mark.parametrize(
     "kind", ["csv", "tsv", "npy", "dense npz", "sparse npz", "csc npz", "edges", "edges without header", "graphml", "sonata"]
 )
@@ -319,139 +288,6 @@ def test_a_format_that_cannot_carry_so_many_says_why(tmp_path: Path, monkeypatch
         monkeypatch.setitem(known, name, replace(known[name], largest=10))
         with pytest.raises(BiosimError, match=rf"--to {name}: \d+ synapses are more than the 10 it can carry: .*sonata"):
             write(made(), tmp_path / "c", name)
-
-
-def header_of(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
-    text = repr({"descr": kind, "fortran_order": False, "shape": shape}).ljust(117) + "\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
-
-
-def hostile(kind: str, folder: Path) -> Path:
-    """Return a file that would harm a careless reader."""
-    path = folder / f"bad.{kind.split()[0]}"
-    if kind == "npz that promises a terabyte":
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("a.npy", header_of((10**6, 10**6)))
-    elif kind == "npz of pickles":
-        np.savez(path, np.array([{1: 2}], object), allow_pickle=True)
-    elif kind == "npy that promises a terabyte":
-        path.write_bytes(header_of((10**6, 10**6)))
-    elif kind == "graphml that laughs":
-        path.write_text('<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><graphml><graph edgedefault="directed"/></graphml>')
-    elif kind == "graphml that laughs in another encoding":
-        path.write_text('<!DOCTYPE x [<!ENTITY a "ha">]><graphml><graph edgedefault="directed"/></graphml>', encoding="utf-16")
-    elif kind.startswith("h5"):
-        with h5py.File(folder / "secret.hdf5", "w") as other:
-            other["ids"] = np.arange(3)
-            other["ids"].attrs["node_population"] = "n"
-        with h5py.File(path, "w") as file:
-            group = file.create_group("edges/e")
-            if "vast" in kind:
-                for end in ("source", "target"):
-                    group.create_dataset(f"{end}_node_id", (10**13,), np.uint64, chunks=(1 << 20,))
-            elif "soft" in kind:
-                file["beside"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "/")
-                group["source_node_id"] = h5py.SoftLink("/beside/ids")
-                group["target_node_id"] = np.arange(3)
-            elif "virtual" in kind:
-                layout = h5py.VirtualLayout((3,), int)
-                layout[:] = h5py.VirtualSource(folder / "secret.hdf5", "ids", (3,))
-                group.create_virtual_dataset("source_node_id", layout)
-                group["target_node_id"] = np.arange(3)
-            else:
-                group["source_node_id"] = h5py.ExternalLink(str(folder / "secret.hdf5"), "/ids")
-                group["target_node_id"] = np.arange(3)
-            for end in ("source", "target"):
-                group[f"{end}_node_id"].attrs["node_population"] = "n"
-    elif kind.startswith("nir"):
-        write(made(), path, "nir")
-        with h5py.File(path, "a") as file:
-            if "vast" in kind:
-                file["node"].create_dataset("aside", (10**13,), np.uint8, chunks=(1 << 20,))
-            else:
-                file["node"]["aside"] = h5py.ExternalLink(str(path), "/node")
-    elif kind == "json that looks elsewhere":
-        path = folder / "circuit_config.json"
-        path.write_text(json.dumps({"networks": {"nodes": [], "edges": [{"edges_file": "../../etc/passwd"}]}}))
-    elif kind == "json that multiplies":
-        path = folder / "circuit_config.json"
-        manifest = {f"${k}": f"${k + 1}" * 30 for k in range(10)} | {"$10": "x" * 1000}
-        path.write_text(json.dumps({"manifest": manifest, "networks": {"edges": [{"edges_file": "$0"}]}}))
-    elif kind == "safetensors with a huge header":
-        path.write_bytes((2**63 - 1).to_bytes(8, "little") + b"{}")
-    elif kind == "csv of a vast population":
-        about = {"populations": [["a", 10**9, "relu"]], "projections": [["a-a", "a", "a"]], "provenance": {}}
-        path.write_text(f"# biosim {json.dumps(about)}\nprojection,pre_population,pre,post_population,post,weight\na-a,a,0,a,1,1\n")
-    return path
-
-
-HOSTILE = {
-    "npz that promises a terabyte": "promises 8000000000000 bytes and has 0", "npz of pickles": "pickled objects",
-    "npy that promises a terabyte": "promises 8000000000000 bytes and has 0", "graphml that laughs": "entities of its own",
-    "graphml that laughs in another encoding": "entities of its own", "h5 with external links": "leads to another file",
-    "h5 with soft links that lead out": "leads to another file", "h5 of virtual arrays": "another file", "h5 of vast arrays": "entries, more than",
-    "nir with external links": "leads to another file", "nir of vast arrays": "entries, more than", "json that looks elsewhere": "outside its folder",
-    "json that multiplies": "makes a path of more than", "safetensors with a huge header": "not a circuit", "csv of a vast population": "pairs of neurons",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_files_from_strangers_are_data(kind: str, cli: Cli, tmp_path: Path) -> None:
-    path = hostile(kind, tmp_path)
-    named = {"safetensors": ("--as", "safetensors"), "graphml": ("--as", "graphml")}.get(kind.split()[0], ())
-    code, out, err = cli("import", str(path), *named)
-    assert code == 2 and str(path) in err and HOSTILE[kind] in err, err
-    assert "Traceback" not in err + out and len(err.strip().splitlines()) == 1, err
-    assert not list(tmp_path.glob("*.circuit.safetensors"))
-
-
-def test_tensors_that_do_not_fit_are_named_with_their_file(tmp_path: Path) -> None:
-    write(made(), tmp_path / "c.npz", "npz")
-    with np.load(tmp_path / "c.npz") as archive:
-        arrays = dict(archive)
-    np.savez(tmp_path / "c.npz", **(arrays | {"input-hidden1.mask": arrays["input-hidden1.mask"][:, :2]}))
-    with pytest.raises(BiosimError, match=f"{tmp_path / 'c.npz'}: the tensors of projection 'input-hidden1'"):
-        read(tmp_path / "c.npz")
-    (tmp_path / "list.csv").write_text("pre,post,weight\na,b,1e300\n")
-    with pytest.raises(BiosimError, match="too large for float32"):
-        read(tmp_path / "list.csv")
-
-
-def test_force_overwrites_what_it_wrote_and_no_other_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    write(made(), folder, "sonata")
-    write(made(seed=1), folder, "sonata", force=True)
-    assert np.array_equal(read(folder)[0].circuit.mask["input-hidden1"][0], made(seed=1).mask["input-hidden1"][0])
-    (folder / "thesis.tex").write_text("precious")
-    for name in ("sonata", "npz"):
-        with pytest.raises(BiosimError, match=r"holds other files, such as (thesis\.tex|circuit_config\.json)"):
-            write(made(), folder, name, force=True)
-    assert (folder / "thesis.tex").read_text() == "precious" and len(list(folder.iterdir())) == 6
-
-
-def test_entries_of_a_sparse_matrix_that_are_0_are_no_synapses(tmp_path: Path) -> None:
-    matrix = scipy.sparse.csr_matrix(connectome())
-    matrix.data[:5] = 0
-    scipy.sparse.save_npz(tmp_path / "m.npz", matrix)
-    assert np.array_equal(read(tmp_path / "m.npz")[0].circuit.mask["neurons-neurons"][0], matrix.toarray() != 0)
-
-
-@pytest.mark.parametrize("name", [n for n in WRITERS if n != "sonata"])
-def test_damaged_files_never_end_in_a_traceback(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"c{formats()[name].ending}"
-    write(made(), path, name, records=RECORDS)
-    whole, random = path.read_bytes(), np.random.default_rng(1)
-    for k in range(12):
-        harmed = bytearray(whole[: random.integers(len(whole))] if k % 3 == 0 else whole)
-        for _ in range(8):
-            if harmed:
-                harmed[random.integers(len(harmed))] = random.integers(256)
-        path.write_bytes(bytes(harmed))
-        for told in (name, None):
-            try:
-                read(path, told)
-            except BiosimError as error:
-                assert str(path) in str(error)
 
 
 def test_formats_say_what_they_carry() -> None:
