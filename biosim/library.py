@@ -56,6 +56,8 @@ def find(kind: Kind, name: str) -> Path:
     if key not in known:
         singular = {"analysis": "analysis", "studies": "study"}.get(kind, kind.removesuffix("s"))
         listing = ", ".join(known) or "none"
+        if (beside := Path(f"{name}{KINDS[kind]}")).is_file():
+            raise InputError(f"no {singular} is called '{name}', but there is a file {beside} here: write ./{beside}", ("name",))
         raise InputError(f"unknown {singular} '{name}'{did_you_mean(key, list(known))}; there are: {listing}, or a path", ("name",))
     return known[key]
 

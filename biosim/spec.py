@@ -30,7 +30,7 @@ class DriveSpec(_Strict):
     """``drive:`` what the network is shown."""
 
     kind: Literal["images"] = Field("images", description="labelled images in shuffled batches")
-    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, teacher, or a folder of IDX files")
+    dataset: str = Field("digits", description="digits, fashion-mnist, mnist, teacher, a folder of IDX files, or an .npz file")
     batch: int = Field(128, ge=1, description="samples a step")
     epochs: int = Field(30, ge=1, description="passes over the training images")
     presentation: TimeText = Field("50 ms", description="how long one image is shown")

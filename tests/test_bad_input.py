@@ -142,3 +142,9 @@ def test_shipped_scenarios_are_read_without_a_mistake(path: Path) -> None:
     from biosim.scenario import read_scenario
 
     assert read_scenario(path).spec.name == path.stem
+
+
+def test_a_file_that_lies_beside_is_told(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny.parent)
+    code, _, err = cli("validate", "tiny")
+    assert code == 2 and "write ./tiny.yaml" in err

@@ -106,3 +106,56 @@ def test_every_replicate_has_its_own_order_and_sees_every_image() -> None:
     torch.testing.assert_close(epoch, torch.from_numpy(images.train).sum(1).sort().values)
     with pytest.raises(InputError, match="batch"):
         ImageDrive(images, batch=65)
+
+
+def own_arrays() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(5)
+    return {
+        "train_images": random.integers(0, 256, (50, 6, 5)).astype(np.uint8),
+        "train_labels": random.integers(0, 3, 50),
+        "test_images": random.integers(0, 256, (20, 6, 5)).astype(np.uint8),
+        "test_labels": random.integers(0, 3, 20).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_npz_file_is_the_same_data_set_as_an_idx_folder(save: Callable[..., None], tmp_path: Path) -> None:
+    arrays = own_arrays()
+    save(tmp_path / "own.npz", **arrays)
+    for prefix, part in (("train", "train"), ("t10k", "test")):
+        write_idx(tmp_path / f"{prefix}-images-idx3-ubyte", arrays[f"{part}_images"])
+        write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte", arrays[f"{part}_labels"].astype(np.uint8))
+    one, other = load_images(str(tmp_path / "own.npz")), load_images(str(tmp_path))
+    assert one.digest == other.digest and one.side == (6, 5) and one.source.endswith("own.npz")
+
+
+ODD_NPZ: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], str]] = {
+    "missing": (lambda a: a.pop("test_labels"), "no array 'test_labels'.*it needs train_images"),
+    "misspelt": (lambda a: a.update(train_lables=a.pop("train_labels")), "did you mean 'train_lables'"),
+    "flat": (lambda a: a.update(train_images=a["train_images"].reshape(50, -1)), r"images are \(n, height, width\)"),
+    "lengths": (lambda a: a.update(test_labels=a["test_labels"][:3]), "do not belong together"),
+    "sizes": (lambda a: a.update(test_images=a["test_images"][:, :4]), "pixels"),
+    "text": (lambda a: a.update(train_labels=np.array(["cat"] * 50)), "not numbers"),
+    "fractions": (lambda a: a.update(train_labels=a["train_labels"] + 0.5), "whole numbers"),
+    "pickled": (lambda a: a.update(train_labels=np.array([{}] * 50, dtype=object)), "pickled"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_NPZ)
+def test_an_npz_file_that_is_no_data_set_is_refused(kind: str, tmp_path: Path) -> None:
+    harm, words = ODD_NPZ[kind]
+    arrays = own_arrays()
+    harm(arrays)
+    np.savez(tmp_path / "own.npz", **arrays)
+    with pytest.raises(DataError, match=words) as caught:
+        load_images(str(tmp_path / "own.npz"))
+    assert "own.npz" in str(caught.value)
+
+
+def test_a_damaged_or_missing_npz_file_is_named(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "own.npz", **own_arrays())
+    whole = (tmp_path / "own.npz").read_bytes()
+    (tmp_path / "own.npz").write_bytes(whole[: len(whole) // 2])
+    for name in ("own.npz", "nobody.npz"):
+        with pytest.raises(DataError, match=name):
+            load_images(str(tmp_path / name))

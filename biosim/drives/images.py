@@ -1,17 +1,11 @@
-"""Labelled images: scikit-learn's digits, Fashion-MNIST as Debian ships it, or any IDX folder."""
+"""Labelled images: scikit-learn's digits, Fashion-MNIST as Debian ships it, any IDX folder or npz file."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import math
-import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +13,7 @@ import torch
 
 from biosim.drives.base import Presentation
 from biosim.drives.encoding import encode, expected
+from biosim.drives.image_files import RawImages, read_files
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.equations import Clock
 from biosim.errors import DataError, InputError
@@ -26,7 +21,6 @@ from biosim.lif import Encoding
 from biosim.streams import generator
 
 SPLIT_SEED = 0  # the digits' train/test split and every validation split are fixed, whatever the run's seed
-_NAMED = {"fashion-mnist": "fashion-mnist", "mnist": "mnist"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,8 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     dataset : str
         ``digits`` (bundled with scikit-learn), ``teacher`` (random inputs labelled by a planted circuit: :mod:`biosim.drives.teacher`),
         ``fashion-mnist`` or ``mnist`` (looked for in
-        ``BIOSIM_DATA_DIR``, the user's cache and /usr/share/datasets), or a folder of four IDX files,
-        raw or .gz.
+        ``BIOSIM_DATA_DIR``, the user's cache and /usr/share/datasets), a folder of four IDX files,
+        raw or .gz, or an ``.npz`` file with ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``.
     train_size : int, optional
         Use this many training images, a fixed random subset.
     validation : float
@@ -91,7 +85,7 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
         When it is not found (every path tried is listed), truncated, or holds what no image holds.
     """
     teacher = read_teacher(dataset)
-    raw = _taught(teacher) if teacher is not None else _digits() if dataset == "digits" else _idx(dataset)
+    raw = _taught(teacher) if teacher is not None else _digits() if dataset == "digits" else read_files(dataset)
     train, train_labels, test, test_labels, side, source = raw
     for part, values, labels in (("training", train, train_labels), ("test", test, test_labels)):
         _check(part, values, labels, source)
@@ -117,9 +111,6 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     return Images(train, train_labels, test, test_labels, side, dataset, source, evaluated_on)
 
 
-_Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64], tuple[int, int], str]
-
-
 @cache
 def _bundled() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Read once what nobody writes to: a text, slow to read, that a run and its report ask for many times."""
@@ -129,7 +120,7 @@ def _bundled() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     return pixels, targets
 
 
-def _digits() -> _Raw:
+def _digits() -> RawImages:
     """8x8 digits; a fixed stratified fifth of them is the test split."""
     pixels, targets = _bundled()
     values, labels = pixels.astype(np.float32), targets.astype(np.int64)
@@ -139,7 +130,7 @@ def _digits() -> _Raw:
     return values[train], labels[train], values[test], labels[test], (8, 8), "scikit-learn load_digits"
 
 
-def _taught(teacher: Teacher) -> _Raw:
+def _taught(teacher: Teacher) -> RawImages:
     """Random inputs and a teacher's labels: 8000 to train on, 2000 to test."""
     train, train_labels = teacher.samples(8000, "train")
     test, test_labels = teacher.samples(2000, "test")
@@ -151,83 +142,6 @@ def _taught(teacher: Teacher) -> _Raw:
         (8, teacher.sizes[0] // 8),
         f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit",
     )
-
-
-def _candidates(dataset: str) -> list[Path]:
-    if dataset not in _NAMED:
-        return [Path(dataset).expanduser()]
-    import platformdirs
-
-    places = [os.environ["BIOSIM_DATA_DIR"]] if os.environ.get("BIOSIM_DATA_DIR") else []
-    places += [platformdirs.user_cache_dir("biosim"), "/usr/share/datasets"]
-    return [Path(place) / _NAMED[dataset] for place in places]
-
-
-def _idx(dataset: str) -> _Raw:
-    tried = _candidates(dataset)
-    folder = next((path for path in tried if path.is_dir()), None)
-    if folder is None:
-        hint = "; on Debian: apt-get install dataset-fashion-mnist" if dataset == "fashion-mnist" else ""
-        where = ", ".join(str(path) for path in tried)
-        raise DataError(f"no data set '{dataset}': tried the folder {where}; known names: digits, teacher, {', '.join(_NAMED)}{hint}")
-    arrays = []
-    for prefix in ("train", "t10k"):
-        values = read_idx(_find(folder, prefix, "images", 3))
-        labels = read_idx(_find(folder, prefix, "labels", 1))
-        if values.ndim != 3 or labels.ndim != 1 or len(values) != len(labels):
-            raise DataError(f"{folder}: the {prefix} images {values.shape} and labels {labels.shape} do not belong together")
-        arrays.append((values, labels))
-    (train, train_labels), (test, test_labels) = arrays
-    if train.shape[1:] != test.shape[1:]:
-        raise DataError(f"{folder}: training images are {train.shape[1:]} and test images {test.shape[1:]} pixels")
-    side = (int(train.shape[1]), int(train.shape[2]))
-    train, test = (np.ascontiguousarray(x.reshape(len(x), -1), np.float32) for x in (train, test))
-    return train, train_labels.astype(np.int64), test, test_labels.astype(np.int64), side, str(folder)
-
-
-def _find(folder: Path, prefix: str, what: str, rank: int) -> Path:
-    prefixes = [prefix, "test"] if prefix == "t10k" else [prefix]
-    names = [f"{p}-{what}{dot}idx{rank}-ubyte{end}" for p in prefixes for dot in "-." for end in ("", ".gz")]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise DataError(f"{folder} has no {prefix} {what}: tried {', '.join(names)}")
-
-
-_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-_IDX_LONGEST = 8_000_000_000  # bytes
-
-
-def read_idx(path: Path) -> npt.NDArray[np.generic]:
-    """Read an IDX file (http://yann.lecun.com/exdb/mnist/), raw or gzipped: what its header promises, and no more."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return _read_idx(path, file)
-    except DataError:
-        raise
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    except Exception as error:  # zlib.error has no common base with the above
-        raise DataError(f"{path} is damaged: {error}") from None
-
-
-def _read_idx(path: Path, file: Any) -> npt.NDArray[np.generic]:
-    start = file.read(4)
-    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _IDX_TYPES or not 1 <= start[3] <= 4:
-        raise DataError(f"{path} is not an IDX file: it starts with {start.hex() or 'nothing'}")
-    kind, rank = np.dtype(_IDX_TYPES[start[2]]), start[3]
-    head = file.read(4 * rank)
-    if len(head) < 4 * rank:
-        raise DataError(f"{path} is truncated inside its header")
-    shape = struct.unpack(f">{rank}I", head)
-    promised = math.prod(shape) * kind.itemsize
-    if promised > _IDX_LONGEST:
-        raise DataError(f"{path}: its header promises {promised:.3g} bytes for shape {shape}; more than {_IDX_LONGEST:.3g} are not read")
-    raw = file.read(promised + 1)  # a compressed file may unpack to any length
-    if len(raw) != promised:
-        state, there = ("truncated", str(len(raw))) if len(raw) < promised else ("too long", "more")
-        raise DataError(f"{path} is {state}: its header promises {promised} bytes for shape {shape}, it has {there}")
-    return np.frombuffer(raw, kind).reshape(shape).astype(kind.newbyteorder("="))
 
 
 def _check(part: str, values: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], source: str) -> None:

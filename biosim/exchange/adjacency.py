@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from biosim.errors import BiosimError
 from biosim.exchange.base import BEGINNING, Diagram, Edges, Format, Imported, check_text, from_edges
-from biosim.exchange.npz import ABOUT, members, read_array, read_arrays
+from biosim.exchange.npz import ABOUT, LONGEST, members
+from biosim.npz import read_array, read_arrays
 
 SPARSE = {"format", "shape", "data", "indices", "indptr"}
 
@@ -36,7 +37,7 @@ def _recognise(path: Path) -> bool:
 def _matrix(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], tuple[int, ...]]:
     """Return rows, columns and weights of the entries that are not 0, and the matrix's shape."""
     if path.suffix == ".npz":
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, LONGEST)
         if set(arrays) >= SPARSE:
             return _sparse(path, arrays)
         if len(arrays) != 1:
@@ -46,7 +47,7 @@ def _matrix(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray
         dense = next(iter(arrays.values()))
     elif path.suffix == ".npy":
         with path.open("rb") as file:
-            dense = read_array(path, file, path.stat().st_size)
+            dense = read_array(path, file, path.stat().st_size, LONGEST)
     else:
         check_text(path)
         with path.open() as file:
