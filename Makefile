@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types engine bench clean
+.PHONY: demo test test-all lint types engine bench docs gallery clean
 
 demo: $(STAMP)
 	$(BIN)/biosim run local-vs-global --force
@@ -33,6 +33,14 @@ engine: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/rate_step.py
 
+# every page, its references and links; a warning is an error. Read build/docs/index.html
+docs: $(STAMP)-docs
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+
+# runs the scenarios whose figure in docs/gallery is out of date (all of them: about half an hour of one core)
+gallery: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/gallery.py
+
 # torch first and pinned: a looser requirement would fetch several GB of CUDA libraries
 $(STAMP): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
@@ -44,5 +52,9 @@ $(STAMP)-all: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm]"
 	touch $@
 
+$(STAMP)-docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build/docs docs/generated .mypy_cache .ruff_cache .pytest_cache

@@ -45,7 +45,7 @@ MEMORY = 0.02  # the neurons' running mean and variance forget over this share o
 
 @dataclass
 class Development:
-    """What :func:`develop` returns.
+    """What :func:`~biosim.develop.develop` returns.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ _CONDITION_NAMES = frozenset(BUILT_IN) - SAMPLED
 
 
 def parse_rule(data: Mapping[str, Any], name: str = "inline") -> Rule:
-    """Parse a rule mapping; raise the first of the errors that :func:`check_rule` finds."""
+    """Parse a rule mapping; raise the first of the errors that ``check_rule`` finds."""
     rule, errors = check_rule(data, name)
     if errors or rule is None:
         raise errors[0]

@@ -52,7 +52,7 @@ def small_world(
 
     C is Fagiolo's average clustering and L the characteristic path length, both directed; weights and self-loops are left
     out. The null keeps degrees (``degrees``, Maslov-Sneppen) or the number of edges only (``edges``, Erdos-Renyi).
-    L is over pairs with a path, in graph and nulls alike: look at :func:`biosim.graphs.paths.reachable` beside it.
+    L is over pairs with a path, in graph and nulls alike: look at :func:`biosim.graphs.reachable` beside it.
 
     Raises
     ------
