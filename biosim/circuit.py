@@ -51,6 +51,20 @@ class Circuit:
         Of a circuit of spiking neurons, with how it is shown images.
     substrate : str, optional
         The substrate that ran it, where that is neither of rate neurons nor of spiking ones; ``dynamics`` are its arguments.
+
+    Examples
+    --------
+    >>> from biosim import ImageDrive, Network, load_images, load_scorer, prune
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=1)
+    >>> circuit = prune("random", load_scorer("random"), Network.layered([64, 20, 10], seeds=[0]), drive, 0.5, (0,))
+    >>> circuit.mask["hidden1-output"].sum((1, 2))
+    array([100])
+    >>> circuit.density()
+    array([0.5])
+    >>> circuit.predict(drive.images.test).shape
+    (1, 355)
+    >>> circuit.to_networkx(replicate=0).number_of_edges()
+    740
     """
 
     populations: tuple[tuple[str, int, str], ...]

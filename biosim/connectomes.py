@@ -109,6 +109,17 @@ def read_graph(path: str | Path, layout: Literal["edges", "matrix"] | None = Non
     ------
     BiosimError
         When the file cannot be read as what its ending says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from biosim.connectomes import read_graph
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "mine.csv"
+    ...     _ = file.write_text(chr(10).join(["pre,post,synapses", "AVAL,AVBL,3", "AVBL,AVAR,1"]))
+    ...     read_graph(file).names
+    ('AVAL', 'AVAR', 'AVBL')
     """
     file = Path(path)
     readers = {".graphml": _graphml, ".h5": _sonata, ".hdf5": _sonata}

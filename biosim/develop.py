@@ -135,6 +135,19 @@ def develop(
         When rule, drive, feedback and substrate do not fit together.
     NumericalError
         On NaN or runaway activity, naming the population and the step.
+
+    Examples
+    --------
+    >>> from biosim import Feedback, ImageDrive, Network, Schedule, load_images, load_rule
+    >>> from biosim.develop import develop
+    >>> network = Network.layered([64, 20, 10], seeds=[0, 1], weights="signed-constant")
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=2)
+    >>> feedback = Feedback(network, "random", (0, 1))
+    >>> development = develop(network, drive, load_rule("three-factor"), schedule=Schedule(density=0.25), feedback=feedback, seeds=[0, 1])
+    >>> development.circuit.density()
+    array([0.25, 0.25])
+    >>> development.level.name
+    'broadcast'
     """
     seeds = tuple(seeds) if seeds is not None else tuple(range(network.replicates))
     mechanisms = [InDegree()] if homeostasis is None else list(homeostasis)

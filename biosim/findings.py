@@ -24,6 +24,13 @@ class Findings:
         Lists of rows (dicts with the same keys) by file name.
     metrics : mapping
         Of a study: one value a replicate, (R,), for each name in its ``METRICS``.
+
+    Examples
+    --------
+    >>> from biosim.findings import Findings, csv_text
+    >>> print(csv_text(Findings(tables={"own": [{"replicate": 0, "share": 0.5}]}).tables["own"]), end="")
+    replicate,share
+    0,0.5
     """
 
     figures: Mapping[str, Any] = field(default_factory=dict)

@@ -29,6 +29,12 @@ class Population:
         Share of its potential that a neuron replaces in one settling step, in (0, 1]; 1 keeps nothing of the past.
     alive : Tensor
         (R, size) bool; a dead neuron has no synapses and forms none.
+
+    Examples
+    --------
+    >>> from biosim import Population
+    >>> Population("hidden", 100, "tanh").size
+    100
     """
 
     name: str

@@ -33,6 +33,16 @@ class Recorder:
         ``effective_density``, ``accuracy`` on the samples shown since the last record (before they
         changed anything), ``alive.PROJECTION``, ``rate.POPULATION``, and
         ``neurons.POPULATION``, the share of hidden neurons alive.
+
+    Examples
+    --------
+    >>> from biosim import ImageDrive, Network, Recorder, load_images, load_rule
+    >>> from biosim.develop import develop
+    >>> network = Network.layered([64, 10, 10], seeds=[0])
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=2)
+    >>> development = develop(network, drive, load_rule("hebbian-trace"), seeds=[0], recorder=Recorder(moments=4))
+    >>> [record["step"] for record in development.history.records]
+    [1, 2, 4, 6, 8]
     """
 
     moments: int = 50

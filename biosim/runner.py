@@ -50,6 +50,19 @@ def run(
     run : Run
     fresh : bool
         False when the finished run was there already and was left alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import biosim
+    >>> from biosim.library import find
+    >>> small = ["model.hidden=[10]", "drive.epochs=1", "drive.train_size=200", "rivals=[random]", "checks=[]", "replicates=2"]
+    >>> scenario = biosim.read_scenario(find("scenarios", "local-vs-global"), small)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run, fresh = biosim.run(scenario, Path(folder) / "RUN", report=False)
+    ...     fresh, run.about["status"], [row["method"] for row in run.table]
+    (True, 'done', ['mirrored-three-factor', 'random'])
     """
     folder = out if out is not None else Path("runs") / f"{scenario.spec.name}-{scenario.id}"
     ready = lambda: prepare(scenario, device)  # noqa: E731

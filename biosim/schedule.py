@@ -49,6 +49,13 @@ class Schedule:
     rounds : int, optional
         Let the target move only at the end of each of that many equal parts of the window, so that the network
         recovers in between; at every moment when left out.
+
+    Examples
+    --------
+    >>> from biosim import Schedule
+    >>> schedule = Schedule("constant", density=0.2, opens=0.0, closes=1.0)
+    >>> [round(schedule.target(u), 2) for u in (0.0, 0.5, 1.0)]
+    [1.0, 0.6, 0.2]
     """
 
     kind: ScheduleKind = "decreasing-rate"

@@ -32,6 +32,14 @@ class SpikeTrains:
         Number of neurons, silent ones included.
     duration : float
         Seconds; the stretch is [0, duration].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from biosim.spike_measures import SpikeTrains, rates
+    >>> spikes = SpikeTrains(np.array([0.1, 0.2, 0.3, 0.15]), np.array([0, 0, 0, 1]), count=2, duration=0.5)
+    >>> rates(spikes)
+    array([6., 2.])
     """
 
     times: Numbers

@@ -221,5 +221,19 @@ class Run:
 
 
 def open_run(folder: str | Path) -> Run:
-    """Open a run directory for analysis."""
+    """Open a run directory for analysis.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import biosim
+    >>> from biosim.library import find
+    >>> small = ["model.hidden=[10]", "drive.epochs=1", "drive.train_size=200", "rivals=[random]", "checks=[]", "replicates=2"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = biosim.run(biosim.read_scenario(find("scenarios", "local-vs-global"), small), Path(folder) / "RUN", report=False)
+    ...     run = biosim.open_run(Path(folder) / "RUN")
+    ...     run.name, run.circuit.density(), sorted(run.rivals), run.history[-1]["u"]
+    ('local-vs-global', array([0.2, 0.2]), ['random'], 1.0)
+    """
     return Run(folder)

@@ -56,6 +56,16 @@ class Projection(SynapseArrays):
         settling step before.
     packed : dict
         :class:`~biosim.packed.Packed` synapses by replicate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from biosim import Population, Projection
+    >>> inputs, cells = Population("inputs", 3), Population("cells", 2)
+    >>> born = torch.tensor([[[True, True], [False, True], [True, False]]])
+    >>> projection = Projection("inputs-cells", inputs, cells, 0.5 * born, born)
+    >>> projection.fan_in.tolist()  # synapses at birth of each cell
+    [[2, 2]]
     """
 
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
@@ -168,6 +178,15 @@ class Network:
     ------
     InputError
         When the diagram cannot be run.
+
+    Examples
+    --------
+    >>> from biosim import Network
+    >>> network = Network.layered([64, 20, 10], seeds=[0, 1, 2], weights="signed-constant")
+    >>> list(network.projections)
+    ['input-hidden1', 'hidden1-output']
+    >>> network.projections["input-hidden1"].shape  # replicates, presynaptic and postsynaptic neurons
+    (3, 64, 20)
     """
 
     def __init__(

@@ -70,6 +70,15 @@ class Feedback:
         ``random``, ``direct``, ``reciprocal``, or the name or path of a rule with the role ``feedback``.
     seeds : tuple of int
         One a replicate; the wiring draws from streams of its own.
+
+    Examples
+    --------
+    >>> from biosim import Feedback, Network
+    >>> network = Network.layered([64, 20, 10], seeds=[0])
+    >>> Feedback(network, "direct", (0,)).level.name
+    'broadcast'
+    >>> Feedback(network, "reciprocal", (0,)).level.name
+    'transport'
     """
 
     def __init__(self, network: Network, kind: str, seeds: tuple[int, ...]) -> None:

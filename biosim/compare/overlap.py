@@ -57,6 +57,18 @@ def overlap(first: Circuit, second: Circuit) -> dict[str, Overlap]:
     ------
     InputError
         When the two circuits were not carved from the same births.
+
+    Examples
+    --------
+    >>> from biosim import ImageDrive, Network, load_images, load_scorer, overlap, prune
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=1)
+    >>> births, random = Network.layered([64, 20, 10], seeds=[0]), load_scorer("random")
+    >>> first, second = (prune("random", random, births, drive, 0.5, (seed,)) for seed in (1, 2))
+    >>> shared = overlap(first, second)["input-hidden1"]
+    >>> abs(shared.jaccard - shared.chance) < 4*shared.deviation
+    array([ True])
+    >>> overlap(first, first)["input-hidden1"].kappa
+    array([1.])
     """
     if first.projections != second.projections or any((first.born[n] != second.born[n]).any() for n in first.born):
         raise InputError("the two circuits do not share their births, so their synapses cannot be matched")

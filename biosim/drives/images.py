@@ -83,6 +83,15 @@ def load_images(dataset: str = "digits", *, train_size: int | None = None, valid
     ------
     DataError
         When it is not found (every path tried is listed), truncated, or holds what no image holds.
+
+    Examples
+    --------
+    >>> from biosim import load_images
+    >>> images = load_images("digits")
+    >>> images.train.shape, images.test.shape, images.side, images.classes
+    ((1442, 64), (355, 64), (8, 8), 10)
+    >>> load_images("digits", validation=0.2).evaluated_on
+    'validation'
     """
     teacher = read_teacher(dataset)
     raw = _taught(teacher) if teacher is not None else _digits() if dataset == "digits" else read_files(dataset)
@@ -168,6 +177,13 @@ class ImageDrive:
         Seconds one image is shown.
     encoding : Encoding, optional
         Show spikes of the input neurons in place of pixels; :meth:`encoded` sets it.
+
+    Examples
+    --------
+    >>> from biosim import ImageDrive, load_images
+    >>> drive = ImageDrive(load_images("digits"), batch=32, epochs=2)
+    >>> drive.inputs, drive.outputs, drive.clock.steps
+    (64, 10, 90)
     """
 
     images: Images

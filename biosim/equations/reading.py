@@ -22,7 +22,24 @@ _CONDITION_NAMES = frozenset(BUILT_IN) - SAMPLED
 
 
 def parse_rule(data: Mapping[str, Any], name: str = "inline") -> Rule:
-    """Parse a rule mapping; raise the first of the errors that ``check_rule`` finds."""
+    """Parse a rule mapping; raise the first of the errors that ``check_rule`` finds.
+
+    Examples
+    --------
+    >>> from biosim import parse_rule
+    >>> rule = parse_rule({
+    ...     "parameters": {"tau": "5 % dev"},
+    ...     "state": {"tag": 0},
+    ...     "synapse": ["dtag/dt = (pre*mean_post - tag)/tau"],
+    ...     "eliminate": "tag < 0.01",
+    ... })
+    >>> rule.level().name  # it reads what its target knows of itself
+    'neuron'
+    >>> parse_rule({"eliminate": "gradient < 0.1"})
+    Traceback (most recent call last):
+        ...
+    biosim.errors.LocalityError: eliminate: 'gradient' is of level gradient, which only scorers may read...
+    """
     rule, errors = check_rule(data, name)
     if errors or rule is None:
         raise errors[0]

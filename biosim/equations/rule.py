@@ -75,6 +75,15 @@ class Rule:
     ``role`` says what its equations are for: ``pruning`` decides which synapses are lost, ``plasticity``
     changes the weights of those that live, ``growth`` decides where synapses form in the first place,
     ``feedback`` changes the wiring that carries teaching signals, ``during`` noise or activity.
+
+    Examples
+    --------
+    >>> from biosim import load_rule
+    >>> rule = load_rule("three-factor")
+    >>> list(rule.parameters)
+    ['rate', 'span', 'memory', 'patience', 'tiny']
+    >>> rule.with_parameters({"patience": "10 % dev"}).parameters["patience"].text
+    '10 % dev'
     """
 
     name: str

@@ -24,6 +24,13 @@ def density(graph: Graph, loops: bool = False) -> float:
     ------
     UndefinedError
         When no edge is possible.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import density, from_networkx
+    >>> density(from_networkx(networkx.DiGraph([(0, 1), (1, 2), (2, 0)])))  # 3 of 6
+    0.5
     """
     possible = graph.nodes * (graph.nodes if loops else graph.nodes - 1)
     if possible <= 0:
@@ -43,6 +50,13 @@ def reciprocity(graph: Graph) -> float:
     ------
     UndefinedError
         When there are no edges.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import from_networkx, reciprocity
+    >>> reciprocity(from_networkx(networkx.DiGraph([(0, 1), (1, 0), (1, 2), (2, 3)])))
+    0.5
     """
     if graph.edges == graph.loops:
         raise UndefinedError("reciprocity is not defined without edges")

@@ -56,6 +56,14 @@ def rich_club(graph: Graph, weighted: bool = False, way: Way = "total", nulls: i
     ------
     UndefinedError
         When there are fewer than two nodes.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import from_networkx, rich_club
+    >>> club = rich_club(from_networkx(networkx.complete_graph(5, networkx.DiGraph)))
+    >>> float(club.coefficient[0])
+    1.0
     """
     own = graph.without_loops()
     if own.nodes < 2:

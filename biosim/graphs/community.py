@@ -47,6 +47,15 @@ def modularity(graph: Graph, labels: npt.ArrayLike, weighted: bool = False, reso
         When there is no weight.
     InputError
         When there is not one label a node.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> import numpy as np
+    >>> from biosim.graphs import from_networkx, modularity
+    >>> two = networkx.disjoint_union(networkx.complete_graph(3, networkx.DiGraph), networkx.complete_graph(3, networkx.DiGraph))
+    >>> modularity(from_networkx(two), np.array([0, 0, 0, 1, 1, 1]))
+    0.5
     """
     community = np.unique(np.asarray(labels), return_inverse=True)[1].ravel()
     if community.size != graph.nodes:

@@ -35,6 +35,14 @@ class Graph:
         A name a node, or empty.
     group : ndarray
         (nodes,) number of the population a node belongs to; all 0 when there is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from biosim.graphs import Graph
+    >>> graph = Graph.from_matrix(np.array([[0.0, 1.5, 0.0], [0.0, 0.0, -2.0], [1.0, 0.0, 0.0]]))
+    >>> graph.nodes, graph.edges
+    (3, 3)
     """
 
     nodes: int

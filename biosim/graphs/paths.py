@@ -32,6 +32,13 @@ def path_length(graph: Graph, weighted: bool = False) -> float:
     ------
     UndefinedError
         When no node reaches another.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import from_networkx, path_length
+    >>> path_length(from_networkx(networkx.cycle_graph(4, networkx.DiGraph)))  # (1 + 2 + 3)/3
+    2.0
     """
     length, _, pairs = _sums(graph, weighted)
     if not pairs:

@@ -27,6 +27,14 @@ def triad_census(graph: Graph) -> Mapping[str, int]:
     With M the mutual and C the asymmetric pairs, the closed kinds are sums of matrix products, ``030T = sum(C C * C)``,
     ``030C = sum(C C * C^T)/3``, ``120D = sum(C^T C * M)/2``, ``120U = sum(C C^T * M)/2``, ``120C = sum(C C * M)``,
     ``210 = sum(M M * C)``, ``300 = sum(M M * M)/6``; the open ones are the two-paths that degrees give, less those in closed kinds.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import from_networkx, triad_census
+    >>> census = triad_census(from_networkx(networkx.DiGraph([(0, 1), (1, 2), (2, 0)])))
+    >>> {kind: int(count) for kind, count in census.items() if count}
+    {'030C': 1}
     """
     own = graph.without_loops()
     both = reciprocal(own)

@@ -80,6 +80,13 @@ def average_clustering(graph: Graph, weighted: bool = False, signed: bool = Fals
     ------
     UndefinedError
         When there are no nodes.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> from biosim.graphs import average_clustering, from_networkx
+    >>> average_clustering(from_networkx(networkx.complete_graph(4, networkx.DiGraph)))
+    1.0
     """
     if not graph.nodes:
         raise UndefinedError("clustering is not defined without nodes")

@@ -59,7 +59,18 @@ def find_rule(name: str, role: str = "pruning") -> Path:
 
 
 def load_rule(name: str, role: str = "pruning") -> Rule:
-    """Read a rule of a role (``pruning``, ``plasticity``, ``growth``, ``feedback``) by name or path."""
+    """Read a rule of a role (``pruning``, ``plasticity``, ``growth``, ``feedback``) by name or path.
+
+    Examples
+    --------
+    >>> from biosim import load_rule
+    >>> load_rule("hebbian-trace").level().name
+    'synapse'
+    >>> load_rule("three-factor").level().name
+    'broadcast'
+    >>> load_rule("bcm-weights", "plasticity").plastic
+    True
+    """
     path = find_rule(name, role)
     document = read_yaml(path)
     try:

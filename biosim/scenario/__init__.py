@@ -30,6 +30,19 @@ def read_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     ------
     BiosimError
         With one line for every error found.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from biosim import read_scenario
+    >>> from biosim.library import find
+    >>> scenario = read_scenario(find("scenarios", "local-vs-global"), ["schedule.density=0.1", "seed=100"])
+    >>> scenario.spec.schedule.density, scenario.seeds
+    (0.1, (100, 101, 102, 103, 104))
+    >>> read_scenario(find("scenarios", "local-vs-global"), ["schedule.densty=0.1"])
+    Traceback (most recent call last):
+        ...
+    biosim.errors.BiosimError: --set schedule.densty=0.1: schedule.densty: unknown key (did you mean 'density'?)...
     """
     return scenario_from(read_source(path, settings))
 

@@ -137,6 +137,14 @@ def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer |
     ------
     InputError
         On an unknown name or option, or a file that holds no scorer.
+
+    Examples
+    --------
+    >>> from biosim import load_scorer
+    >>> load_scorer("edge-popup").level
+    'gradient'
+    >>> load_scorer("magnitude", {"scope": "neuron"}).level
+    'neuron'
     """
     source, given = find_source(name), dict(options or {})
     build = source.load().Scorer
@@ -250,6 +258,14 @@ def prune(
     ------
     UndefinedError
         When the method has none.
+
+    Examples
+    --------
+    >>> from biosim import ImageDrive, Network, load_images, load_scorer, prune
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=1)
+    >>> network = Network.layered([64, 20, 10], seeds=[0, 1], weights="kaiming-normal")
+    >>> prune("magnitude", load_scorer("magnitude"), network, drive, 0.25, (0, 1)).density()
+    array([0.25, 0.25])
     """
     reason = "it made no circuit"
     for made in make(scorer, Task(network, drive, (density,), seeds, progress=progress)):

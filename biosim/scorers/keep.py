@@ -43,6 +43,15 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
     -------
     dict
         (R, n_pre, n_post) bool by projection.
+
+    Examples
+    --------
+    >>> from biosim import Network, keep
+    >>> network = Network.layered([64, 20, 10], seeds=[0], weights="signed-constant")
+    >>> scores = {name: p.weight.abs() for name, p in network.projections.items()}  # all alike: a seeded hash decides
+    >>> masks = keep(scores, network, 0.25, "layer", (0,))
+    >>> {name: int(mask.sum()) for name, mask in masks.items()}
+    {'input-hidden1': 320, 'hidden1-output': 50}
     """
     if not 0 < density <= 1:
         raise InputError(f"the density kept must lie in (0, 1], not {density}", ("density",))

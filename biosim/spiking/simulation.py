@@ -64,6 +64,24 @@ class Simulation:
     ------
     InputError
         When rules, seeds and network do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from biosim import load_rule
+    >>> from biosim.spiking import LIF, Births, Delta, Network, PoissonPopulation, Population, Projection
+    >>> from biosim.spiking.simulation import Simulation
+    >>> births = Births.random(100, 20, 0.5, [0], lambda g, n: g.uniform(0.2, 0.8, n))
+    >>> network = Network(
+    ...     [PoissonPopulation("inputs", 100, rate=20.0), Population("cells", 20, LIF(v_threshold=10.0))],
+    ...     [Projection("feed", "inputs", "cells", births, Delta(), 1e-3, 1.0)],
+    ... )
+    >>> simulation = Simulation(network, {"feed": load_rule("additive-stdp")}, seeds=[0], duration=0.2)
+    >>> simulation.run(0.2)
+    >>> before = len(simulation.weights("feed"))
+    >>> removed = simulation.eliminate("feed", "weight < 0.3")  # they are gone from memory
+    >>> before - len(simulation.weights("feed")) == int(removed[0])
+    True
     """
 
     def __init__(

@@ -44,6 +44,15 @@ def network_from_torch(
     ------
     InputError
         Naming the layer that has no counterpart, and what to use instead.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from biosim import network_from_torch
+    >>> module = nn.Sequential(nn.Linear(64, 20, bias=False), nn.ReLU(), nn.Linear(20, 10, bias=False))
+    >>> network = network_from_torch(module, replicates=3)
+    >>> [p.shape for p in network.projections.values()]
+    [(3, 64, 20), (3, 20, 10)]
     """
     modules = [module] if isinstance(module, nn.Module) else list(module)
     if not modules:

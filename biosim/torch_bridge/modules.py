@@ -41,6 +41,18 @@ def to_torch(circuit: Circuit, module: nn.Module, input_shape: int | Sequence[in
     ------
     InputError
         When circuit and module do not have the same layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from biosim import ImageDrive, load_images, load_scorer, network_from_torch, prune, to_torch
+    >>> module = nn.Sequential(nn.Linear(64, 20, bias=False), nn.ReLU(), nn.Linear(20, 10, bias=False))
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=1)
+    >>> circuit = prune("random", load_scorer("random"), network_from_torch(module), drive, 0.5, (0,))
+    >>> images = drive.images.test
+    >>> bool(torch.allclose(to_torch(circuit, module)(torch.from_numpy(images)), torch.from_numpy(circuit.respond(images)[0]), atol=1e-4))
+    True
     """
     return _written(circuit, module, input_shape, replicate, _plain)
 
@@ -70,6 +82,18 @@ def to_torch_prune(
     ------
     InputError
         When circuit and module do not have the same layers.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from torch.nn.utils import prune as torch_prune
+    >>> from biosim import ImageDrive, load_images, load_scorer, network_from_torch, prune, to_torch_prune
+    >>> module = nn.Sequential(nn.Linear(64, 20, bias=False), nn.ReLU(), nn.Linear(20, 10, bias=False))
+    >>> drive = ImageDrive(load_images("digits", train_size=200), batch=50, epochs=1)
+    >>> circuit = prune("random", load_scorer("random"), network_from_torch(module), drive, 0.5, (0,))
+    >>> masked = to_torch_prune(circuit, module)
+    >>> torch_prune.is_pruned(masked), int(masked[0].weight_mask.sum())
+    (True, 640)
     """
     if gains not in ("fold", "leave-out"):
         raise InputError(f"gains are to be 'fold' or 'leave-out', not '{gains}'", ("gains",))

@@ -39,6 +39,16 @@ def from_torch_prune(
     InputError
         When nothing in a module was pruned, when a layer has no counterpart, or when a mask keeps a synapse that
         was never born.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from torch.nn.utils import prune
+    >>> from biosim import from_torch_prune
+    >>> module = nn.Sequential(nn.Linear(8, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    >>> _ = prune.l1_unstructured(module[0], "weight", amount=0.5)
+    >>> from_torch_prune(module).births(), from_torch_prune(module).density()
+    (array([40]), array([0.6]))
     """
     modules = [module] if isinstance(module, nn.Module) else list(module)
     read = [read_layers(m, input_shape) for m in modules]

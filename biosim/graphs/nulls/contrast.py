@@ -52,6 +52,13 @@ def contrast(observed: float, null: npt.ArrayLike) -> Contrast:
     ------
     InputError
         When there are no null values, or some are NaN while the observed value is a number.
+
+    Examples
+    --------
+    >>> from biosim.graphs.nulls import contrast
+    >>> found = contrast(0.5, [0.25, 0.3, 0.2])
+    >>> round(found.ratio, 2), round(found.normalised, 2)
+    (2.0, 0.33)
     """
     values = np.asarray(null, np.float64).ravel()
     if not values.size:

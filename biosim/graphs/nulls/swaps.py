@@ -38,6 +38,17 @@ def degree_preserving(graph: Graph, seed: int, null: int = 0, loops: bool = Fals
     ------
     InputError
         When the graph is too large for the table of its pairs.
+
+    Examples
+    --------
+    >>> import networkx
+    >>> import numpy as np
+    >>> from biosim.graphs import degrees, from_networkx
+    >>> from biosim.graphs.nulls import degree_preserving
+    >>> graph = from_networkx(networkx.gnp_random_graph(30, 0.2, seed=1, directed=True))
+    >>> null = degree_preserving(graph, seed=0)
+    >>> bool(np.array_equal(degrees(null, "in"), degrees(graph, "in")))
+    True
     """
     _check_size(graph)
     target = graph.target.copy()
