@@ -176,7 +176,7 @@ def _validated(snippet: Snippet, cli: Cli) -> int:
             kept += ["--set", f"{word[2:]}={rest.pop(0)}"]
         elif word in ("--out", "--device", "--checkpoint-every"):
             rest.pop(0)
-    if len(kept) == 1 and not kept[0].startswith("./"):  # a scenario of biosim's as it is: its data is there, or it could not be shipped
+    if len(kept) == 1 and not kept[0].endswith(".yaml"):  # a scenario of biosim's as it is: its data is there, or it could not be shipped
         return 0 if kept[0] in SHIPPED and read_scenario(SHIPPED[kept[0]]) else 2
     code, _, err = cli("validate", *kept)
     assert code in (0, 2), err
@@ -213,6 +213,18 @@ def test_yaml_can_be_read_and_rules_are_rules(snippet: Snippet, tmp_path: Path) 
     rule = data.get("rule", data)
     if isinstance(rule, dict) and {"eliminate", "silence", "synapse"} & set(rule):
         parse_rule(rule)
+
+
+def test_the_examples_do_what_their_pages_say(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    field, _ = run(read_scenario(Path("my-activity.yaml")), desk / "field", report=False)  # rule, model, drive, substrate, measure
+    assert all(c["passed"] for c in field.results["checks"])
+    assert 0.9 < min(field.results["metrics"]["measure.purity"])
+    small = ["drive.epochs=2", "replicates=1", "checks=[]", "rule=./my-rule.yaml", "readout=three-factor"]
+    patches, _ = run(read_scenario(Path("my-scenario.yaml"), small), desk / "patches", report=False)  # model, scorer
+    assert [row["method"] for row in patches.table] == ["my-rule", "edge-popup", "wanda", "random"]
+    own = patches.rivals["wanda"]
+    assert own.density() == pytest.approx(patches.circuit.density(), abs=2e-3) and (own.born["pixels-cells"].mean((1, 2)) < 0.4).all()
 
 
 @pytest.mark.slow
