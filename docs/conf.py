@@ -59,6 +59,7 @@ html_theme_options = {
     "navbar_persistent": ["search-button"],
     "show_prev_next": False,
     "show_nav_level": 1,
+    "show_toc_level": 2,
     "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -66,7 +67,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "gallery": []}
+html_sidebars = {"index": [], "start": [], "generated/gallery": []}
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

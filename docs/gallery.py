@@ -96,7 +96,7 @@ def fingerprint(name: str, card: dict[str, Any]) -> str:
 def lighter(text: str) -> str:
     """Return an SVG without metadata, names of parts and indentation, its coordinates to a tenth of a point."""
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = text.replace("; font-family: 'DejaVu Sans'", "").replace("<svg ", "<svg font-family=\"'DejaVu Sans', sans-serif\" ", 1)
+    text = re.sub(r"; font-family: [^;\"]*", "", text).replace("<svg ", "<svg font-family=\"'DejaVu Sans', sans-serif\" ", 1)
     text = re.sub(r'<g id="\w+?_\d+">', "<g>", text)
 
     def short(attribute: re.Match[str]) -> str:

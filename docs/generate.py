@@ -273,7 +273,7 @@ def _card(name: str, card: Mapping[str, Any], record: Mapping[str, Any] | None, 
     question, headline, source = (" ".join(str(scenario.get(k, "")).split()) for k in ("question", "headline", "source"))
     title = f"({name}-card)=\n### {name}"
     if record is None:
-        return title + "\n\nno figure yet"
+        raise ValueError(f"{name} has no figure: make gallery")
     held = [c["passed"] for c in record["checks"]]
     failing = [c["name"] for c in record["checks"] if not c["passed"]]
     first, last = record["seeds"]

@@ -219,7 +219,7 @@ def test_the_examples_do_what_their_pages_say(desk: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(desk)
     field, _ = run(read_scenario(Path("my-activity.yaml")), desk / "field", report=False)  # rule, model, drive, substrate, measure
     assert all(c["passed"] for c in field.results["checks"])
-    assert 0.9 < min(field.results["metrics"]["measure.purity"])
+    assert min(field.results["metrics"]["measure.purity"]) > 0.9
     small = ["drive.epochs=2", "replicates=1", "checks=[]", "rule=./my-rule.yaml", "readout=three-factor"]
     patches, _ = run(read_scenario(Path("my-scenario.yaml"), small), desk / "patches", report=False)  # model, scorer
     assert [row["method"] for row in patches.table] == ["my-rule", "edge-popup", "wanda", "random"]
