@@ -107,6 +107,13 @@ def read_rules(spec: DevelopingSpec, errors: list[InputError]) -> tuple[Rule | N
     return rule, replace(options, level=max(levels))
 
 
+def rules_apart(data: Mapping[str, Any], errors: list[InputError]) -> None:
+    """File what is wrong in the rules of a file that cannot be read for other mistakes, so that all are told at once."""
+    for key, role in (("rule", "pruning"), ("plasticity", "plasticity"), ("readout", "pruning")):
+        if isinstance(value := data.get(key), (str, dict)):
+            read_rule(value, role, (key,), str(data.get("name", "rule")), errors)
+
+
 def further_rules(spec: ScenarioSpec, errors: list[InputError]) -> dict[str, tuple[Rule, Options]]:
     """Return the further rules of a scenario by label; ``all`` stands for every pruning rule not written out."""
     found: dict[str, tuple[Rule, Options]] = {}

@@ -73,6 +73,10 @@ def test_every_mistake_is_told_at_once(cli: Cli, tiny: Path) -> None:
     tiny.write_text(TINY.replace("epochs: 2", "epoch: 2").replace("density: 0.3", "density: 1.7").replace("replicates", "replicate"))
     err = cli("validate", str(tiny))[2]
     assert len(err.strip().splitlines()) == 3 and all(f":{line}:" in err for line in (3, 5, 7))
+    rule = "rule:\n  state: {tag: 0}\n  synapse: [tag = psot]\n  eliminate: tag == 1\n"
+    tiny.write_text(TINY.replace("epochs: 2", "epoch: 2").replace(RULE + "\n", rule))
+    err = cli("validate", str(tiny))[2]
+    assert len(err.strip().splitlines()) == 3 and "drive.epoch" in err and "did you mean 'post'" in err and "'=='" in err
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from biosim.equations import Level, Rule
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError, Key
 from biosim.library import find, load_module
-from biosim.options import Options, check_homeostasis, collect, read_rules, rule_data
+from biosim.options import Options, check_homeostasis, collect, read_rules, rule_data, rules_apart
 from biosim.scenario.arguments import file_hash, function_of, model_of
 from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.source import Source
@@ -73,6 +73,7 @@ def read_activity(source: Source) -> ActivityScenario:
     errors: list[InputError] = []
     spec = source.validate(ActivitySpec, errors)
     if spec is None:
+        rules_apart(source.document.data, errors)
         raise source.refusal(errors)
     rule, options = read_rules(spec, errors)
     for key, one in (("rule", rule), ("plasticity", options.plasticity if options else None)):

@@ -11,7 +11,7 @@ from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
 from biosim.fitting import uncounted
-from biosim.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data
+from biosim.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data, rules_apart
 from biosim.roster import Rival, roster
 from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
@@ -65,6 +65,7 @@ def read_development(source: Source) -> DevelopmentScenario:
     errors: list[InputError] = []
     spec = source.validate(ScenarioSpec, errors)
     if spec is None:
+        rules_apart(source.document.data, errors)
         raise source.refusal(errors)
     rule, options = read_rules(spec, errors)
     collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
