@@ -43,6 +43,7 @@ gallery: $(STAMP)
 
 # torch first and pinned: a looser requirement would fetch several GB of CUDA libraries
 $(STAMP): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (2 GB on disk; one to five minutes, silent until it is done)"
 	command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
