@@ -263,7 +263,8 @@ def _say(text: str) -> None:
 def _print_table(run: Any) -> None:
     from biosim.report import table_rows
 
-    _print_rows(f"{run.name}: {len(run.about['seeds'])} replicates, mean ± sd", *table_rows(run))
+    n = len(run.about["seeds"])
+    _print_rows(f"{run.name}: {n} replicates, mean ± sd" if n > 1 else f"{run.name}: one replicate", *table_rows(run))
 
 
 def _print_rows(title: str, head: list[str], rows: list[list[str]], notes: list[str]) -> None:
