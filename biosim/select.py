@@ -17,7 +17,7 @@ from biosim import backend
 from biosim.errors import NumericalError
 from biosim.replay import Replay
 from biosim.selection import compete_columns, compete_whole
-from biosim.streams import edge_uniform
+from biosim.streams import uniform_at
 
 Ranks = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -54,11 +54,23 @@ def _sorted_keep(
         above, level, wanted, flags = ranking({"quota": quota}, (scores, candidate))
     ties, bad = flags.tolist()
     if ties:
-        shape = (1, scores.shape[1]) if scores.dim() == 2 else (scores.shape[1], scores.shape[2])
-        lottery = edge_uniform(streams, 0, shape, slice(None), scores.device).view(scores.shape)
-        lottery = torch.where(level, lottery, torch.inf)
-        level &= lottery.argsort(dim=1, stable=True).argsort(dim=1) < wanted
+        _draw_lots(level, wanted, streams)
     return above | level, bad
+
+
+def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32]) -> None:
+    """Leave among the true of (R, n) or (R, n_pre, n_post) ``level`` only as many as are ``wanted``, along dimension 1, in place.
+
+    Only competitions that hold too many draw; each edge has one lot, whoever draws.
+    """
+    level = level.view(*level.shape[:2], -1)
+    n_pre, n_post = level.shape[1:]
+    replicate, post = (level.sum(1) > wanted.view(len(level), n_post)).nonzero().T
+    edge = torch.arange(n_pre, device=level.device) * n_post + post.unsqueeze(1)
+    lots = uniform_at(torch.from_numpy(streams.astype(np.int64)).to(level.device)[replicate].unsqueeze(1), 0, edge)
+    tied = level[replicate, :, post]
+    rank = torch.where(tied, lots, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+    level[replicate, :, post] = tied & (rank < wanted.view(len(level), n_post)[replicate, post].unsqueeze(1))
 
 
 def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:

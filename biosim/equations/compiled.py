@@ -90,6 +90,9 @@ class CompiledRule(Packable):
         self._weights: dict[tuple[float, int], Tensor] = {}
         self.step_program = self._compile(plan.lines)
         self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
+        read = {n for line in (*rule.traces, *rule.coincidences, *rule.synapse) for n in line.expression.names}
+        # a step is replayed as one graph when it draws nothing and no sum is taken in chunks
+        self.recordable = self.device.type == "cuda" and "random" not in read and all(item.whole is None for item in self.sums)
         self._replay: Replay[None] = Replay(lambda given: None)
         self._truth: Tensor | None = None
         self.layout: Packed | None = None  # where each synapse lies once only the live ones are kept
@@ -161,32 +164,17 @@ class CompiledRule(Packable):
         self._replay.function = lambda given: self._advance(sensed.among(given))
         self._replay(sensed.tensors(), (*sensed.synapses.values(), *self.arrays.values(), *self.traces.values()))
 
-    @property
-    def recordable(self) -> bool:
-        """Whether a step can be replayed as one graph: on CUDA, when it draws nothing and no sum is taken in chunks."""
-        lines = (*self.rule.traces, *self.rule.coincidences, *self.rule.synapse)
-        draws = any("random" in line.expression.names for line in lines)
-        return self.device.type == "cuda" and not draws and all(item.whole is None for item in self.sums)
-
     def _advance(self, sensed: Sensed) -> None:
         sampled = self._sampled(sensed)
         for item in self.sums:
             self._sum(item, sampled, sensed)
         if self.step_program is not None:
-            self._run(self.step_program, sensed.synapses, sensed.neurons, sensed.step)
+            self.run(self.step_program, sensed.synapses, sensed.neurons, sensed.step, mark=False)
         self._advance_traces(sampled)
 
     def _sampled(self, sensed: Sensed) -> dict[str, Tensor]:
-        values = {"pre": sensed.pre, "post": sensed.post}
-        if sensed.teach_post is not None:
-            values["teach_post"] = sensed.teach_post
-        silence = sensed.pre.new_zeros(()).expand_as(sensed.pre)
-        values["teach_pre"] = sensed.teach_pre if sensed.teach_pre is not None else silence
-        values |= {n: v.unsqueeze(-1) for n, v in (("reward", sensed.reward), ("advantage", sensed.advantage)) if v is not None}
-        if sensed.noise_post is not None:
-            values["noise_post"] = sensed.noise_post
-        values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
-        return values | self._constants
+        own = {n: v.unsqueeze(1) for n, v in self.traces.items()}
+        return sensed.sampled() | own | self._constants
 
     def _sample_weights(self, rate: float | None, samples: int) -> Tensor | None:
         if rate is None:
@@ -258,16 +246,14 @@ class CompiledRule(Packable):
         for target, value in fresh.items():
             self.traces[target].copy_(value)
 
-    def run(self, compiled: Compiled, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
-        """Run compiled lines in place, fused on the CPU and in row chunks elsewhere."""
-        self._now.fill_(float(step))
-        self._run(compiled, synapses, neurons, step)
-
-    def _run(self, compiled: Compiled, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
+    def run(self, compiled: Compiled, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int, mark: bool = True) -> None:
+        """Run compiled lines in place, fused on the CPU and in row chunks elsewhere; ``mark`` the step unless that was done."""
         program, lines = compiled
         if backend.fused(self.device):
             self._run_fused(program, synapses, neurons, step)
             return
+        if mark:
+            self._now.fill_(float(step))
         for rows in self._row_chunks():
             for target, node in lines:
                 values = self._broadcast(node, synapses, neurons, rows, step)

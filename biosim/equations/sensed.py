@@ -55,6 +55,15 @@ class Sensed:
         taught = own(self.teach_post), own(self.teach_pre), own(self.reward)
         return Sensed(*sides, *taught, neurons, synapses, self.step, own(self.noise_post), own(self.advantage))
 
+    def sampled(self) -> dict[str, Tensor]:
+        """Return what a sum over samples may read, by name, broadcastable to (R, S, n); neurons that nothing teaches hear 0."""
+        values = {"pre": self.pre, "post": self.post}
+        untaught = self.pre.new_zeros(()).expand_as(self.pre) if self.teach_pre is None else self.teach_pre
+        own = {"teach_post": self.teach_post, "teach_pre": untaught, "noise_post": self.noise_post}
+        whole = {"reward": self.reward, "advantage": self.advantage}
+        values |= {n: v for n, v in own.items() if v is not None} | {n: v.unsqueeze(-1) for n, v in whole.items() if v is not None}
+        return values | {n: v.unsqueeze(1) for n, v in self.neurons.items()}
+
     def tensors(self) -> dict[str, Tensor]:
         """Return what changes from step to step, by name; the synapses' own values lie where they are."""
         named = {n: getattr(self, n) for n in ("pre", "post", "teach_post", "teach_pre", "reward", "noise_post", "advantage")}
