@@ -288,18 +288,13 @@ def _card(name: str, card: Mapping[str, Any], record: Mapping[str, Any] | None, 
             title,
             f"**{markdown(question)}**",
             markdown(headline),
-            f"![{alt(headline or question)}](../gallery/{name}.svg)",
-            f"{how}; {seeds}, {record['seconds']} s on one core, {counted} {size}{markdown(fails)}.",
+            f"![{name}: {Path(card['figure']).name.replace('_', ' ')}](../gallery/{name}.svg)",
+            f"{how}; {seeds}, {record['seconds']} s on one shared core, {counted} {size}{markdown(fails)}.",
             f"Full size: `biosim run {name}`. More: [{Path(card['page']).stem}](../{card['page']}). Source: {markdown(source)}"
             if source
             else f"Full size: `biosim run {name}`. More: [{Path(card['page']).stem}](../{card['page']}).",
         ]
     )
-
-
-def alt(text: str) -> str:
-    """Return text that may stand between the brackets of an image."""
-    return re.sub(r"[\[\]]", "", text)
 
 
 if __name__ == "__main__":

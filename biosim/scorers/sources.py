@@ -18,8 +18,8 @@ from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
 _PRIVATE = {
-    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "sources", "surrogate",
-    "training",
+    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton", "sources",
+    "surrogate", "training",
 }  # fmt: skip
 
 
