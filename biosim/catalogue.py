@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from biosim.equations import Rule
 from biosim.errors import BiosimError, did_you_mean
 from biosim.library import names
+
+if TYPE_CHECKING:
+    from biosim.equations import Rule  # loads torch, which listing scenarios can do without
 
 KINDS = ("rules", "models", "drives", "substrates", "measures", "scenarios", "scorers", "studies", "analysis")
 

@@ -30,10 +30,9 @@ extensions = [
     "sphinx_copybutton",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["generated/parts/*", "examples/*", "studies/output/*"]
+exclude_patterns = ["examples/*"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["misc.highlighting_failure"]
 nitpicky = True
 nitpick_ignore_regex = [  # parts of biosim that docstrings name and these pages do not describe
     ("py:mod", r"biosim\.(substrates|drives|torch_bridge)\..+"),
@@ -45,7 +44,6 @@ pygments_style = "default"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_mock_imports: list[str] = []
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False

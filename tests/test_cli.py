@@ -183,6 +183,12 @@ def test_help_loads_nothing_heavy() -> None:
     assert end.stdout.strip() == "[]"
 
 
+def test_listing_scenarios_and_models_loads_nothing_heavy() -> None:
+    code = "import sys; from biosim.catalogue import entries; entries('scenarios'); entries('models'); print([m for m in ('torch', 'numba') if m in sys.modules])"
+    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert end.stdout.strip() == "[]"
+
+
 def test_an_interrupt_keeps_what_was_measured(tiny: Path, tmp_path: Path) -> None:
     import signal
     import time
