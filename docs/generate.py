@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -85,16 +86,25 @@ def rules() -> str:
     return "\n\n".join([*parts, *index, *body])
 
 
+ADDRESS = re.compile(
+    r"(?P<url>https?://(?:\S*?\(SICI\)\S+?;2-\w|(?:[^\s;,()]|\([^\s()]*\))+(?<!\.)))|\bdoi:?\s*(?P<doi>10\.\d{4,}/[^\s;,)]+(?<!\.))"
+)
+
+
 def markdown(text: str) -> str:
     """Return plain text as Markdown: what Markdown would read as markup is kept as written, addresses become links."""
-    text = re.sub(r"([*_<>\[\]|$])", r"\\\1", text)
-    text = re.sub(r"\bdoi:?\s*(10\.\d{4,}/[^\s;,)]+[^\s;,.)])", lambda m: f"[doi:{m[1]}](https://doi.org/{plain(m[1])})", text)
-    return re.sub(r"(?<!\()\bhttps?://[^\s;,)]+[^\s;,.)]", lambda m: f"<{plain(m[0])}>", text)
+    found, at = "", 0
+    for match in ADDRESS.finditer(text):
+        shown = match["url"] or f"doi:{match['doi']}"
+        target = quote(match["url"] or f"https://doi.org/{match['doi']}", safe=":/?#=&%")
+        found += f"{escaped(text[at : match.start()])}[{escaped(shown)}]({target})"
+        at = match.end()
+    return found + escaped(text[at:])
 
 
-def plain(text: str) -> str:
-    """Return an address without the backslashes of :func:`markdown`."""
-    return text.replace("\\", "")
+def escaped(text: str) -> str:
+    """Return text in which nothing is markup but code between backquotes."""
+    return re.sub(r"([*_<>\[\]|$])", r"\\\1", text)
 
 
 def names() -> str:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("sphinx")
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("generated"))
-    for name in ("scenarios", "README.md"):  # what pages link to beside themselves
+    for name in ("scenarios", "biosim", "README.md"):  # what pages link to beside themselves
         (tmp_path / name).symlink_to(ROOT / name)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(tmp_path / "docs"), str(tmp_path / "pages")]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
