@@ -54,7 +54,9 @@ def analyse(run: Run, steps: int = STEPS) -> Findings:
         scenario = scenario_of(own.folder / "run.json", own.about)
         assert isinstance(scenario, SpikingScenario)
         network, rules, seed = stretch(scenario, steps)
-        pairs[name] = one, other = on_biosim(network, rules, seed, steps), on_brian(network, rules, seed, steps)
+        other = on_brian(network, rules, seed, steps)  # first: it says what Brian2 cannot run
+        one = on_biosim(network, rules, seed, steps)
+        pairs[name] = one, other
         rows += [_row(name, network, p, one, other, steps) for p in rules]
     return Findings({"on-brian2": _figure(run, pairs)}, {"on-brian2": rows})
 
