@@ -3,9 +3,9 @@
 biosim analyse on-brian2 RUN          or          python analysis/on_brian2.py RUN
 
 The births of the run's first replicate are built anew and live for a first short stretch twice, in double precision: on biosim's
-event-driven engine and on Brian2. Both are given the same input spikes: those that the run's own inputs had; noise that arrives straight at
-neurons is drawn once, as spikes of several sources a neuron. The rule of each projection decides four
-times; a rule's `grace`, where it is longer, is cut to a quarter of the stretch, so that synapses die in it.
+event-driven engine and on Brian2. Both are given the same input spikes: those that the run's own inputs had; noise that arrives straight
+at neurons is drawn once, as spikes of several sources a neuron. The rule of each projection decides four times; a rule's `grace`, where
+it is longer, is cut to a quarter of the stretch, so that synapses die in it.
 """
 
 from __future__ import annotations
@@ -66,12 +66,13 @@ def stretch(scenario: SpikingScenario, steps: int) -> tuple[Network, dict[str, R
     seed = scenario.seeds[0]
     network: Network = scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments)
     steps -= steps % DECISIONS
-    patience = steps // DECISIONS * network.dt
+    patience, whole = steps // DECISIONS * network.dt, scenario.times["duration"]
     rules = {}
     for name, rule in scenario.rules.items():
-        grace = rule.parameters.get("grace")
-        long = grace is not None and grace.resolve(scenario.times["duration"]) > patience
-        rules[name] = rule.with_parameters({"grace": f"{patience!r} s"}) if long else rule
+        times = {n: q.resolve(whole) for n, q in rule.parameters.items() if q.relative or n == "grace"}  # shares of the whole run
+        if "grace" in times:
+            times["grace"] = min(times["grace"], patience)
+        rules[name] = rule.with_parameters({n: f"{t!r} s" for n, t in times.items()})
     return given(network, seed, steps, scenario.spec.simulation.rate_cap), rules, seed
 
 
