@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,8 +41,8 @@ class Recorder:
 
     moments: int = 50
     sink: Callable[[dict[str, Any]], None] | None = None
-    watch: Callable[[Network], Mapping[str, Sequence[float]]] | None = None
-    listen: Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float]]] | None = None
+    watch: Callable[[Network], Mapping[str, Sequence[float] | npt.NDArray[np.float64]]] | None = None
+    listen: Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float] | npt.NDArray[np.float64]]] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     _correct: Tensor | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)
@@ -80,7 +81,7 @@ class Recorder:
         for population in list(network.populations.values())[1:-1]:
             entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
         entry |= {f"rate.{name}": values.mean((1, 2)).tolist() for name, values in activity.items()}
-        further = {} if self.watch is None else dict(self.watch(network))
+        further: dict[str, Sequence[float] | npt.NDArray[np.float64]] = {} if self.watch is None else dict(self.watch(network))
         further |= {} if self.listen is None else self.listen(network, activity, step)
         entry |= {name: np.asarray(values, np.float64).tolist() for name, values in further.items()}
         self._correct, self._shown = None, 0
