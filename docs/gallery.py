@@ -89,7 +89,8 @@ def fingerprint(name: str, card: dict[str, Any]) -> str:
     """Return a hash of the scenario file and its card: another one means that the figure is out of date."""
     import hashlib
 
-    text = (SCENARIOS / f"{name}.yaml").read_text() + json.dumps(card, sort_keys=True)
+    made_by = {key: card[key] for key in ("figure", "analysis", "replicates", "set") if key in card}
+    text = (SCENARIOS / f"{name}.yaml").read_text() + json.dumps(made_by, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -99,7 +99,7 @@ def _joined(text: str) -> list[str]:
     found: list[str] = []
     for line in text.splitlines():
         if line.startswith("  ") and found:
-            found[-1] += " " + line.strip()
+            found[-1] = found[-1].rstrip("\\ ") + " " + line.strip()
         else:
             found.append(line)
     return found

@@ -45,6 +45,8 @@ STANDS_FOR = {"RUN_A": "RUN", "RUN_B": "other", "/folder/of/idx/files": "bars", 
 SHIPPED = {p.stem: p for p in (ROOT / "scenarios").glob("*.yaml")}
 NEVER = {  # commands that are checked for their words only, and why
     "biosim doctor --compile": "compiles the spiking engine for a minute",
+    "biosim analyse spike-timing RUN": "needs a spiking run; tests/test_spike_timing.py makes one",
+    "biosim analyse on-brian2 RUN": "needs a spiking run; tests/test_spike_timing.py makes one",
     "biosim analyse connectome-comparison RUN": "tests/test_connectomes.py runs it; it needs the extra connectome",
 }
 BEFORE = {  # what the text around an indented fragment says is there
