@@ -264,9 +264,10 @@ class Nursery:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
             arriving = self.substrate.arriving(site.projection, activity)
-            taught = heard.teach.get(post), heard.teach.get(pre), heard.reward
-            explored = heard.noise.get(post), heard.advantage
-            sensed = Sensed(arriving, activity[post], *taught, neurons, site.synapses, number, *explored)
+            own = site.projection.share.own
+            taught = own(heard.teach.get(post)), heard.teach.get(pre), heard.reward
+            explored = own(heard.noise.get(post)), heard.advantage
+            sensed = Sensed(arriving, own(activity[post]), *taught, neurons, site.synapses, number, *explored)
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:
@@ -278,7 +279,7 @@ class Nursery:
                     self.plastic[k].welcome(site.regrown, sensed)
                 self.plastic[k].advance(sensed)
         changed |= self._neurons_die(activity, u, number)
-        if changed or self.statistics is not None:
+        if self.network.team.any(changed) or self.statistics is not None:
             regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)
         return activity
 
@@ -306,7 +307,8 @@ class Nursery:
         cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
         for site in self.sites:
             if site.rule.silence is not None:
-                cut += site.projection.eliminate(~site.projection.active, self.drive.clock.steps).to(cut.device)
+                p = site.projection
+                cut += p.share.total(p.eliminate(~p.active, self.drive.clock.steps)).to(cut.device)
         if self.mortality is not None:
             self.mortality.strike(self.drive.clock.steps)
         regulate(self.network, self.homeostasis, self._means(), 0.0)

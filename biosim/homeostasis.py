@@ -40,7 +40,7 @@ class InDegree:
         incoming = network.incoming(population)
         born = torch.stack([p.fan_in for p in incoming]).sum(0).float()
         active = torch.stack([p.in_degree for p in incoming]).sum(0).float()
-        return torch.where(active > 0, (born / active.clamp(min=1)).sqrt(), 0.0)
+        return incoming[0].share.whole(torch.where(active > 0, (born / active.clamp(min=1)).sqrt(), 0.0))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class IncomingResource:
         incoming = network.incoming(population)
         born = torch.stack([p.birth_magnitude for p in incoming]).sum(0)
         active = torch.stack([p.summed_magnitude() for p in incoming]).sum(0)
-        return torch.where(active > 0, born / active.clamp(min=1e-30), 0.0)
+        return incoming[0].share.whole(torch.where(active > 0, born / active.clamp(min=1e-30), 0.0))
 
 
 @dataclass

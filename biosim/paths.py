@@ -32,11 +32,12 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     leads[names[-1]][:] = True
     for name in names:
         for p in network.outgoing(name):
-            reached[p.post.name] |= (masks[p.name] & reached[name].unsqueeze(2)).any(1)
+            reached[p.post.name] |= p.share.whole((masks[p.name] & reached[name].unsqueeze(2)).any(1))
     for name in reversed(names):
         for p in network.incoming(name):
-            leads[p.pre.name] |= (masks[p.name] & leads[name].unsqueeze(1)).any(2)
-    return {n: masks[n] & reached[p.pre.name].unsqueeze(2) & leads[p.post.name].unsqueeze(1) for n, p in network.projections.items()}
+            leads[p.pre.name] |= p.share.anywhere((masks[p.name] & p.share.own(leads[name]).unsqueeze(1)).any(2))
+    ends = {n: (reached[p.pre.name].unsqueeze(2), p.share.own(leads[p.post.name]).unsqueeze(1)) for n, p in network.projections.items()}
+    return {n: masks[n] & arrived & leaving for n, (arrived, leaving) in ends.items()}
 
 
 def _within_steps(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,7 +81,8 @@ def _fewest_recurrent(network: Network, masks: Mapping[str, Tensor], order: list
 
 def effective_density(network: Network, masks: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:
     """Return effective synapses over synapses born, one number a replicate."""
-    kept = torch.stack([count_columns(m).sum(1) for m in on_path(network, masks).values()]).sum(0)
+    found, projections = on_path(network, masks), network.projections
+    kept = torch.stack([projections[n].share.total(count_columns(m).sum(1)) for n, m in found.items()]).sum(0)
     return np.asarray((kept.double() / network.born.double()).cpu())
 
 

@@ -72,7 +72,8 @@ class Recorder:
         if self._correct is not None:
             entry["accuracy"] = (self._correct / self._shown).tolist()
         for name, p in network.projections.items():
-            entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
+            alive, births = (p.share.total(counts.sum(1)) for counts in (count_columns(p.alive), p.fan_in))
+            entry[f"alive.{name}"] = (alive / births).tolist()
         for population in list(network.populations.values())[1:-1]:
             entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
         entry |= {f"rate.{name}": rate for name, rate in rates.items()}

@@ -14,10 +14,10 @@ from torch import Tensor
 from biosim import backend
 from biosim.errors import NumericalError
 from biosim.selection import compete_columns, compete_whole
-from biosim.streams import edge_uniform
+from biosim.streams import Span, edge_uniform
 
 
-def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
+def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], span: Span | None = None) -> Tensor:
     """Keep along dimension 1 by the value that the last to stay has: the accelerator's form of the kernels.
 
     Ties at that value, which are rare, take a second sort, of the seeded lottery.
@@ -31,7 +31,7 @@ def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.
     level &= quota > 0
     if bool((level.sum(1, keepdim=True) > wanted).any()):
         shape = (1, scores.shape[1]) if scores.dim() == 2 else (scores.shape[1], scores.shape[2])
-        lottery = edge_uniform(streams, 0, shape, slice(None), scores.device).view(scores.shape)
+        lottery = edge_uniform(streams, 0, shape, slice(None), scores.device, span).view(scores.shape)
         lottery = torch.where(level, lottery, torch.inf)
         rank = lottery.argsort(dim=1, stable=True).argsort(dim=1)
         level &= rank < wanted
@@ -50,6 +50,7 @@ def compete(
     within: str = "post",
     name: str = "",
     step: int = 0,
+    span: Span | None = None,
 ) -> Tensor:
     """Keep, within each neuron, exactly its quota of the candidates with the largest scores.
 
@@ -66,6 +67,8 @@ def compete(
     within : {"post", "pre"}
     name, step
         Named in the error.
+    span : Span, optional
+        Which columns of their projection these are, where they are not all of it; with ``within="post"`` only.
 
     Returns
     -------
@@ -83,10 +86,11 @@ def compete(
     if backend.fused(scores.device):
         keep = torch.empty_like(candidate)
         values = scores.to(torch.float32).contiguous().numpy()
-        bad = compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
+        first, total = span or (0, scores.shape[2])
+        bad = compete_columns(values, _bytes(candidate), quota.contiguous().numpy(), streams, _bytes(keep), first, total)
     else:
         bad = int((scores.isnan() & candidate).any(1).sum())
-        keep = _sorted_keep(scores, candidate, quota, streams)
+        keep = _sorted_keep(scores, candidate, quota, streams, span)
     if bad:
         raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
     return keep
