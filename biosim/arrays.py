@@ -99,10 +99,13 @@ class SynapseArrays:
 
     def pack(self, r: int) -> Packed:
         """Pack the live synapses of replicate ``r``, on the CPU; what dies must not regrow."""
-        whole = (self.alive, self.death_step, self.in_degree, self._weight, self._active, self._silent_since)
-        self.packed[r] = Packed(self.name, *(t[r] for t in whole), span=self.share.span)
+        self.packed[r] = self._pack(r, self._active, self._silent_since)
         self._forget_whole()
         return self.packed[r]
+
+    def _pack(self, r: int, active: Tensor, since: Tensor) -> Packed:
+        whole = self.alive[r], self.death_step[r], self.in_degree[r], self._weight[r]
+        return Packed(self.name, *whole, active[r], since[r], self.share.span)
 
     def _forget_whole(self) -> None:
         if len(self.packed) == self.shape[0]:  # nobody needs these any more
@@ -136,8 +139,7 @@ class SynapseArrays:
                 fill(getattr(self, f"_{name}"), state.get(name), name)
         self.packed = {}
         for r, own in packed.items():
-            whole = (self.alive, self.death_step, self.in_degree, self._weight, self.alive, self._weight)
-            self.packed[r] = Packed(self.name, *(t[r] for t in whole), span=self.share.span)
+            self.packed[r] = self._pack(r, self.alive, self._weight)
             for name in ("active", "silent_since"):
                 fill(getattr(self.packed[r], name), own.get(name), name)
         self._forget_whole()

@@ -78,7 +78,9 @@ class Site:
         self.births = {"post": projection.fan_in, "pre": projection.fan_out}
         self.final = {within: projection.quota(schedule.final, within) for within in self.births}
         span = projection.share.span
-        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless, span)
+        self.compiled = CompiledRule(
+            rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless, span
+        )
         self.compiled.initialise(self.synapses, self.neurons(None))
         self.fresh = torch.empty_like(projection.weight) if any(line.target == "weight" for line in rule.synapse) else None
         self.packable = alone and self.fresh is None and self.compiled.packable

@@ -9,31 +9,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from biosim.errors import BiosimError
+from biosim.launch import MEET
 
-MEET = "BIOSIM_MEET"
-PATIENCE = 1800.0  # seconds to wait for another process that neither answers nor ends
+PATIENCE = "BIOSIM_PATIENCE"  # names how many seconds to wait for a process that neither answers nor ends, ...
+PATIENT = 1800.0  # ... and what is waited otherwise
 LAST_WORD = 3.0  # seconds that a process which failed may take to say why
 ROWS = 1 << 26  # bytes handed on at a time when blocks are collected
-T = TypeVar("T")
 
 
 class DesertedError(BiosimError):
     """Another process of the team is gone."""
-
-
-def asked_for(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this process was started as one of several."""
-    return int(environment.get("WORLD_SIZE", "1") or 1) > 1 and "RANK" in environment
 
 
 class Processes:
@@ -50,15 +45,21 @@ class Processes:
 
     def __init__(self, rank: int, size: int, device: torch.device, store: Any) -> None:
         self.rank, self.size, self.device, self.store = rank, size, device, store
+        self.begun = False
+
+    def begin(self, work: bool = True) -> bool:
+        """Return whether there is work to be done together, which the first process says, once; the others wait for it."""
+        self.begun = True
+        return self.any(work and self.rank == 0)
 
     def gather(self, own: Tensor, widths: Sequence[int]) -> Tensor:
         """Join (..., width) blocks of all processes along their last dimension; ``widths`` are theirs."""
         if own.dtype == torch.bool:
             return self.gather(own.byte(), widths).bool()
-        padded = torch.nn.functional.pad(own, (0, max(widths) - own.shape[-1])).contiguous()
+        padded = torch.nn.functional.pad(own.to(self.device), (0, max(widths) - own.shape[-1])).contiguous()
         found = [torch.empty_like(padded) for _ in widths]
         self._do(lambda: dist.all_gather(found, padded))
-        return torch.cat([block[..., :width] for block, width in zip(found, widths, strict=True)], -1)
+        return torch.cat([block[..., :width] for block, width in zip(found, widths, strict=True)], -1).to(own.device)
 
     def collect(self, own: Tensor, widths: Sequence[int]) -> Tensor | None:
         """Join (R, n_pre, width) blocks on the CPU of the first process; the others get None."""
@@ -83,9 +84,9 @@ class Processes:
 
     def total(self, counts: Tensor) -> Tensor:
         """Return the sum of integers over the processes."""
-        found = counts.clone()
+        found = counts.to(self.device, copy=True)
         self._do(lambda: dist.all_reduce(found))
-        return found
+        return found.to(counts.device)
 
     def any(self, truth: bool) -> bool:
         """Return whether it is so in any of the processes."""
@@ -94,9 +95,9 @@ class Processes:
     def fail(self, why: str) -> None:
         """Leave word why this process goes."""
         with suppress(RuntimeError):
-            self.store.set("failed", f"process {self.rank} of {self.size}: {why}")
+            self.store.set("failed", f"process {self.rank + 1} of {self.size}: {why}")
 
-    def _do(self, what: Callable[[], T]) -> T:
+    def _do(self, what: Callable[[], Any]) -> Any:
         try:
             return what()
         except RuntimeError:
@@ -127,14 +128,16 @@ def joined(device: str) -> Iterator[Processes]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())
     here = torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else torch.device("cpu")
     meet = f"file://{os.environ[MEET]}" if MEET in os.environ else "env://"
-    backend, patience = "nccl" if device == "cuda" else "gloo", timedelta(seconds=PATIENCE)
+    backend, patience = "nccl" if device == "cuda" else "gloo", timedelta(seconds=float(os.environ.get(PATIENCE, PATIENT)))
     try:
         dist.init_process_group(backend, meet, patience, size, rank)
     except (RuntimeError, ValueError) as error:
-        raise BiosimError(f"process {rank} of {size} cannot meet the others: {error}") from None
-    team = Processes(rank, size, here, dist.distributed_c10d._get_default_store())  # type: ignore[attr-defined]
+        raise BiosimError(f"process {rank + 1} of {size} cannot meet the others: {error}") from None
+    team = Processes(rank, size, here, dist.distributed_c10d._get_default_store())
     try:
         yield team
+        if rank == 0 and not team.begun:
+            team.begin(False)
     except DesertedError:
         raise
     except BaseException as error:

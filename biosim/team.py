@@ -41,6 +41,9 @@ class Team(Protocol):
     def any(self, truth: bool) -> bool:
         """Return whether it is so in any of the processes."""
 
+    def begin(self, work: bool = True) -> bool:
+        """Return whether there is work to be done together, which the first process says, once; the others wait for it."""
+
 
 class Alone:
     """One process by itself."""
@@ -62,6 +65,10 @@ class Alone:
     def any(self, truth: bool) -> bool:
         """Return what was asked."""
         return truth
+
+    def begin(self, work: bool = True) -> bool:
+        """Return what was asked."""
+        return work
 
 
 ALONE: Team = Alone()
