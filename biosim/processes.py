@@ -52,6 +52,11 @@ class Processes:
         self.begun = True
         return self.any(work and self.rank == 0)
 
+    def dismiss(self) -> None:
+        """Let the others go, where there was no work to be done together."""
+        if not self.begun:
+            self.begin(False)
+
     def gather(self, own: Tensor, widths: Sequence[int]) -> Tensor:
         """Join (..., width) blocks of all processes along their last dimension; ``widths`` are theirs."""
         if own.dtype == torch.bool:
@@ -136,8 +141,6 @@ def joined(device: str) -> Iterator[Processes]:
     team = Processes(rank, size, here, dist.distributed_c10d._get_default_store())
     try:
         yield team
-        if rank == 0 and not team.begun:
-            team.begin(False)
     except DesertedError:
         raise
     except BaseException as error:

@@ -85,7 +85,9 @@ def run_as_started(scenario: Scenario, out: Path | None = None, **how: Any) -> t
 
     with joined(how["device"]) as team:
         if team.rank == 0:
-            return run(scenario, out, team=team, **how)
+            done = run(scenario, out, team=team, **how)
+            team.dismiss()
+            return done
         assist(scenario, team, out, device=how["device"], checkpoint_every=how["checkpoint_every"])
         return None
 

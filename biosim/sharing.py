@@ -24,11 +24,11 @@ def check_shared(network: Network, rules: Sequence[Rule], growth: bool, neuron_d
         return
     if network.settles or network.spiking is not None or network.substrate is not None:
         raise InputError("processes share forward networks of rate neurons only: not settling or spiking ones, nor other substrates")
-    largest = max(p.size for p in network.populations.values())
     if not any(p.share.divided for p in network.projections.values()):
-        most = -(-max(p.post.size for p in network.projections.values()) // TILE)
-        why = f"a population is divided into blocks of {TILE} neurons, and the largest has {largest}"
-        raise InputError(f"{network.team.size} processes cannot share this network: {why}; at most {most} can")
+        largest = max(p.post.size for p in network.projections.values())
+        most = f"{-(-largest // TILE)} can" if largest > TILE else "nothing is to be shared"
+        why = f"a population is divided into blocks of {TILE} neurons, and the largest has {largest}: {most}"
+        raise InputError(f"{network.team.size} processes cannot share this network: {why}")
     if growth:
         raise InputError("processes that share a network cannot let it grow", ("growth",))
     if neuron_death:
