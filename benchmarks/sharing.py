@@ -3,8 +3,8 @@
     python benchmarks/sharing.py [--size 8192] [--steps 4] [--processes 1,2] [--rule three-factor] [--device cpu]
 
 One projection of size x size births between an input and a readout of as many neurons, and batches of 128. Seconds a step are those
-after the first. Peak memory is what the kernel counted for each whole process, Python and torch (about 0.35 GiB) included. The hash
-is over the steps at which synapses died.
+after the first, of the clock and of each process's CPU, which other programs disturb less. Peak memory is what the kernel counted
+for each whole process, Python and torch (about 0.35 GiB) included. The hash is over the steps at which synapses died.
 """
 
 from __future__ import annotations
@@ -54,15 +54,16 @@ def develop(size: int, steps: int, rule: str, device: str, team: Team) -> str:
         nursery = Nursery(network, drive, load_rule(rule), schedule, [InDegree()], feedback, (0,), Recorder())
         times = []
         for number, shown in enumerate(drive.presentations((0,), network.device)):
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             nursery.step(number, shown)
             nursery.network.density()
-            times.append(time.perf_counter() - began)
+            times.append((time.perf_counter() - began, time.process_time() - worked))
         nursery.final_cut()
     (projection,) = network.projections.values()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB  # before the whole is collected
     deaths = projection.share.collect(projection.death_step)
-    line = f"process {team.rank + 1}: births {births:.1f} s, a step {np.mean(times[1:]):.2f} s, peak {peak:.2f} GiB"
+    wall, busy = np.mean(times[1:], 0)
+    line = f"process {team.rank + 1}: births {births:.1f} s, a step {wall:.2f} s ({busy:.2f} s of the CPU), peak {peak:.2f} GiB"
     if deaths is not None and team.rank == 0:
         line += f", deaths {hashlib.sha256(deaths.cpu().numpy().tobytes()).hexdigest()[:16]}"
     return line
