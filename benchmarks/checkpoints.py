@@ -6,8 +6,9 @@
 Overhead: the same development with records (as dense as in the scenarios that ship: one in 18 steps, or one a second of
 a spiking network's time) and a checkpoint every so many seconds, and with neither, one after the other in this process, in
 turns which is first; the ratio of each pair, its median and range. Seconds are of the wall clock, so that waiting for the disk
-counts, and of the CPU, which other programs disturb less; many short pairs, since they disturb all the same. At the default interval of 30 s checkpoints cost a thirtieth of
-what they cost at 1 s; one that takes long is made more rarely, so that they never take more than a twenty-fifth of the time.
+counts, and of the CPU, which other programs disturb less; many short pairs, since they disturb all the same. At the default
+interval of 30 s checkpoints cost a thirtieth of what they cost at 1 s; one that takes long is made more rarely, so that they never
+take more than a fiftieth of the time.
 
 The large circuit: births, one step of development, a checkpoint; then, in another process, births, the checkpoint read and taken
 over, one more step. Peak memory is what the kernel counted for the whole process.

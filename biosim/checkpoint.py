@@ -30,7 +30,7 @@ from biosim.state_file import read_state, write_state
 __all__ = ["EVERY", "AtWork", "Checkpoints", "read_state", "write_state"]
 
 EVERY = 30.0  # seconds between two checkpoints
-RARER = 25  # a checkpoint that takes long is made so much more rarely: never more than a twenty-fifth of the time goes there
+RARER = 50  # a checkpoint that takes long is made so much more rarely: never more than a fiftieth of the time goes there
 
 
 class Checkpoints:
