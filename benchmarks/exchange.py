@@ -27,6 +27,7 @@ SAVED = "circuit.safetensors"
 def made(side: int, density: float) -> Circuit:
     random = np.random.default_rng(0)
     weight = random.standard_normal((1, side, side), np.float32)
+    weight[weight == 0] = 1  # a few: some formats take them for no synapse, and say so
     mask = np.ones(weight.shape, np.bool_) if density == 1 else random.random(weight.shape, np.float32) < density
     gain = {n: np.ones((1, side), np.float32) for n in ("input", "output")}
     name = "input-output"
@@ -52,7 +53,7 @@ def step(what: str, folder: Path, side: int, density: float) -> None:
     elif what.startswith("check "):
         name = what.split()[1]
         began = time.perf_counter()
-        compare(read_circuit(folder / SAVED), read(folder / f"sent-{name}{formats()[name].ending}", name))
+        compare(read_circuit(folder / SAVED), read(folder / f"sent-{name}{formats()[name].ending}", name)[0].circuit)
     elif what.startswith("import "):
         name = what.split()[1]
         began = time.perf_counter()

@@ -42,8 +42,9 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
-        print("stopped" if stop.folder is None else f"stopped; to go on where it was: biosim resume {stop.folder}", file=sys.stderr)
-        sys.exit(130)
+        how = "" if stop.folder is None else f"; to go on where it was: biosim resume {stop.folder}{launch.again()}"
+        print(f"stopped{how}", file=sys.stderr)
+        sys.exit(launch.STOPPED)
     finally:
         warnings.formatwarning = spelled
         for number, handler in handlers.items():

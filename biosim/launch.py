@@ -18,12 +18,18 @@ from biosim.errors import BiosimError
 
 MEET = "BIOSIM_MEET"  # names the file where the processes of one machine meet
 GRACE = 15.0  # seconds that the others have to end by themselves when one has failed
+STOPPED = 130  # exit status of a process that was asked to stop and has kept what it has
 LATER = 3.0  # seconds after which those that were told to end are made to
 
 
 def asked_for(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether this process was started as one of several: by :func:`launch`, or by torchrun."""
     return "RANK" in environment and environment.get("WORLD_SIZE", "1") != "1"
+
+
+def again() -> str:
+    """Return what the command that goes on with this run needs beside the run's folder."""
+    return f" --processes {os.environ['WORLD_SIZE']}" if asked_for() else ""
 
 
 def unless_started(processes: int) -> None:
@@ -69,12 +75,12 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
     failed, until = None, float("inf")
     while any(child.poll() is None for child in children):
         if failed is None:
-            failed = next((k for k, child in enumerate(children) if child.returncode), None)
+            failed = next((k for k, child in enumerate(children) if child.returncode not in (None, 0, STOPPED)), None)
             until = time.monotonic() + GRACE if failed is not None else until
         if time.monotonic() > until:
             _end_all(children)
         time.sleep(0.05)
-    return next((k for k, child in enumerate(children) if child.returncode), None) if failed is None else failed
+    return failed
 
 
 def _end_all(children: Sequence[subprocess.Popen[bytes]]) -> None:

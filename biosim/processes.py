@@ -105,8 +105,8 @@ class Processes:
     def _do(self, what: Callable[[], Any]) -> Any:
         try:
             return what()
-        except RuntimeError:
-            raise DesertedError(self._word()) from None
+        except RuntimeError as error:
+            raise DesertedError(self._word()) from error
 
     def _word(self) -> str:
         """Return what the process that is gone has said, or that it said nothing."""
@@ -116,7 +116,8 @@ class Processes:
                 if self.store.check(["failed"]):
                     return str(self.store.get("failed").decode())
             time.sleep(0.05)
-        return f"another of the {self.size} processes is gone without a word: it was killed, or its machine cannot be reached"
+        why = "it was killed, hangs, or its machine cannot be reached"
+        return f"another of the {self.size} processes is gone without a word: {why}; the command that began the run goes on with it"
 
 
 @contextmanager
