@@ -60,27 +60,29 @@ def launch(arguments: Sequence[str], processes: int) -> int:
                 command = [sys.executable, "-m", "biosim", *arguments]
                 children.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
         with _handed_on(children):
-            failed = _wait(children)
+            failed, ended = _wait(children)
         first = children[0].returncode
-        if first >= 0 and (failed is None or first):
-            return int(first)
+        if first >= 0 and not ended and (failed is None or first):
+            return int(first)  # it has said what there was to say
         rank = failed or 0
         last = (Path(place) / f"{rank}.txt").read_text(errors="replace").strip()[-4000:]
         how = _end(children[rank].returncode)
         raise BiosimError(f"process {rank + 1} of {processes} {how}; the same command goes on where it was\n{last}".strip())
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]]) -> int | None:
-    """Wait until all have ended, and end those that do not once one has failed; return the first that failed."""
-    failed, until = None, float("inf")
+def _wait(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int | None, bool]:
+    """Wait until all have ended, and end those that do not once one has failed; return that one, and whether others had to be ended."""
+    failed: int | None = None
+    ended, until = False, float("inf")
     while any(child.poll() is None for child in children):
         if failed is None:
             failed = next((k for k, child in enumerate(children) if child.returncode not in (None, 0, STOPPED)), None)
             until = time.monotonic() + GRACE if failed is not None else until
         if time.monotonic() > until:
             _end_all(children)
+            ended = True
         time.sleep(0.05)
-    return failed
+    return failed, ended
 
 
 def _end_all(children: Sequence[subprocess.Popen[bytes]]) -> None:
