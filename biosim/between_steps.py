@@ -21,9 +21,8 @@ Progress = Callable[[int, int, dict[str, float]], None]
 def record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:
     """Record the network after step ``step`` (from 0), and tell of it; raises NumericalError when activity ran away."""
     _guard(activity, step)
-    # in double, then rounded: how many threads add up shows in the last digits of a single-precision sum
-    clock, rates = nursery.drive.clock, {n: a.mean((1, 2), dtype=torch.float64).float().tolist() for n, a in activity.items()}
-    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, rates)
+    clock = nursery.drive.clock
+    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, activity)
     if progress is not None:
         summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
         progress(step + 1, clock.steps, summary)

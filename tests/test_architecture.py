@@ -31,7 +31,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
     ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint", "launch"],
     [
         "equations", "births", "selection", "select", "structure", "sparse", "packed", "team", "processes", "arrays", "populations", "synapses", "schedule",
-        "statistics", "paths", "lif", "memories", "linear",
+        "statistics", "paths", "lif", "memories", "linear", "sheet",
     ],
     [
         "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from biosim import interrupts
 from biosim.checkpoint import AtWork
@@ -75,7 +76,7 @@ class ActivityExperiment:
                 schedule=Schedule(**s.spec.schedule.model_dump()),
                 homeostasis=mechanisms(s, drive.clock.duration),
                 seeds=s.seeds,
-                recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive)),
+                recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
                 progress=report,
                 plasticity=s.options.plasticity,
                 growth=s.options.growth,
@@ -146,21 +147,34 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
     others = s.options.plasticity, s.options.growth, s.options.neuron_death(duration)
     try:
         with torch.inference_mode():
-            Nursery(network, drive, s.rule, *own, *others).step(0, shown)
+            activity = Nursery(network, drive, s.rule, *own, *others).step(0, shown)
     except InputError as error:
         known = error.key and error.key[0] in ("rule", "plasticity", "growth", "schedule")
         raise s.error(error if known else InputError(str(error), ("model",))) from None
     except NumericalError as error:
         raise s.error(InputError(str(error), ("rule",))) from None
+    if (listen := _listen(s, drive)) is not None:
+        _part(s, "measure", lambda: listen(network, activity, 1))
 
 
-def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Sequence[float]]] | None:
+def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Any]] | None:
     """Return what a measure with ``observe(network, drive, *, ...)`` adds to every record, if this one does."""
     observe: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "observe", None)
     if observe is None:
         return None
     arguments = _taken(observe, scenario.measure_arguments)
     return lambda network: {f"measure.{name}": values for name, values in observe(network, drive, **arguments).items()}
+
+
+def _listen(
+    scenario: ActivityScenario, drive: Drive
+) -> Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float]]] | None:
+    """Return what a measure with ``listen(network, activity, step, drive, *, ...)`` adds to every record, if this one does."""
+    listen: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "listen", None)
+    if listen is None:
+        return None
+    arguments = _taken(listen, scenario.measure_arguments)
+    return lambda *now: {f"measure.{name}": values for name, values in listen(*now, drive, **arguments).items()}
 
 
 def _taken(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
