@@ -52,6 +52,8 @@ def state(nursery: Nursery, step: int) -> State:
         kept["statistics"] = nursery.statistics.state()
     if nursery.mortality is not None:
         kept["mortality"] = nursery.mortality.state()
+    if isinstance(nursery.substrate, Stateful):
+        kept["substrate"] = nursery.substrate.state()
     if nursery.signals.learner is not None:
         kept["feedback"] = nursery.signals.learner.state()
     return kept
@@ -86,6 +88,8 @@ def restore(nursery: Nursery, kept: State) -> int:
         nursery.statistics.restore(part(kept, "statistics"), {n: p.gain for n, p in network.populations.items()})
     if nursery.mortality is not None:
         nursery.mortality.restore(part(kept, "mortality"))
+    if isinstance(nursery.substrate, Stateful):
+        nursery.substrate.restore(part(kept, "substrate"))
     if nursery.signals.learner is not None:
         nursery.signals.learner.restore(part(kept, "feedback"))
     return step

@@ -87,10 +87,12 @@ class Recorder:
         if self._correct is not None:
             entry["accuracy"] = (self._correct.cpu().numpy() / self._shown).tolist()
         for name, p in network.projections.items():
-            entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
+            alive, births = (p.share.total(counts.sum(1)) for counts in (count_columns(p.alive), p.fan_in))
+            entry[f"alive.{name}"] = (alive / births).tolist()
         for population in list(network.populations.values())[1:-1]:
             entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
-        entry |= {f"rate.{name}": values.mean((1, 2)).tolist() for name, values in activity.items()}
+        for name, values in activity.items():  # in double, then rounded: threads would show in the last digits of a sum in single
+            entry[f"rate.{name}"] = values.mean((1, 2), dtype=torch.float64).float().tolist()
         further: dict[str, Sequence[float] | npt.NDArray[np.float64]] = {} if self.watch is None else dict(self.watch(network))
         further |= {} if self.listen is None else self.listen(network, activity, step)
         entry |= {name: np.asarray(values, np.float64).tolist() for name, values in further.items()}

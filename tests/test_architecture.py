@@ -29,9 +29,9 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint", "npz"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint", "npz", "launch"],
     [
-        "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "populations", "synapses", "schedule",
+        "equations", "births", "selection", "select", "structure", "sparse", "packed", "team", "processes", "arrays", "populations", "synapses", "schedule",
         "statistics", "paths", "lif", "memories", "linear", "sheet",
     ],
     [
@@ -39,7 +39,7 @@ LAYERS = [  # a file may import from its own layer and from those before it
         "torch_bridge", "connectomes",
     ],
     [
-        "plasticity", "growth", "neurons", "fitting", "exploration", "feedback_learning", "signals", "decisions", "develop",
+        "plasticity", "growth", "neurons", "fitting", "sharing", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "between_steps", "rated_sites", "spiking_develop", "scorers", "compare",
     ],
     ["findings", "theory", "studies", "measures"],

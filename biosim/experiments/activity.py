@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from biosim import interrupts
+from biosim.checkpoint import AtWork
 from biosim.develop import Development, Nursery, develop
 from biosim.drives import Drive
 from biosim.equations.vocabulary import GIVEN
@@ -20,7 +23,9 @@ from biosim.experiments.homeostasis import mechanisms
 from biosim.recorder import Recorder
 from biosim.scenario import ActivityScenario
 from biosim.schedule import Schedule
+from biosim.state import Stateful
 from biosim.store import RunWriter
+from biosim.substrates import substrate_of
 from biosim.synapses import Network
 
 
@@ -62,19 +67,22 @@ class ActivityExperiment:
         network = self.births()
         drive: Drive = s.drive(network, **s.drive_arguments)
         report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
-        development = develop(
-            network,
-            drive,
-            s.rule,
-            schedule=Schedule(**s.spec.schedule.model_dump()),
-            homeostasis=mechanisms(s, drive.clock.duration),
-            seeds=s.seeds,
-            recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
-            progress=report,
-            plasticity=s.options.plasticity,
-            growth=s.options.growth,
-            neuron_death=s.options.neuron_death(drive.clock.duration),
-        )
+        keeper = AtWork(writer.checkpoints, "developing") if resumable(network) else None
+        with interrupts.postponed() if keeper is not None else nullcontext():
+            development = develop(
+                network,
+                drive,
+                s.rule,
+                schedule=Schedule(**s.spec.schedule.model_dump()),
+                homeostasis=mechanisms(s, drive.clock.duration),
+                seeds=s.seeds,
+                recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
+                progress=report,
+                plasticity=s.options.plasticity,
+                growth=s.options.growth,
+                neuron_death=s.options.neuron_death(drive.clock.duration),
+                keeper=keeper,
+            )
         writer.circuit(development.circuit)
         deaths = {n: p.death_step.cpu().numpy() for n, p in network.projections.items()}
         writer.results(development.history.records, deaths, [])
@@ -84,6 +92,12 @@ class ActivityExperiment:
         writer.findings(findings)
         metrics = _circuit_metrics(development) | {f"measure.{name}": values for name, values in measured.items()}
         return {"tables": list(findings.tables)} | outcome(metrics, s.checks)
+
+
+def resumable(network: Network) -> bool:
+    """Return whether all that development goes on from can be kept: not what a user's substrate may carry and does not tell."""
+    user = network.substrate is not None and network.substrate.endswith(".py")
+    return not user or isinstance(substrate_of(network), Stateful)
 
 
 def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperiment:
