@@ -45,6 +45,7 @@ STANDS_FOR = {"RUN_A": "RUN", "RUN_B": "other", "/folder/of/idx/files": "bars", 
 SHIPPED = {p.stem: p for p in (ROOT / "scenarios").glob("*.yaml")}
 NEVER = {  # commands that are checked for their words only, and why
     "biosim doctor --compile": "compiles the spiking engine for a minute",
+    "biosim resume RUN --processes 2": "starts processes of its own; the tests of sharding do",
     "biosim analyse spike-timing RUN": "needs a spiking run; tests/test_spike_timing.py makes one",
     "biosim analyse on-brian2 RUN": "needs a spiking run; tests/test_spike_timing.py makes one",
     "biosim analyse connectome-comparison RUN": "tests/test_connectomes.py runs it; it needs the extra connectome",
@@ -63,6 +64,7 @@ NOT_RUN = {  # Python that is not run here, and why
     ("docs/brian2.md", "from biosim.substrates.brian import eliminate"): "the lines of the block below it, which test_brian_network runs",
     ("docs/brian2.md", "simulation = brian_network"): "tests/test_brian_network.py runs these calls on networks of its own",
     ("docs/sweeps.md", "from dask_jobqueue"): "needs a Slurm cluster",
+    ("docs/sharding.md", "from biosim.processes import joined"): "is started by torchrun, in several processes",
     ("docs/runs.md", "kept = writer"): "shows the form of a call, with dots",
 }
 SHORTER = (  # in Python: fewer epochs and nulls, and a run that is there
