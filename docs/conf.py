@@ -35,9 +35,9 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [  # parts of biosim that docstrings name and these pages do not describe
-    ("py:mod", r"biosim\.(substrates|drives|torch_bridge)\..+"),
+    ("py:mod", r"biosim\.((substrates|drives|torch_bridge)\..+|team|processes)"),
     ("py:class", r"biosim\.packed\.Packed|biosim\.substrates\.brian\.equations\.BrianRule"),
-    ("py:(meth|obj)", "pack|weight"),
+    ("py:(meth|obj|func)", "pack|weight|assist"),
 ]
 highlight_language = "none"
 pygments_style = "default"
