@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from biosim.checkpoint import AtWork
@@ -86,7 +87,7 @@ class DevelopmentExperiment:
         def developed(keeper: AtWork) -> State:
             made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=keeper)
             deaths = {n: p.death_step for n, p in made.network.projections.items()}
-            left = {"circuit": state_of(made.circuit), "deaths": deaths, **{name: getattr(made, name) for name in LIVED}}
+            left = {"circuit": state_of(made.circuit), "deaths": deaths, "formed": formed_steps(made.network, rule, options), **{name: getattr(made, name) for name in LIVED}}
             return left | {"records": made.history.records, "seconds": keeper.seconds()}
 
         local = writer.checkpoints.steps("developing", developed)
@@ -104,7 +105,7 @@ class DevelopmentExperiment:
             writer.circuit(contest.oracle(), "planted")
         comparison = _compare(self, contest, circuit, writer, progress)
         deaths = {n: d.cpu().numpy() if isinstance(d, torch.Tensor) else d for n, d in local["deaths"].items()}
-        writer.results(local["records"], deaths, contest.rows)
+        writer.results(local["records"], deaths, contest.rows, local.get("formed"))
         metrics = contest.metrics() | {f"circuit.{name}": local[name] for name in LIVED}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
@@ -112,6 +113,14 @@ class DevelopmentExperiment:
             "final_cut": local["final_cut"].tolist(),
             "comparisons": _comparisons(circuit, contest.circuits, self.images, comparison),
         } | outcome(metrics, scenario.checks)
+
+
+def formed_steps(network: Network, rule: Rule, options: Options) -> dict[str, npt.NDArray[np.int32]]:
+    """Return the step at which each synapse formed, last, by projection; nothing where all were there from birth."""
+    if options.growth is None and rule.regrow is None:
+        return {}
+    steps = {name: p.birth_step.cpu().numpy() for name, p in network.projections.items()}
+    return {name: np.where(own > 0, own, -1).astype(np.int32) for name, own in steps.items()}
 
 
 def prepare_development(scenario: DevelopmentScenario, device: str) -> DevelopmentExperiment:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from biosim.checks import named_in
 from biosim.report.figures import LOCAL
-from biosim.report.parts import inline, mean_and_deviation, table
+from biosim.report.parts import Section, inline, mean_and_deviation, table
 from biosim.store import CONDITIONS, REPORT, Run
 
 MOST = 6  # metrics that the figure has room for
@@ -63,18 +64,21 @@ def facts(run: Run) -> list[str]:
     return [f"Conditions {', '.join(f'<b>{html.escape(name)}</b>' for name in run.conditions)}"]
 
 
-def body(run: Run, drawn: Mapping[str, str]) -> str:
-    """Return the page of a scenario under several conditions."""
+def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
+    """Return the sections of the page of a scenario under several conditions."""
     head, rows, _ = table_rows(run)
     changed = run.about["scenario"]["conditions"]
     links = "".join(
-        f"<li><a href='{CONDITIONS}/{html.escape(name)}/{REPORT}'>{html.escape(name)}</a>: "
+        f"<li><a href='{CONDITIONS}/{quote(name)}/{REPORT}'>{html.escape(name)}</a>: "
         + html.escape(", ".join(f"{key} = {value}" for key, value in changed[name].items()) or "as the file says")
         + "</li>"
         for name in run.conditions
     )
     spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    return f"<h2>Conditions</h2><ul>{links}</ul>{inline(drawn)}<h2>Measured</h2>{table(head, rows)}{spread}"
+    return [
+        Section("Conditions", f"<ul>{links}</ul>{inline(drawn)}"),
+        Section("Measured", f"{table(head, rows, 'Measured')}{spread}"),
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""The viewer's part of a page: data, controls, and what stands there without JavaScript."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biosim.report.life import Life, life_of, order_of
+from biosim.report.packing import Edges, deflate, frame_of, frames, pack, size_of
+from biosim.report.parts import Section
+from biosim.store import Run
+
+ROOM = 1_700_000  # characters of packed edges on a page; the first replicate is there in any case
+HELD = 1_500_000  # births of one projection that a page holds whole
+DRAWN, DOTS = 1_500, 48  # births that the drawing of the network shows, neurons of a population
+_Array = npt.NDArray[Any]
+
+
+def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
+    """Return what the viewer shows of a run, as plain data; None where there is no network to show."""
+    life = life_of(run)
+    if life is None or not life.projections or life.steps < 1:
+        return None
+    at = frames(life.steps)
+    counts, births = _counts(life, at)
+    held, spent = [], 0
+    for r in range(life.replicates):
+        own = _replicate(life, r, at)
+        spent += sum(size_of(p["edges"]) for p in own["projections"].values())
+        if held and spent > room:
+            break
+        held.append(own)
+    return {
+        "name": run.name,
+        "at": at.tolist(),
+        "clock": life.clock,
+        "seconds": life.seconds,
+        "populations": [[name, size] for name, size in life.populations.items()],
+        "projections": [[name, pre, post] for name, (pre, post) in life.projections.items()],
+        "pixels": life.pixels(run.about.get("image_side")),
+        "seeds": run.about["seeds"],
+        "alive": counts,
+        "births": births,
+        "weights": life.weights,
+        "replicates": held,
+        "notes": [*life.notes, *_left_out(held, life.replicates)],
+    }
+
+
+def _left_out(held: list[dict[str, Any]], replicates: int) -> list[str]:
+    notes = []
+    if len(held) < replicates:
+        notes.append(f"The page holds the synapses of {len(held)} of {replicates} replicates, for its size; densities are given for all.")
+    if sampled := sorted({n for own in held for n, p in own["projections"].items() if "of" in p}):
+        notes.append(f"Of {', '.join(sampled)} it holds the synapses among some neurons only, evenly spaced; densities count all.")
+    return notes
+
+
+def _counts(life: Life, at: npt.NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return synapses alive in every frame and births, by projection: a list of replicates each."""
+    alive: dict[str, Any] = {}
+    births: dict[str, Any] = {}
+    for name in life.projections:
+        edges = [life.edges(name, r) for r in range(life.replicates)]
+        alive[name] = [e.alive(at).tolist() for e in edges]
+        births[name] = [e.births for e in edges]
+    return alive, births
+
+
+def _replicate(life: Life, r: int, at: npt.NDArray[np.int64]) -> dict[str, Any]:
+    orders, groups, score = order_of(life, r)
+    packed = {}
+    for name, (pre, post) in life.projections.items():
+        edges, shape = life.edges(name, r), (life.populations[pre], life.populations[post])
+        rows, columns = _sample(len(edges.pre), shape, orders[pre], orders[post])
+        whole = rows.all() and columns.all()
+        shown = edges if whole else edges.among(rows, columns)
+        scale = float(np.nanmax(np.abs(edges.weight), initial=0.0)) or 1.0
+        packed[name] = {"edges": pack(shown, at, shape, scale)} | ({} if whole else {"of": [int(rows.sum()), int(columns.sum())]})
+    return {
+        "projections": packed,
+        "order": {name: deflate(order.astype("<u4")) for name, order in orders.items()},
+        "groups": groups,
+        "modularity": score,
+        "drawing": _drawing(life, r, at, orders),
+    }
+
+
+def _sample(births: int, shape: tuple[int, int], rows: _Array, columns: _Array) -> tuple[_Array, _Array]:
+    """Return the neurons whose synapses a page holds: all, or evenly spaced ones along the sorted populations."""
+    share = min(1.0, (HELD / max(1, births)) ** 0.5)
+    found = []
+    for size, order in zip(shape, (rows, columns), strict=True):
+        chosen = np.zeros(size, np.bool_)
+        chosen[order[_spaced(size, max(1, int(share * size)))]] = True
+        found.append(chosen)
+    return found[0], found[1]
+
+
+def _spaced(size: int, most: int) -> npt.NDArray[np.int64]:
+    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.int64)) if size else np.zeros(0, np.int64)
+
+
+def _drawing(life: Life, r: int, at: npt.NDArray[np.int64], orders: Mapping[str, _Array]) -> dict[str, Any]:
+    """Return some neurons of each population, and births among them drawn by lot (seed 0), the same for the same run."""
+    dots = {name: orders[name][_spaced(size, DOTS)] for name, size in life.populations.items()}
+    place = {name: np.full(life.populations[name], -1) for name in dots}
+    for name, chosen in dots.items():
+        place[name][chosen] = np.arange(len(chosen))
+    among: list[tuple[int, Edges]] = []
+    for k, (name, (pre, post)) in enumerate(life.projections.items()):
+        among.append((k, life.edges(name, r).among(place[pre] >= 0, place[post] >= 0)))
+    total = sum(len(e.pre) for _, e in among)
+    chosen = np.zeros(total, np.bool_)
+    chosen[np.random.default_rng(0).permutation(total)[:DRAWN]] = True
+    lines: list[list[int]] = []
+    start, ends = 0, list(life.projections.values())
+    for k, edges in among:
+        own = np.flatnonzero(chosen[start : start + len(edges.pre)])
+        start += len(edges.pre)
+        scale = float(np.nanmax(np.abs(edges.weight), initial=0.0)) or 1.0
+        died = np.where(edges.died == -1, len(at), frame_of(edges.died, at))
+        columns = (
+            np.full(len(own), k), place[ends[k][0]][edges.pre[own]], place[ends[k][1]][edges.post[own]],
+            frame_of(edges.formed, at)[own], died[own], np.round(100 * edges.weight[own] / scale).astype(int),
+        )  # fmt: skip
+        lines += np.stack(columns, 1).astype(int).tolist() if len(own) else []
+    return {"dots": {name: chosen.tolist() for name, chosen in dots.items()}, "lines": lines, "among": total}
+
+
+def viewer_section(run: Run, prefix: str = "", title: str = "Watch the circuit shrink") -> Section | None:
+    """Return the section of a page that holds the viewer; ``prefix`` tells two viewers of one page apart."""
+    data = viewer_data(run)
+    if data is None:
+        return None
+    data["prefix"] = prefix
+    return Section(title, markup(data, prefix), "Viewer" if not prefix else title)
+
+
+def markup(data: Mapping[str, Any], prefix: str) -> str:
+    """Return the viewer's elements, with its data as a text that no parser takes for markup."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    p = prefix
+    end = f"{data['name']}: {len(data['at']) - 1} frames from birth to the end of development."
+    said = "".join(f"<li>{html.escape(note)}</li>" for note in data["notes"])
+    return f"""<div class=viewer data-viewer="{p}">
+<noscript><p>The viewer needs JavaScript; the figures and tables below do not.</p></noscript>
+<p class=sr>{html.escape(end)} Arrow keys on the slider move through time, space plays and pauses.</p>
+<div class=bar><button type=button data-part=play aria-pressed=false>Play</button>
+<label class=grow><span class=sr>Moment of development</span><input type=range data-part=time min=0 max={len(data["at"]) - 1} value=0 step=1></label>
+<a data-part=link href="?">Link to this moment</a></div>
+<p class=readout data-part=readout role=status aria-live=polite></p>
+<div class=bar><label>Projection <select data-part=projection></select></label>
+<label>Replicate <select data-part=replicate></select></label>
+<label>Colour <select data-part=colour><option value=sign>by sign</option><option value=weight>by weight</option></select></label>
+<label>Neurons <select data-part=order><option value=community>sorted by community</option><option value=number>by number</option></select></label>
+<label>Neuron <input type=number data-part=neuron min=0 step=1></label></div>
+<div class=panes>
+<figure><canvas data-part=heat role=img aria-label="Adjacency heat map"></canvas><figcaption data-part=heat-said></figcaption></figure>
+<figure><canvas data-part=net role=img aria-label="Network drawing"></canvas><figcaption data-part=net-said></figcaption></figure>
+<figure class=one><canvas data-part=field role=img aria-label="Surviving inputs of a neuron"></canvas>
+<figcaption data-part=field-said aria-live=polite></figcaption><div data-part=inputs></div></figure>
+</div>{f"<ul class=quiet>{said}</ul>" if said else ""}
+<script type="application/json">{text}</script></div>"""
