@@ -87,7 +87,12 @@ class DevelopmentExperiment:
         def developed(keeper: AtWork) -> State:
             made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=keeper)
             deaths = {n: p.death_step for n, p in made.network.projections.items()}
-            left = {"circuit": state_of(made.circuit), "deaths": deaths, "formed": formed_steps(made.network, rule, options), **{name: getattr(made, name) for name in LIVED}}
+            left = {
+                "circuit": state_of(made.circuit),
+                "deaths": deaths,
+                "formed": formed_steps(made.network, rule, options),
+                **{name: getattr(made, name) for name in LIVED},
+            }
             return left | {"records": made.history.records, "seconds": keeper.seconds()}
 
         local = writer.checkpoints.steps("developing", developed)

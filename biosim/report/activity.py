@@ -28,7 +28,7 @@ def drawings(run: Run) -> dict[str, Any]:
 def _development(run: Run) -> Figure:
     """Density and mean activity over developmental time."""
     records = run.history
-    x, unit = time_axis(records)
+    x, unit, _ = time_axis(records)
     figure = Figure(figsize=(7.2, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     for key, colour, label in (("density", LOCAL, "alive"), ("active", RIVALS[3], "active")):

@@ -42,7 +42,8 @@ def weights(circuit: Circuit, where: str) -> Figure:
     for axes, name in panels:
         born, left = circuit.weight[name][circuit.born[name]], circuit.weight[name][circuit.mask[name]]
         limit = float(np.abs(born).max(initial=0.0)) or 1.0
-        bins = np.linspace(-1.05 * limit, 1.05 * limit, BINS + 1).tolist()
+        low = -1.05 * limit if (born < 0).any() else 0.0
+        bins = np.linspace(low, 1.05 * limit if (born > 0).any() else 0.0, BINS + 1).tolist()
         for values, colour, label in ((born, RIVALS[1], "born"), (left, LOCAL, "left")):
             share = f", {100 * float((values > 0).mean()):.0f} % positive" if len(values) else ""
             axes.hist(values, bins, histtype="stepfilled", color=colour, alpha=0.6, label=f"{label}: {len(values):,}{share}")
@@ -69,8 +70,7 @@ def survival(circuit: Circuit, where: str) -> Figure:
         axes.axhline(circuit.mask[name].sum() / max(1, circuit.born[name].sum()), color="0.5", ls=":", lw=1)
         axes.set(xlabel=f"weight in {name}", ylabel="survivors / born")
         axes.set_ylim(0, max(0.02, min(1.02, 1.15 * axes.get_ylim()[1])))
-    about = "line or bar: mean; band or whisker: range; dotted: all births"
-    figure.suptitle(f"Who survives ({where}; n = {circuit.replicates} replicates; {about})", fontsize=9)
+    figure.suptitle(f"Who survives ({where}; n = {circuit.replicates} replicates)", fontsize=9)
     return figure
 
 

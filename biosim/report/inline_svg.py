@@ -13,15 +13,17 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
-ELEMENTS = frozenset(
-    "svg g defs path use rect circle ellipse line polyline polygon text tspan image clipPath pattern linearGradient radialGradient stop".split()
-)
-ATTRIBUTES = frozenset(
-    """id d x y x1 y1 x2 y2 cx cy r rx ry width height viewBox points transform style fill stroke fill-opacity stroke-opacity opacity
-    stroke-width stroke-dasharray stroke-linecap stroke-linejoin clip-path clip-rule fill-rule text-anchor font-size font-family
-    font-weight font-style offset stop-color stop-opacity gradientUnits gradientTransform patternUnits patternTransform
-    preserveAspectRatio image-rendering dx dy rotate""".split()
-)
+ELEMENTS = frozenset({
+    "svg", "g", "defs", "path", "use", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "image", "clipPath",
+    "pattern", "linearGradient", "radialGradient", "stop",
+})  # fmt: skip
+ATTRIBUTES = frozenset({
+    "id", "d", "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "rx", "ry", "width", "height", "viewBox", "points",
+    "transform", "rotate", "style", "fill", "stroke", "fill-opacity", "stroke-opacity", "opacity", "stroke-width", "stroke-dasharray",
+    "stroke-linecap", "stroke-linejoin", "clip-path", "clip-rule", "fill-rule", "text-anchor", "font-size", "font-family",
+    "font-weight", "font-style", "offset", "stop-color", "stop-opacity", "gradientUnits", "gradientTransform", "patternUnits",
+    "patternTransform", "preserveAspectRatio", "image-rendering",
+})  # fmt: skip
 LIGHT_MARK, DARK_MARK = "#fffffe", "#000001"  # of marks on an image, which stay as they are on any page
 _HEX = re.compile(r"#[0-9a-fA-F]{6}\b")
 _PLAIN_URL = re.compile(r"url\(\s*#([\w.:-]+)\s*\)")
@@ -94,8 +96,10 @@ def _value(key: str, value: str, prefix: str) -> str:
         value = ";".join(d for d in (part.strip() for part in value.split(";")) if d and _harmless(d))
     elif not _harmless(value):
         return ""
-    return _HEX.sub(_variable, _PLAIN_URL.sub(rf"url(#{prefix}-\1)", value)) if key in ("style", "fill", "stroke") else _PLAIN_URL.sub(
-        rf"url(#{prefix}-\1)", value
+    return (
+        _HEX.sub(_variable, _PLAIN_URL.sub(rf"url(#{prefix}-\1)", value))
+        if key in ("style", "fill", "stroke")
+        else _PLAIN_URL.sub(rf"url(#{prefix}-\1)", value)
     )
 
 

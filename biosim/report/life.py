@@ -40,6 +40,8 @@ class Life:
         What the weights on record are.
     notes : tuple of str
         What the record leaves out.
+    recorded : tuple of (int, list of float)
+        Steps and the density of each replicate then, where the edges on record do not give it.
     """
 
     populations: dict[str, int]
@@ -51,6 +53,7 @@ class Life:
     edges: Callable[[str, int], Edges]
     weights: str
     notes: tuple[str, ...] = ()
+    recorded: tuple[tuple[int, list[float]], ...] = ()
 
     def pixels(self, side: list[int] | None) -> dict[str, list[int]]:
         """Return the populations that are images, by name: height and width of each."""
@@ -89,7 +92,9 @@ def _rates(run: Run) -> Life:
     sizes = {name: size for name, size, _ in circuit.populations}
     ends = {name: (pre, post) for name, pre, post in circuit.projections}
     seconds = float(history[-1]["time"])
-    return Life(sizes, ends, circuit.replicates, max(clock, last + 1), seconds, clock, edges, weights, tuple(notes))
+    steps, short = max(clock, last + 1), regrows or (grows and not known)
+    recorded = tuple((int(r["step"]), [float(d) for d in r["density"]]) for r in history) if short else ()
+    return Life(sizes, ends, circuit.replicates, steps, seconds, clock, edges, weights, tuple(notes), recorded)
 
 
 def _spiking(run: Run) -> Life:
@@ -97,20 +102,20 @@ def _spiking(run: Run) -> Life:
     seconds = float(history[-1]["time"])
     clock = max(1, round(seconds / circuit.dt))
     names = circuit.plastic or tuple(circuit.projections)
-    last = max((int(w.death_step.max(initial=-1)) for n in names for w in circuit.wiring[n]), default=-1)
 
     def edges(name: str, r: int) -> Edges:
         own, scale = circuit.wiring[name][r], circuit.projections[name][2]
         order = np.lexsort((own.post, own.pre))
         pre, post = own.pre[order].astype(np.int64), own.post[order].astype(np.int64)
-        never = np.full(len(pre), -1)
-        return Edges(pre, post, never, own.death_step[order].astype(np.int64), scale * own.birth_weight[order], len(pre))
+        death = own.death_step[order].astype(np.int64)  # the steps that had been taken when it died: it is gone from then on
+        died = np.where(death < 0, -1, np.maximum(death - 1, 0))
+        return Edges(pre, post, np.full(len(pre), -1), died, scale * own.birth_weight[order], len(pre))
 
     sizes = {name: size for name, (size, _) in circuit.populations.items()}
     ends = {name: circuit.projections[name][:2] for name in names}
     rest = [name for name in circuit.projections if name not in names]
     notes = (f"Projections that no rule governed are not shown: {', '.join(rest)}.",) if rest else ()
-    return Life(sizes, ends, circuit.replicates, max(clock, last + 1), seconds, clock, edges, "at birth", notes)
+    return Life(sizes, ends, circuit.replicates, clock, seconds, clock, edges, "at birth", notes)
 
 
 def order_of(life: Life, r: int) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, list[int]], float | None]:

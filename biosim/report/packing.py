@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Edges:
     def among(self, rows: _Array, columns: _Array) -> Edges:
         """Return the synapses between some of the neurons, (n_pre,) and (n_post,) bool; ``births`` stays that of all."""
         kept = rows[self.pre] & columns[self.post]
-        return Edges(*(getattr(self, n)[kept] for n in ("pre", "post", "formed", "died", "weight")), self.births)
+        return replace(self, **{name: getattr(self, name)[kept] for name in ("pre", "post", "formed", "died", "weight")})
 
 
 def frames(total: int, most: int = FRAMES) -> npt.NDArray[np.int64]:

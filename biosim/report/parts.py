@@ -12,13 +12,14 @@ import numpy as np
 
 from biosim.report.inline_svg import figures
 
+TALL = 25  # rows from which on a table scrolls within its box
 CAPTIONS = {
     "development": "Density and activity (or accuracy) over development; the band is the range of the replicates.",
     "survivors": "Survivors of every projection, by method.",
     "degrees": "In- and out-degrees of the survivors, next to as many synapses placed at random.",
     "receptive-fields": "Surviving inputs of single neurons.",
     "weights": "Weights of all births and of the survivors.",
-    "survival-by-weight": "Share of the births that survives, by weight.",
+    "survival-by-weight": "Share of the births that survives, by weight: mean, range of the replicates, and (dotted) the share of all births.",
     "rasters": "Spikes of the first replicate, as born and as it ended.",
     "raster": "Spikes for one image, as born and with the survivors.",
     "rates": "Rates of the hidden neurons, as born and with the survivors.",
@@ -70,9 +71,10 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[str, str]:
     return f"{known.mean():.4g}" if len(known) else "n/a", f"{known.std():.2g}" if len(known) > 1 else ""
 
 
-def scrolled(table: str, label: str) -> str:
-    """Return a table in a box that scrolls by itself, by keyboard too."""
-    return f'<div class=scroll role=region tabindex=0 aria-label="{html.escape(label)}">{table}</div>'
+def scrolled(table: str, label: str, rows: int = 0) -> str:
+    """Return a table in a box that scrolls by itself, by keyboard too; one of many rows in a box of some height."""
+    kind = '"scroll tall"' if rows > TALL else "scroll"
+    return f'<div class={kind} role=region tabindex=0 aria-label="{html.escape(label)}">{table}</div>'
 
 
 def table(head: list[str], rows: Iterable[Sequence[Any]], label: str = "Table") -> str:
@@ -81,8 +83,9 @@ def table(head: list[str], rows: Iterable[Sequence[Any]], label: str = "Table") 
     def cells(tag: str, row: Sequence[Any]) -> str:
         return "".join(f"<{tag}>{html.escape(str(c))}</{tag.split()[0]}>" for c in row)
 
-    body = "".join(f"<tr>{cells('td', r)}</tr>" for r in rows)
-    return scrolled(f"<table><thead><tr>{cells('th scope=col', head)}</tr></thead><tbody>{body}</tbody></table>", label)
+    lines = [f"<tr>{cells('td', r)}</tr>" for r in rows]
+    whole = f"<table><thead><tr>{cells('th scope=col', head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return scrolled(whole, label, len(lines))
 
 
 def facts_table(rows: Mapping[str, str], label: str) -> str:

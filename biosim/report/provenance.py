@@ -20,7 +20,8 @@ def scenario_text(run: Run) -> str:
         data: Any = json.loads(run.about["document"])
     except (KeyError, TypeError, ValueError):  # a run from before documents were kept
         data = run.about["scenario"]
-    writer, text = YAML(typ="safe", pure=True), io.StringIO()
+    text = io.StringIO()
+    writer: Any = YAML(typ="safe", pure=True)
     writer.default_flow_style, writer.width = None, 120
     writer.sort_base_mapping_type_on_output = False  # the order of the file, where that is known
     writer.dump(data, text)
@@ -37,14 +38,15 @@ def scenario_section(run: Run) -> Section:
     """Return the scenario, folded, and the command."""
     text = scenario_text(run)
     address = base64.b64encode(text.encode()).decode()
-    version, identity = run.about["versions"].get("biosim", "?"), run.about["id"]
+    version, identity = (html.escape(str(v)) for v in (run.about["versions"].get("biosim", "?"), run.about["id"]))
     name = html.escape(run.name)
+    link = f'<a download="{name}.yaml" href="data:text/yaml;base64,{address}">{name}.yaml</a>'
     return Section(
         "Scenario, and how to reproduce it",
         f"""<details><summary>The scenario as YAML</summary><pre tabindex=0>{html.escape(text)}</pre></details>
-<p>Save it as <a download="{name}.yaml" href="data:text/yaml;base64,{address}">{name}.yaml</a>, then, with biosim {html.escape(str(version))}:</p>
+<p>Save it as {link}, then, with biosim {version}:</p>
 <pre tabindex=0>{html.escape(command(run))}</pre>
-<p class=quiet>The same version on the same kind of device gives the run {html.escape(str(identity))} again, circuit for circuit to the last bit.
+<p class=quiet>The same version on the same kind of device gives the run {identity} again, circuit for circuit to the last bit.
 Files that the scenario names by their path (a model, scorer or data set of one's own) must lie where they did.</p>""",
         "Reproduce",
     )
@@ -68,8 +70,10 @@ def provenance_section(run: Run) -> Section:
     files = about.get("files", {})
     listed = ""
     if files:
-        body = "".join(f"<tr><td>{html.escape(str(n))}</td><td><code>{html.escape(str(d))}</code></td></tr>" for n, d in sorted(files.items()))
+        body = "".join(
+            f"<tr><td>{html.escape(str(n))}</td><td><code>{html.escape(str(d))}</code></td></tr>" for n, d in sorted(files.items())
+        )
         head = "<thead><tr><th scope=col>file</th><th scope=col>SHA-256</th></tr></thead>"
         box = scrolled(f"<table>{head}<tbody>{body}</tbody></table>", "Checksums of files")
-        listed = f"<details><summary>{len(files)} files and their checksums</summary>{box}</details>"
+        listed = f"<details><summary>Files and their checksums ({len(files)})</summary>{box}</details>"
     return Section("Provenance", facts_table(rows, "Provenance") + listed)

@@ -6,20 +6,15 @@ import base64
 import hashlib
 import html
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
+from biosim.report.assets import asset
 from biosim.report.inline_svg import dark_colours
 from biosim.report.parts import Section
 from biosim.store import write_atomic
 
 VIEWER = ("data.js", "heat.js", "network.js", "neuron.js", "viewer.js")
 SWEEP = ("sweep.js",)
-
-
-def asset(name: str) -> str:
-    """Return a style sheet or a script that pages are made of."""
-    return (files("biosim.report") / "assets" / name).read_text(encoding="utf-8")
 
 
 def page(title: str, heading: str, sections: Sequence[Section], scripts: Sequence[str] = ()) -> str:
@@ -42,10 +37,12 @@ def page(title: str, heading: str, sections: Sequence[Section], scripts: Sequenc
             place, k = f"{section.place}-{k}", k + 1
         places[place] = section
     contents = "".join(f'<li><a href="#{p}">{html.escape(s.short or s.title)}</a></li>' for p, s in places.items())
-    body = "".join(f'<section aria-labelledby="{p}"><h2 id="{p}">{html.escape(s.title)}</h2>{s.content}</section>' for p, s in places.items())
+    body = "".join(
+        f'<section aria-labelledby="{p}"><h2 id="{p}">{html.escape(s.title)}</h2>{s.content}</section>' for p, s in places.items()
+    )
     script = f'(()=>{{"use strict";\n{"".join(asset(n) for n in scripts)}}})();' if scripts else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'" + (
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'" + (
         f"; script-src 'sha256-{digest}'" if script else ""
     )
     dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{dark_colours(body)}}}}}"

@@ -53,9 +53,17 @@ def _listing(run: Run, name: str) -> str:
     rows = run.rows(name)
     if not rows:
         return "<p class=quiet>empty</p>"
-    shown = table(list(rows[0]), [list(row.values()) for row in rows[:SHOWN]], name)
+    shown = table(list(rows[0]), [[_short(value) for value in row.values()] for row in rows[:SHOWN]], name)
     rest = f"<p class=quiet>{len(rows) - SHOWN} more rows in {TABLES}/{html.escape(name)}.csv.</p>" if len(rows) > SHOWN else ""
     return shown + rest
+
+
+def _short(text: str) -> str:
+    """Return a number with five digits, any other text as it is."""
+    try:
+        return f"{float(text):.5g}" if "." in text or "e" in text else text
+    except ValueError:
+        return text
 
 
 def summary(run: Run) -> dict[str, Any]:

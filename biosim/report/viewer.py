@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
+from string import Template
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from biosim.report.assets import asset
 from biosim.report.life import Life, life_of, order_of
 from biosim.report.packing import Edges, deflate, frame_of, frames, pack, size_of
 from biosim.report.parts import Section
@@ -28,7 +30,8 @@ def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
         return None
     at = frames(life.steps)
     counts, births = _counts(life, at)
-    held, spent = [], 0
+    held: list[dict[str, Any]] = []
+    spent = 0
     for r in range(life.replicates):
         own = _replicate(life, r, at)
         spent += sum(size_of(p["edges"]) for p in own["projections"].values())
@@ -47,6 +50,7 @@ def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
         "alive": counts,
         "births": births,
         "weights": life.weights,
+        "recorded": [list(entry) for entry in life.recorded],
         "replicates": held,
         "notes": [*life.notes, *_left_out(held, life.replicates)],
     }
@@ -133,37 +137,21 @@ def _drawing(life: Life, r: int, at: npt.NDArray[np.int64], orders: Mapping[str,
     return {"dots": {name: chosen.tolist() for name, chosen in dots.items()}, "lines": lines, "among": total}
 
 
-def viewer_section(run: Run, prefix: str = "", title: str = "Watch the circuit shrink") -> Section | None:
+def viewer_section(
+    run: Run, prefix: str = "", title: str = "Watch the circuit shrink", short: str = "Viewer", room: int = ROOM
+) -> Section | None:
     """Return the section of a page that holds the viewer; ``prefix`` tells two viewers of one page apart."""
-    data = viewer_data(run)
+    data = viewer_data(run, room)
     if data is None:
         return None
     data["prefix"] = prefix
-    return Section(title, markup(data, prefix), "Viewer" if not prefix else title)
+    return Section(title, markup(data, prefix), short)
 
 
 def markup(data: Mapping[str, Any], prefix: str) -> str:
     """Return the viewer's elements, with its data as a text that no parser takes for markup."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    p = prefix
-    end = f"{data['name']}: {len(data['at']) - 1} frames from birth to the end of development."
     said = "".join(f"<li>{html.escape(note)}</li>" for note in data["notes"])
-    return f"""<div class=viewer data-viewer="{p}">
-<noscript><p>The viewer needs JavaScript; the figures and tables below do not.</p></noscript>
-<p class=sr>{html.escape(end)} Arrow keys on the slider move through time, space plays and pauses.</p>
-<div class=bar><button type=button data-part=play aria-pressed=false>Play</button>
-<label class=grow><span class=sr>Moment of development</span><input type=range data-part=time min=0 max={len(data["at"]) - 1} value=0 step=1></label>
-<a data-part=link href="?">Link to this moment</a></div>
-<p class=readout data-part=readout role=status aria-live=polite></p>
-<div class=bar><label>Projection <select data-part=projection></select></label>
-<label>Replicate <select data-part=replicate></select></label>
-<label>Colour <select data-part=colour><option value=sign>by sign</option><option value=weight>by weight</option></select></label>
-<label>Neurons <select data-part=order><option value=community>sorted by community</option><option value=number>by number</option></select></label>
-<label>Neuron <input type=number data-part=neuron min=0 step=1></label></div>
-<div class=panes>
-<figure><canvas data-part=heat role=img aria-label="Adjacency heat map"></canvas><figcaption data-part=heat-said></figcaption></figure>
-<figure><canvas data-part=net role=img aria-label="Network drawing"></canvas><figcaption data-part=net-said></figcaption></figure>
-<figure class=one><canvas data-part=field role=img aria-label="Surviving inputs of a neuron"></canvas>
-<figcaption data-part=field-said aria-live=polite></figcaption><div data-part=inputs></div></figure>
-</div>{f"<ul class=quiet>{said}</ul>" if said else ""}
-<script type="application/json">{text}</script></div>"""
+    notes = f"<ul class=quiet>{said}</ul>" if said else ""
+    name, last = html.escape(data["name"]), len(data["at"]) - 1
+    return Template(asset("viewer.html")).substitute(prefix=prefix, name=name, last=last, notes=notes, data=text)

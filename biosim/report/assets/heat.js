@@ -20,7 +20,8 @@ class Heat {
     this.place = [spread(rows, this.cells[0]), spread(columns, this.cells[1])];
     const n = this.cells[0] * this.cells[1];
     this.count = new Int32Array(n);
-    this.sum = new Int32Array(n);
+    this.sum = new Int32Array(n); // of weights
+    this.signs = new Int32Array(n); // positive ones less negative ones
     this.births = new Int32Array(n);
     this.cell = new Uint32Array(own.n);
     for (let k = 0; k < own.n; k++) {
@@ -40,6 +41,7 @@ class Heat {
   add(cell, edge, by) {
     this.count[cell] += by;
     this.sum[cell] += by * this.own.weight[edge];
+    this.signs[cell] += by * Math.sign(this.own.weight[edge]);
   }
 
   // Brings counts to a frame; recolours what changed when `paint` is set.
@@ -66,7 +68,7 @@ class Heat {
       return;
     }
     // by sign: how full the block is, tinted by which sign prevails; by weight: the mean weight of what lives
-    const mean = this.sum[c] / (127 * count);
+    const mean = this.mode === "sign" ? this.signs[c] / count : this.sum[c] / (127 * count);
     const strength = this.mode === "sign" ? 0.25 + 0.75 * (count / this.births[c]) : 0.12 + 0.88 * Math.min(1, Math.abs(mean) * 1.5);
     const level = Math.round(strength * 63);
     const hue = Math.round((this.mode === "sign" ? mean : Math.sign(mean)) * 8) + 8;

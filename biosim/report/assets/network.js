@@ -9,8 +9,9 @@ class Net {
     const drawing = data.replicates[replicate].drawing;
     this.lines = drawing.lines;
     this.among = drawing.among;
-    this.names = data.populations.map(([name]) => name);
-    this.sizes = data.populations.map(([, size]) => size);
+    const used = data.populations.filter(([name]) => data.projections.some(([, pre, post]) => pre === name || post === name));
+    this.names = used.map(([name]) => name);
+    this.sizes = used.map(([, size]) => size);
     this.dots = drawing.dots;
     this.ends = data.projections.map(([, pre, post]) => [this.names.indexOf(pre), this.names.indexOf(post)]);
     this.width = this.canvas.parentElement.clientWidth || 320;
@@ -20,7 +21,11 @@ class Net {
 
   at(population, dot) {
     const columns = this.names.length, n = this.dots[this.names[population]].length;
-    const x = columns < 2 ? this.width / 2 : 34 + (this.width - 68) * (population / (columns - 1));
+    if (columns < 2) { // a population wired to itself alone: a ring
+      const angle = (2 * Math.PI * dot) / n, radius = Math.min(this.width, this.height - 30) / 2 - 12;
+      return [this.width / 2 + radius * Math.sin(angle), (this.height + 20) / 2 - radius * Math.cos(angle)];
+    }
+    const x = 34 + (this.width - 68) * (population / (columns - 1));
     return [x, 26 + (this.height - 40) * ((dot + 0.5) / n)];
   }
 
@@ -51,7 +56,7 @@ class Net {
     const [from, to] = this.ends[line[0]];
     const [a, b] = [this.at(from, line[1]), this.at(to, line[2])];
     path.moveTo(a[0], a[1]);
-    if (from < to && to - from === 1) path.lineTo(b[0], b[1]);
+    if (this.names.length < 2 || to - from === 1) path.lineTo(b[0], b[1]);
     else path.quadraticCurveTo((a[0] + b[0]) / 2 + (this.width / this.names.length) * (from === to && a[0] > this.width / 2 ? -0.6 : 0.6), (a[1] + b[1]) / 2, b[0], b[1]);
   }
 

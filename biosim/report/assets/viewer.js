@@ -151,9 +151,11 @@ class Viewer {
     this.field.draw(frame, this.colours);
     const { now, births, mean } = this.totals(frame);
     const step = data.at[frame], time = step > data.clock ? data.seconds : (step / data.clock) * data.seconds;
+    const last = data.recorded.filter(([s]) => s <= step).at(-1);
+    const noted = last ? `; the run recorded ${(100 * last[1][this.state.replicate]).toFixed(1)} % at step ${number(last[0])}` : "";
     const all = data.seeds.length > 1 ? `; mean of ${data.seeds.length} replicates ${(100 * mean).toFixed(1)} %` : "";
     this.part("readout").textContent = `Density ${percentage(now, births)}: ${number(now)} of ${number(births)} synapses alive, ` +
-      `step ${number(step)} of ${number(data.at[this.last])} (${clock(time)})${all}.`;
+      `step ${number(step)} of ${number(data.at[this.last])} (${clock(time)})${all}${noted}.`;
     const slider = this.part("time");
     slider.value = frame;
     slider.setAttribute("aria-valuetext", `${this.share(frame).toFixed(0)} % of development, density ${percentage(now, births)}`);
