@@ -12,6 +12,7 @@ import numpy as np
 
 from biosim.report.inline_svg import figures
 
+UNBROKEN = "\u00a0±\u00a0"
 TALL = 25  # rows from which on a table scrolls within its box
 CAPTIONS = {
     "development": "Density and activity (or accuracy) over development; the band is the range of the replicates.",
@@ -19,7 +20,7 @@ CAPTIONS = {
     "degrees": "In- and out-degrees of the survivors, next to as many synapses placed at random.",
     "receptive-fields": "Surviving inputs of single neurons.",
     "weights": "Weights of all births and of the survivors.",
-    "survival-by-weight": "Share of the births that survives, by weight: mean, range of the replicates, and (dotted) the share of all births.",
+    "survival-by-weight": "Share of the births that survives, by weight: mean, range, and (dotted) the share of all births.",
     "rasters": "Spikes of the first replicate, as born and as it ended.",
     "raster": "Spikes for one image, as born and with the survivors.",
     "rates": "Rates of the hidden neurons, as born and with the survivors.",
@@ -81,7 +82,7 @@ def table(head: list[str], rows: Iterable[Sequence[Any]], label: str = "Table") 
     """Return an HTML table."""
 
     def cells(tag: str, row: Sequence[Any]) -> str:
-        return "".join(f"<{tag}>{html.escape(str(c))}</{tag.split()[0]}>" for c in row)
+        return "".join(f"<{tag}>{html.escape(str(c)).replace(' ± ', UNBROKEN)}</{tag.split()[0]}>" for c in row)
 
     lines = [f"<tr>{cells('td', r)}</tr>" for r in rows]
     whole = f"<table><thead><tr>{cells('th scope=col', head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
@@ -110,7 +111,7 @@ def checks_table(checks: list[dict[str, Any]]) -> str:
         word = "pass" if c["passed"] else "fail"
         rows += (
             f"<tr><td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
-            f"<td>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} %</td></tr>"
+            f"<td class=whole>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} %</td></tr>"
         )
     head = "".join(f"<th scope=col>{t}</th>" for t in ("verdict", "check", "needs", "value", "holds in replicates"))
     return scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", "Checks")

@@ -124,7 +124,9 @@ class Sweep {
   }
 
   tabulate(points, metric, against) {
-    const { keys } = this.data, shown = keys.map((_, k) => k).filter((k) => this.values(k).length > 1);
+    const { keys } = this.data, asked = keys.length - 1;
+    const shown = keys.map((_, k) => k).filter((k) => this.values(k).length > 1 && (k !== asked || this.part("against").value === "index"));
+    const plain = (value) => (typeof value === "number" ? tidy(value) : value ?? "");
     const row = (tag, cells) => {
       const line = document.createElement("tr");
       for (const cell of cells) {
@@ -136,7 +138,7 @@ class Sweep {
     };
     const head = document.createElement("thead"), body = document.createElement("tbody");
     head.append(row("th", [...shown.map((k) => keys[k]), against, "n", metric, "95 % interval"]));
-    for (const p of points) body.append(row("td", [...shown.map((k) => p.place[k] ?? ""), tidy(p.x), p.n, tidy(p.mean), p.known ? `${tidy(p.low)} to ${tidy(p.high)}` : ""]));
+    for (const p of points) body.append(row("td", [...shown.map((k) => plain(p.place[k])), tidy(p.x), p.n, tidy(p.mean), p.known ? `${tidy(p.low)} to ${tidy(p.high)}` : ""]));
     this.part("table").replaceChildren(head, body);
   }
 }
