@@ -145,5 +145,6 @@ def figures(drawings: Mapping[str, str], captions: Mapping[str, str]) -> str:
             drawn = inline_svg(text, name, caption)
         except ValueError as error:
             drawn = f"<p class=quiet>This figure cannot be shown: {html.escape(str(error))}.</p>"
-        parts.append(f"<figure><div class=scroll>{drawn}</div><figcaption>{html.escape(caption)}</figcaption></figure>")
+        box = f'<div class=scroll role=region tabindex=0 aria-label="Figure: {html.escape(caption)}">{drawn}</div>'
+        parts.append(f"<figure>{box}<figcaption>{html.escape(caption)}</figcaption></figure>")
     return "".join(parts)

@@ -8,12 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from biosim.errors import BiosimError
 from biosim.findings import svg
 from biosim.report import activity, conditions, development, spiking, study
 from biosim.report.parts import Section, checks_table
 from biosim.report.provenance import provenance_section, scenario_section
-from biosim.report.shell import VIEWER, page, write_page
+from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
 from biosim.store import FIGURES, REPORT, RUN, Run, write_atomic
 
@@ -45,12 +44,9 @@ def write_report(run: Run) -> Path:
         When the run has not finished, or a file of it is damaged or does not hold what a run's does.
     """
     _ = run.results  # says so where the run has not finished
-    try:
+    with told_of(run.folder / RUN):
         drawings = {n: d if isinstance(d, str) else svg(d) for n, d in KINDS[run.kind].drawings(run).items()}
         text = page(f"{run.name}: biosim", heading(run), sections(run, drawings), VIEWER)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise BiosimError(f"{run.folder / RUN} does not hold what a report on a run of the kind {run.kind} shows: {what}") from error
     folder = run.folder / FIGURES
     folder.mkdir(exist_ok=True)
     for name, drawn in drawings.items():

@@ -15,9 +15,9 @@ from biosim.report.comparison_figures import comparison_figures
 from biosim.report.page import heading, table_rows
 from biosim.report.parts import Section, checks_table, table
 from biosim.report.provenance import provenance_section
-from biosim.report.shell import VIEWER, page, write_page
+from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
-from biosim.store import Run
+from biosim.store import RUN, Run
 
 ROOM = 800_000  # characters of packed edges for each of the two viewers
 
@@ -35,21 +35,27 @@ def write_pair_report(first: Run, second: Run, path: Path, nulls: int = 100, pro
         raise BiosimError(f"{first.folder} is compared with itself; name another run")
     for run in runs.values():
         _ = run.results
+    with told_of(first.folder / RUN):
+        text = _page(runs, nulls, progress)
+    return write_page(path, text)
+
+
+def _page(runs: Mapping[str, Run], nulls: int, progress: Callable[[int, int], None] | None) -> str:
+    both = first, second = runs["first"], runs["second"]
     sections = [
         Section("What differs", _differences(first, second)),
-        Section("Measured", _beside(_measured(run) for run in runs.values())),
+        Section("Measured", _beside(_measured(run) for run in both)),
         Section("The same circuit?", _same_circuit(first, second, nulls, progress), "Same circuit?"),
-        Section("Checks", _beside(checks_table(run.results["checks"]) for run in runs.values())),
+        Section("Checks", _beside(checks_table(run.results["checks"]) for run in both)),
     ]
     for (name, run), prefix in zip(runs.items(), ("", "b-"), strict=True):
         shown = viewer_section(run, prefix, f"Watch the {name}: {run.name}", f"Viewer of the {name}", ROOM)
         sections += [] if shown is None else [shown]
-    sections.append(Section("Provenance", _beside(provenance_section(run).content for run in runs.values())))
-    title = f"{first.name} and {second.name}"
-    above = "".join(f"<div>{heading(run).replace('<h1>', '<h2>').replace('</h1>', '</h2>')}</div>" for run in runs.values())
-    names = " and ".join(html.escape(str(run.folder)) for run in runs.values())
+    sections.append(Section("Provenance", _beside(provenance_section(run).content for run in both)))
+    above = "".join(f"<div>{heading(run).replace('<h1>', '<h2>').replace('</h1>', '</h2>')}</div>" for run in both)
+    names = " and ".join(html.escape(str(run.folder)) for run in both)
     top = f"<h1>Two runs compared</h1><p class=quiet>{names}</p><div class=pair>{above}</div>"
-    return write_page(path, page(f"{title}: biosim", top, sections, VIEWER))
+    return page(f"{both[0].name} and {both[1].name}: biosim", top, sections, VIEWER)
 
 
 def _beside(parts: Iterator[str]) -> str:

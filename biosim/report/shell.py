@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from biosim.errors import BiosimError
 from biosim.report.assets import asset
 from biosim.report.inline_svg import dark_colours
 from biosim.report.parts import Section
@@ -56,6 +58,15 @@ def page(title: str, heading: str, sections: Sequence[Section], scripts: Sequenc
 <footer class=quiet>Written by biosim. This page is one file and loads nothing from anywhere.</footer>
 {f"<script>{script}</script>" if script else ""}</body></html>
 """
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Turn what goes wrong on data that nobody's run left into one line on the file it came from."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise BiosimError(f"{path} does not hold what a report shows: {type(error).__name__}: {error}") from error
 
 
 def write_page(path: Path, text: str) -> Path:

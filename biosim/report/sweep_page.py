@@ -18,9 +18,10 @@ from biosim.findings import svg
 from biosim.report.assets import asset
 from biosim.report.figures import LOCAL, RIVALS
 from biosim.report.parts import Section, facts_table, inline, table
-from biosim.report.shell import SWEEP, page, write_page
+from biosim.report.shell import SWEEP, page, told_of, write_page
 from biosim.store import REPORT
 from biosim.sweep.plan import Plan
+from biosim.sweep.run import SWEEP as PLAN
 from biosim.sweep.run import read_plan
 from biosim.sweep.show import metrics, summarise, swept
 from biosim.sweep.table import read_table
@@ -42,12 +43,14 @@ def write_sweep_report(folder: Path) -> Path:
     rows = read_table(folder)
     if not rows:
         raise BiosimError(f"{folder}: the sweep has no results yet")
-    sections = [
-        Section("Results", explorer(explorer_data(rows))),
-        Section("Runs", "".join(_runs(plan, reasons))),
-        Section("Provenance", _provenance(plan, folder)),
-    ]
-    return write_page(folder / REPORT, page(f"Sweep of {plan.scenario}: biosim", _heading(plan, rows, reasons), sections, SWEEP))
+    with told_of(folder / PLAN):
+        sections = [
+            Section("Results", explorer(explorer_data(rows))),
+            Section("Runs", "".join(_runs(plan, reasons))),
+            Section("Provenance", _provenance(plan, folder)),
+        ]
+        text = page(f"Sweep of {plan.scenario}: biosim", _heading(plan, rows, reasons), sections, SWEEP)
+    return write_page(folder / REPORT, text)
 
 
 def _heading(plan: Plan, rows: Sequence[Row], reasons: Mapping[str, str]) -> str:
