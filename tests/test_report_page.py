@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
 
+from biosim import seal
+from biosim.report import write_report
 from biosim.report.pair import write_pair_report
 from biosim.report.sweep_page import write_sweep_report
 from biosim.report.viewer import viewer_data
@@ -181,6 +183,50 @@ def test_the_page_says_what_it_should(pages: dict[str, Path], read: Any, runs: d
     assert "schedule: {kind: decreasing-rate, density: 0.3}" in page.text_content("details pre")
     assert page.get_by_role("img", name="Surviving inputs of single").count() == 1
     assert read(pages["spiking"]).page.get_by_role("img", name="Spikes of the first replicate").count() == 1
+
+
+BAD = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"'"
+
+
+def smuggled(folder: Path, of: Path) -> Path:
+    """Return a copy of a run whose every text holds markup, and whose figures act, with checksums that agree."""
+    shutil.copytree(of, folder)
+    about = json.loads((folder / "run.json").read_text())
+
+    def spoil(data: Any, key: str = "") -> Any:
+        if isinstance(data, dict):
+            return {k: spoil(v, k) for k, v in data.items()}
+        if isinstance(data, list):
+            return [spoil(v, key) for v in data]
+        return f"{data} {BAD}" if isinstance(data, str) and key in SPOILT else data
+
+    spoilt = {k: v if k in ("files", "document", "id", "kind", "status") else spoil(v, k) for k, v in about.items()}
+    for path in (folder / "figures").glob("*.svg"):
+        evil = "<script>window.hacked = 1</script><image href='http://example.org/x.png'/><foreignObject><body onload='window.hacked = 1'/></foreignObject>"
+        path.write_text(
+            path.read_text().replace('<g id="figure_1"', f"{evil}<g id='figure_1' onclick='x()' style='fill:url(http://example.org/a)'", 1)
+        )
+    spoilt["files"] = {name: seal.of_file(folder / name) for name in about["files"]}
+    (folder / "run.json").write_text(json.dumps(seal.sealed({k: v for k, v in spoilt.items() if k != seal.OWN})))
+    return folder
+
+
+SPOILT = {
+    "name", "question", "headline", "source", "needs", "what", "method", "note", "locality", "device", "biosim", "signals", "data_source",
+    "evaluated_on", "memory", "synapse", "coincidences", "parameters", "rate",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # names as long as these leave a figure no room
+@pytest.mark.parametrize("kind", ["development", "study"])
+def test_text_of_a_stranger_stays_text(kind: str, runs: dict[str, Path], tmp_path: Path, read: Any) -> None:
+    folder = smuggled(tmp_path / "run", runs[kind])
+    page = read(write_report(open_run(folder))).page
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img").count() == 0 and page.locator("foreignObject, svg script, [onclick]").count() == 0
+    assert page.inner_text("h1").count("<script>") == 1 and page.title().count("<script>") == 1
+    assert page.locator("script:not([type])").count() == 1  # the page's own
+    assert "example.org" not in page.content()
 
 
 # -- the viewer -----------------------------------------------------------------------------------

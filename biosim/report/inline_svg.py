@@ -28,6 +28,7 @@ LIGHT_MARK, DARK_MARK = "#fffffe", "#000001"  # of marks on an image, which stay
 _HEX = re.compile(r"#[0-9a-fA-F]{6}\b")
 _PLAIN_URL = re.compile(r"url\(\s*#([\w.:-]+)\s*\)")
 _BITMAP = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/=\s]*\Z")
+LEAST = 0.125  # relative luminance, in the dark, of a colour: three times the page's contrast
 PAPER, INK = 0.078, 0.90  # lightness, in the dark, of what is white and of what is black on paper
 
 
@@ -132,8 +133,16 @@ def in_the_dark(colour: str) -> str:
     if saturation < 0.08:
         lightness = INK + (PAPER - INK) * lightness
     else:
-        lightness = 0.35 + 0.5 * lightness
+        lightness = 0.4 + 0.45 * lightness
+        while lightness < 0.9 and _luminance(colorsys.hls_to_rgb(hue, lightness, saturation)) < LEAST:
+            lightness += 0.02
     return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
+
+
+def _luminance(colour: tuple[float, float, float]) -> float:
+    """Return the relative luminance of WCAG 2.1."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def figures(drawings: Mapping[str, str], captions: Mapping[str, str]) -> str:
