@@ -15,7 +15,8 @@ from torch import Tensor
 from biosim import structure
 from biosim.equations.products import matmul
 from biosim.packed import Packed, worth_packing
-from biosim.select import compete
+from biosim.replay import Replay
+from biosim.select import compete, rank
 from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
 
@@ -38,6 +39,7 @@ class SynapseArrays:
         self._effective = torch.where(born, weight, weight.new_zeros(()))  # what transmits: the weight where active, zero elsewhere
         self.in_degree = structure.count_columns(born)  # active synapses of each postsynaptic neuron
         self.packed: dict[int, Packed] = {}
+        self.ranking = Replay(rank)  # of the live synapses, which lie where they are
         self.birth_step = torch.zeros_like(weight[:, :1, :1]).expand_as(weight)  # at which each synapse formed, last
 
     @property
@@ -190,4 +192,5 @@ class SynapseArrays:
         self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
     ) -> Tensor:
         """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.select.compete`)."""
-        return compete(scores, candidate, quota, streams, within, self.name, step)
+        ranking = self.ranking if candidate is self.alive and within == "post" else None
+        return compete(scores, candidate, quota, streams, within, self.name, step, ranking)

@@ -295,7 +295,7 @@ class Nursery:
         output = activity[next(reversed(self.network.populations))]
         if shown.labels is not None:
             correct = (output.argmax(-1) == shown.labels).sum(1)
-            self.recorder.saw(correct.cpu().numpy().astype(np.float64), shown.inputs.shape[1])
+            self.recorder.saw(correct, shown.inputs.shape[1])
         return self.signals.of(activity, output, shown, step)
 
     def _means(self) -> Mapping[str, Tensor]:

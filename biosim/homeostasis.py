@@ -38,8 +38,8 @@ class InDegree:
     def factor(self, network: Network, population: str, mean: Mapping[str, Tensor], dt: float) -> Tensor:
         """Return the factor; ``mean`` and ``dt`` are not read."""
         incoming = network.incoming(population)
-        born = torch.stack([p.fan_in for p in incoming]).sum(0).float()
-        active = torch.stack([p.in_degree for p in incoming]).sum(0).float()
+        born = _total([p.fan_in for p in incoming]).float()
+        active = _total([p.in_degree for p in incoming]).float()
         return torch.where(active > 0, (born / active.clamp(min=1)).sqrt(), 0.0)
 
 
@@ -52,8 +52,8 @@ class IncomingResource:
     def factor(self, network: Network, population: str, mean: Mapping[str, Tensor], dt: float) -> Tensor:
         """Return the factor; ``mean`` and ``dt`` are not read."""
         incoming = network.incoming(population)
-        born = torch.stack([p.birth_magnitude for p in incoming]).sum(0)
-        active = torch.stack([p.summed_magnitude() for p in incoming]).sum(0)
+        born = _total([p.birth_magnitude for p in incoming])
+        active = _total([p.summed_magnitude() for p in incoming])
         return torch.where(active > 0, born / active.clamp(min=1e-30), 0.0)
 
 
@@ -100,6 +100,10 @@ class SynapticScaling:
     def restore(self, state: State) -> None:
         """Take factors over."""
         self._state = {name: tensor(saved, self._state[name], f"factor of {name}") for name, saved in state.items()}
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
 
 
 def regulate(network: Network, mechanisms: Sequence[Homeostasis], mean: Mapping[str, Tensor], dt: float) -> None:

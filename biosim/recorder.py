@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from biosim.errors import DamageError
 from biosim.paths import effective_density
@@ -39,21 +40,21 @@ class Recorder:
     sink: Callable[[dict[str, Any]], None] | None = None
     watch: Callable[[Network], Mapping[str, Sequence[float]]] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
-    _correct: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    _correct: Tensor | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)
 
     def due(self, step: int, steps: int) -> bool:
         """Whether the step (from 0) ends with a record."""
         return step == 0 or (step + 1) * self.moments // steps > step * self.moments // steps
 
-    def saw(self, correct: npt.NDArray[np.float64], samples: int) -> None:
-        """Take in the number of correct answers of each replicate in one step."""
+    def saw(self, correct: Tensor, samples: int) -> None:
+        """Take in the number of correct answers of each replicate in one step, (R,) int64; an accelerator is not waited for."""
         self._correct = correct if self._correct is None else self._correct + correct
         self._shown += samples
 
     def state(self) -> State:
         """Return the records, and what was seen since the last one."""
-        return {"records": self.records, "shown": self._shown} | ({} if self._correct is None else {"correct": self._correct})
+        return {"records": self.records, "shown": self._shown} | ({} if self._correct is None else {"correct": self._correct.cpu()})
 
     def restore(self, state: State) -> None:
         """Take records over; they are not handed to ``sink`` again."""
@@ -61,7 +62,7 @@ class Recorder:
             raise DamageError("'records' is no list")
         self.records[:] = state["records"]
         self._shown = int(state["shown"])
-        self._correct = np.array(state["correct"]) if "correct" in state else None
+        self._correct = torch.as_tensor(state["correct"]) if "correct" in state else None
 
     def record(self, network: Network, step: int, time: float, u: float, rates: dict[str, list[float]]) -> dict[str, Any]:
         """Make a record of the network as it is now."""
@@ -70,7 +71,7 @@ class Recorder:
         entry["active"] = network.density("active").tolist()
         entry["effective_density"] = effective_density(network, {n: p.active for n, p in network.projections.items()}).tolist()
         if self._correct is not None:
-            entry["accuracy"] = (self._correct / self._shown).tolist()
+            entry["accuracy"] = (self._correct.cpu().numpy() / self._shown).tolist()
         for name, p in network.projections.items():
             entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
         for population in list(network.populations.values())[1:-1]:

@@ -6,6 +6,8 @@ scope) stand on these kernels, so "exactly k, ties broken by a seeded hash" is w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,29 +15,62 @@ from torch import Tensor
 
 from biosim import backend
 from biosim.errors import NumericalError
+from biosim.replay import Replay
 from biosim.selection import compete_columns, compete_whole
-from biosim.streams import edge_uniform
+from biosim.streams import uniform_at
+
+Ranks = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _sorted_keep(scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
-    """Keep along dimension 1 by the value that the last to stay has: the accelerator's form of the kernels.
+def rank(given: Mapping[str, Tensor]) -> Ranks:
+    """Return who is above the value that the last to stay has, who is level with it, how many of those stay, and two flags.
 
-    Ties at that value, which are rare, take a second sort, of the seeded lottery.
+    Along dimension 1, the accelerator's form of the kernels. The flags: whether anybody must go among those who are
+    level; in how many competitions a candidate's score is NaN (it sorts before all others).
     """
+    scores, candidate = given["scores"], given["candidate"]
     values = torch.where(candidate, scores.to(torch.float32), -torch.inf)
-    quota = torch.minimum(quota, candidate.sum(1)).unsqueeze(1)
+    quota = torch.minimum(given["quota"], candidate.sum(1)).unsqueeze(1)
     ranked = values.transpose(1, -1).contiguous().sort(dim=-1, descending=True).values.transpose(1, -1)
     last = ranked.gather(1, (quota - 1).clamp(min=0))
     above, level = candidate & (values > last), candidate & (values == last)
     wanted = (quota - above.sum(1, keepdim=True)).clamp(min=0)
     level &= quota > 0
-    if bool((level.sum(1, keepdim=True) > wanted).any()):
-        shape = (1, scores.shape[1]) if scores.dim() == 2 else (scores.shape[1], scores.shape[2])
-        lottery = edge_uniform(streams, 0, shape, slice(None), scores.device).view(scores.shape)
-        lottery = torch.where(level, lottery, torch.inf)
-        rank = lottery.argsort(dim=1, stable=True).argsort(dim=1)
-        level &= rank < wanted
-    return above | level
+    tied = (level.sum(1, keepdim=True) > wanted).any()
+    return above, level, wanted, torch.stack([tied, ranked[:, :1].isnan().sum()])
+
+
+def _sorted_keep(
+    scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], ranking: Replay[Ranks] | None = None
+) -> tuple[Tensor, int]:
+    """Keep along dimension 1; return who stays, and in how many competitions there is a NaN.
+
+    Ties at the last value, which are rare, take a second sort, of the seeded lottery. The host waits once.
+    """
+    if ranking is None:
+        above, level, wanted, flags = rank({"scores": scores, "candidate": candidate, "quota": quota})
+    else:
+        ranking.function = lambda given: rank({"scores": scores, "candidate": candidate, **given})
+        above, level, wanted, flags = ranking({"quota": quota}, (scores, candidate))
+    ties, bad = flags.tolist()
+    if ties:
+        _draw_lots(level, wanted, streams)
+    return above | level, bad
+
+
+def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32]) -> None:
+    """Leave among the true of (R, n) or (R, n_pre, n_post) ``level`` only as many as are ``wanted``, along dimension 1, in place.
+
+    Only competitions that hold too many draw; each edge has one lot, whoever draws.
+    """
+    level = level.view(*level.shape[:2], -1)
+    n_pre, n_post = level.shape[1:]
+    replicate, post = (level.sum(1) > wanted.view(len(level), n_post)).nonzero().T
+    edge = torch.arange(n_pre, device=level.device) * n_post + post.unsqueeze(1)
+    lots = uniform_at(torch.from_numpy(streams.astype(np.int64)).to(level.device)[replicate].unsqueeze(1), 0, edge)
+    tied = level[replicate, :, post]
+    rank = torch.where(tied, lots, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
+    level[replicate, :, post] = tied & (rank < wanted.view(len(level), n_post)[replicate, post].unsqueeze(1))
 
 
 def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:
@@ -50,6 +85,7 @@ def compete(
     within: str = "post",
     name: str = "",
     step: int = 0,
+    ranking: Replay[Ranks] | None = None,
 ) -> Tensor:
     """Keep, within each neuron, exactly its quota of the candidates with the largest scores.
 
@@ -66,6 +102,8 @@ def compete(
     within : {"post", "pre"}
     name, step
         Named in the error.
+    ranking : Replay, optional
+        Of :func:`rank`, where scores and candidates lie at the same place in every step.
 
     Returns
     -------
@@ -85,8 +123,7 @@ def compete(
         values = scores.to(torch.float32).contiguous().numpy()
         bad = compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
     else:
-        bad = int((scores.isnan() & candidate).any(1).sum())
-        keep = _sorted_keep(scores, candidate, quota, streams)
+        keep, bad = _sorted_keep(scores, candidate, quota, streams, ranking)
     if bad:
         raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
     return keep
@@ -99,8 +136,7 @@ def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.
         values = scores.detach().to(torch.float32).contiguous().numpy()
         bad = compete_whole(values, _bytes(candidate), count.numpy(), streams, _bytes(keep))
     else:
-        bad = int((scores.isnan() & candidate).sum())
-        keep = _sorted_keep(scores, candidate, count, streams)
+        keep, bad = _sorted_keep(scores, candidate, count, streams)
     if bad:
         raise NumericalError("a score is NaN")
     return keep

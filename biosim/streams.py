@@ -90,7 +90,10 @@ def edge_uniform(streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, i
         return torch.from_numpy(out).view(len(streams), stop - start, shape[1])
     edge = torch.arange(start * shape[1], stop * shape[1], dtype=torch.int64, device=device)
     stream = torch.from_numpy(streams.astype(np.int64)).to(device).view(-1, 1)
+    return uniform_at(stream, step, edge).view(len(streams), stop - start, shape[1])
+
+
+def uniform_at(stream: torch.Tensor, step: int, edge: torch.Tensor) -> torch.Tensor:
+    """Return the draws of single edges in [0, 1): int64 ``stream`` and ``edge``, broadcastable; for accelerators."""
     inner = _mix_torch((step & _MASK) ^ _mix_torch(stream ^ _mix_torch(edge >> 32)))
-    bits = _mix_torch((edge & _MASK) ^ inner)
-    uniform = (bits >> 8).to(torch.float32) * 2.0**-24
-    return uniform.view(len(streams), stop - start, shape[1])
+    return (_mix_torch((edge & _MASK) ^ inner) >> 8).to(torch.float32) * 2.0**-24

@@ -24,10 +24,14 @@ from biosim.equations.program import Compiler, Program, run_program
 from biosim.equations.rule import Rule
 from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
+from biosim.replay import Replay
 from biosim.streams import edge_uniform
 
 if TYPE_CHECKING:
     from biosim.packed import Packed
+
+
+Compiled = tuple[Program, list[tuple[str, ast.expr]]]  # the same lines as a program for the fused kernel and as trees
 
 
 class CompiledRule(Packable):
@@ -86,6 +90,10 @@ class CompiledRule(Packable):
         self._weights: dict[tuple[float, int], Tensor] = {}
         self.step_program = self._compile(plan.lines)
         self.survivor_program = self._compile([(a.target, a.expression.node) for a in rule.survivors])
+        read = {n for line in (*rule.traces, *rule.coincidences, *rule.synapse) for n in line.expression.names}
+        # a step is replayed as one graph when it draws nothing and no sum is taken in chunks
+        self.recordable = self.device.type == "cuda" and "random" not in read and all(item.whole is None for item in self.sums)
+        self._replay: Replay[None] = Replay(lambda given: None)
         self._truth: Tensor | None = None
         self.layout: Packed | None = None  # where each synapse lies once only the live ones are kept
 
@@ -100,7 +108,7 @@ class CompiledRule(Packable):
     def _spell(self, node: ast.expr) -> ast.expr:
         return self.clockwork.visit(copy.deepcopy(node))  # type: ignore[no-any-return]
 
-    def _compile(self, lines: list[tuple[str, ast.expr]]) -> tuple[Program, list[tuple[str, ast.expr]]] | None:
+    def _compile(self, lines: list[tuple[str, ast.expr]]) -> Compiled | None:
         if not lines:
             return None
         spelled = [(target, self._spell(node)) for target, node in lines]
@@ -116,7 +124,7 @@ class CompiledRule(Packable):
         compiler.decide(node)
         return compiler.finish(), node
 
-    def key(self, expression: Expression, name: str = "_key") -> str | tuple[Program, list[tuple[str, ast.expr]]]:
+    def key(self, expression: Expression, name: str = "_key") -> str | Compiled:
         """Compile what a competition ranks by; a plain state is read where it lies."""
         if isinstance(expression.node, ast.Name) and expression.node.id in {*self.rule.state, "weight"}:
             return expression.node.id
@@ -132,6 +140,7 @@ class CompiledRule(Packable):
     # -- running --------------------------------------------------------------------------------
     def initialise(self, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor]) -> None:
         """Give every state its initial value."""
+        self._now.fill_(-1.0)
         for name, initial in self.rule.state.items():
             self.arrays[name] = torch.empty(self.shape, device=self.device, dtype=self.dtype)
             for rows in self._row_chunks(1 << 19):  # a whole projection's draws at once would be many times its own size
@@ -140,6 +149,7 @@ class CompiledRule(Packable):
 
     def reset(self, newborn: Tensor, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int) -> None:
         """Give the states of the ``newborn`` synapses their initial value again."""
+        self._now.fill_(float(step))
         for name, initial in self.rule.state.items():
             values = self._broadcast(initial.node, synapses, neurons, slice(None), step)
             fresh = evaluate(initial.node, values).expand(self.shape)
@@ -147,24 +157,24 @@ class CompiledRule(Packable):
 
     def step(self, sensed: Sensed) -> None:
         """Advance coincidences, states and traces by one step (in place)."""
+        self._now.fill_(float(sensed.step))
+        if not self.recordable:
+            self._advance(sensed)
+            return
+        self._replay.function = lambda given: self._advance(sensed.among(given))
+        self._replay(sensed.tensors(), (*sensed.synapses.values(), *self.arrays.values(), *self.traces.values()))
+
+    def _advance(self, sensed: Sensed) -> None:
         sampled = self._sampled(sensed)
         for item in self.sums:
             self._sum(item, sampled, sensed)
         if self.step_program is not None:
-            self.run(self.step_program, sensed.synapses, sensed.neurons, sensed.step)
+            self.run(self.step_program, sensed.synapses, sensed.neurons, sensed.step, mark=False)
         self._advance_traces(sampled)
 
     def _sampled(self, sensed: Sensed) -> dict[str, Tensor]:
-        values = {"pre": sensed.pre, "post": sensed.post}
-        if sensed.teach_post is not None:
-            values["teach_post"] = sensed.teach_post
-        silence = sensed.pre.new_zeros(()).expand_as(sensed.pre)
-        values["teach_pre"] = sensed.teach_pre if sensed.teach_pre is not None else silence
-        values |= {n: v.unsqueeze(-1) for n, v in (("reward", sensed.reward), ("advantage", sensed.advantage)) if v is not None}
-        if sensed.noise_post is not None:
-            values["noise_post"] = sensed.noise_post
-        values |= {n: v.unsqueeze(1) for n, v in (*self.traces.items(), *sensed.neurons.items())}
-        return values | self._constants
+        own = {n: v.unsqueeze(1) for n, v in self.traces.items()}
+        return sensed.sampled() | own | self._constants
 
     def _sample_weights(self, rate: float | None, samples: int) -> Tensor | None:
         if rate is None:
@@ -189,7 +199,8 @@ class CompiledRule(Packable):
             self.vectors[item.name] = sample_sum(side(item.post_side, self.shape[2]), weights)
         else:
             left, right = side(item.pre_side, self.shape[1]), side(item.post_side, self.shape[2])
-            if sensed.teach_pre is None and item.reads_teach_pre and item.target is None and not bool(left.any()):
+            unread = sensed.teach_pre is None and item.reads_teach_pre and item.target is None
+            if unread and backend.fused(self.device) and not bool(left.any()):
                 self.arrays[item.name].zero_()  # inputs are not taught: no need to multiply zeros
                 return
             if self.shape[1] < self.shape[2]:
@@ -211,7 +222,7 @@ class CompiledRule(Packable):
         synaptic = {n: v for n, v in (*self.arrays.items(), *sensed.synapses.items()) if n in used}
         synaptic |= {n: v for n, v in sampled.items() if n in used and v.dim() == 0}
         if "_now" in used:
-            synaptic["_now"] = torch.tensor(float(sensed.step), dtype=self.dtype, device=self.device)
+            synaptic["_now"] = self._now
         if "random" in used:
             whole = (self.streams, sensed.step, self.shape[1:], slice(0, self.shape[1]), self.device)
             draws = self.layout.uniform(self.streams, sensed.step) if self.layout else edge_uniform(*whole)
@@ -232,20 +243,17 @@ class CompiledRule(Packable):
                 shape = (value.shape[0], samples, value.shape[1])
                 value = value + sample_sum(driven.expand(shape), self._sample_weights(rate, samples))
             fresh[target] = value
-        self.traces |= fresh
+        for target, value in fresh.items():
+            self.traces[target].copy_(value)
 
-    def run(
-        self,
-        compiled: tuple[Program, list[tuple[str, ast.expr]]],
-        synapses: Mapping[str, Tensor],
-        neurons: Mapping[str, Tensor],
-        step: int,
-    ) -> None:
-        """Run compiled lines in place, fused on the CPU and in row chunks elsewhere."""
+    def run(self, compiled: Compiled, synapses: Mapping[str, Tensor], neurons: Mapping[str, Tensor], step: int, mark: bool = True) -> None:
+        """Run compiled lines in place, fused on the CPU and in row chunks elsewhere; ``mark`` the step unless that was done."""
         program, lines = compiled
         if backend.fused(self.device):
             self._run_fused(program, synapses, neurons, step)
             return
+        if mark:
+            self._now.fill_(float(step))
         for rows in self._row_chunks():
             for target, node in lines:
                 values = self._broadcast(node, synapses, neurons, rows, step)
@@ -261,6 +269,7 @@ class CompiledRule(Packable):
         if backend.fused(self.device):
             self._run_fused(program, synapses, neurons, step, self._truth.numpy())
         else:
+            self._now.fill_(float(step))
             for rows in self._row_chunks():
                 self._truth[:, rows] = evaluate(node, self._broadcast(node, synapses, neurons, rows, step))
         return self._truth
@@ -301,7 +310,7 @@ class CompiledRule(Packable):
         for name, vector in (*neurons.items(), *self.traces.items(), *self.vectors.items()):
             if name in names:
                 values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
-        values |= self._constants | {"_now": self._now.fill_(float(step))}
+        values |= self._constants | {"_now": self._now}
         if "random" in names:
             values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
         return values

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def evaluate(node: ast.expr, values: Mapping[str, Tensor]) -> Tensor:
 def _evaluate(node: ast.expr, values: Mapping[str, Tensor], like: Tensor) -> Tensor:
     match node:
         case ast.Constant(value=int() | float() as value):
-            return torch.tensor(float(value), dtype=like.dtype, device=like.device)
+            return _constant(float(value), like.dtype, like.device)
         case ast.Name(id=name):
             return values[name]
         case ast.BinOp(left=left, op=ast.Pow(), right=ast.Constant(value=int() | float() as power)):
@@ -56,6 +56,13 @@ def _evaluate(node: ast.expr, values: Mapping[str, Tensor], like: Tensor) -> Ten
         case ast.Call(func=ast.Name(id=function), args=args):
             return _call(function, [_evaluate(arg, values, like) for arg in args])
     raise AssertionError(ast.dump(node))
+
+
+@lru_cache(maxsize=1024)
+def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return a constant where the other values are; made once, since an accelerator waits for every number it is sent."""
+    with torch.inference_mode(False):
+        return torch.tensor(value, dtype=dtype, device=device)
 
 
 def _call(function: str, args: list[Tensor]) -> Tensor:

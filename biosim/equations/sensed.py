@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -53,3 +54,22 @@ class Sensed:
         neurons = {name: value[r : r + 1] for name, value in self.neurons.items()}
         taught = own(self.teach_post), own(self.teach_pre), own(self.reward)
         return Sensed(*sides, *taught, neurons, synapses, self.step, own(self.noise_post), own(self.advantage))
+
+    def sampled(self) -> dict[str, Tensor]:
+        """Return what a sum over samples may read, by name, broadcastable to (R, S, n); neurons that nothing teaches hear 0."""
+        values = {"pre": self.pre, "post": self.post}
+        untaught = self.pre.new_zeros(()).expand_as(self.pre) if self.teach_pre is None else self.teach_pre
+        own = {"teach_post": self.teach_post, "teach_pre": untaught, "noise_post": self.noise_post}
+        whole = {"reward": self.reward, "advantage": self.advantage}
+        values |= {n: v for n, v in own.items() if v is not None} | {n: v.unsqueeze(-1) for n, v in whole.items() if v is not None}
+        return values | {n: v.unsqueeze(1) for n, v in self.neurons.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what changes from step to step, by name; the synapses' own values lie where they are."""
+        named = {n: getattr(self, n) for n in ("pre", "post", "teach_post", "teach_pre", "reward", "noise_post", "advantage")}
+        return {n: v for n, v in named.items() if v is not None} | {f"neurons.{n}": v for n, v in self.neurons.items()}
+
+    def among(self, given: Mapping[str, Tensor]) -> Sensed:
+        """Return the same with ``given`` in place of :meth:`tensors`."""
+        own: dict[str, Any] = {n: v for n, v in given.items() if not n.startswith("neurons.")}
+        return replace(self, neurons={n: given[f"neurons.{n}"] for n in self.neurons}, **own)

@@ -1,19 +1,34 @@
 """One step of edge-popup on an accelerator: no value travels to the host, and the step is replayed as one graph.
 
-The threshold is the least of the k largest abs(S) (a batched radix selection), so no scores are sorted. What ties with
-it transmits too while the search goes on; ``keep`` breaks ties in the masks that come out.
+The threshold is the least of the k largest abs(S), so no scores are sorted. What ties with it transmits too while the
+search goes on; ``keep`` breaks ties in the masks that come out. Where Triton is installed (it comes with torch for CUDA)
+each pass over the scores is one kernel of :mod:`~biosim.scorers.popup_triton`, and torch's operations do the same elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from biosim.scorers.backprop import Backprop
 
+_TRITON = (3, 3)  # the first with masked histograms
 _WARM = 3  # steps taken before the graph is recorded: libraries set themselves up
+
+
+def _kernels(device: torch.device) -> ModuleType | None:
+    """Return the Triton kernels, where they run."""
+    if device.type != "cuda" or find_spec("triton") is None:
+        return None
+    if tuple(int(n) for n in version("triton").split(".")[:2]) < _TRITON:
+        return None
+    return import_module("biosim.scorers.popup_triton")
 
 
 class DeviceStep:
@@ -43,6 +58,8 @@ class DeviceStep:
         self.speed = {n: torch.zeros_like(s) for n, s in scores.items()}
         self.effective = {n: torch.empty_like(s) for n, s in scores.items()}
         first = next(iter(scores.values()))
+        self.kernels = _kernels(first.device)
+        self.thresholds = [self.kernels.Threshold(k, len(first), first.device) if self.kernels and k else None for _, k in groups]
         self.rate, self.accuracy = first.new_zeros(()), first.new_zeros(())
         self.inputs = self.labels = first
         self.taken = 0
@@ -76,21 +93,32 @@ class DeviceStep:
 
     def select(self) -> None:
         """Set what transmits: the weight where abs(S) is among the k largest of its group, else 0."""
-        for names, k in self.groups:
-            size = {n: self.scores[n].abs() for n in names}
+        for (names, k), threshold in zip(self.groups, self.thresholds, strict=True):
             if k == 0:
                 for n in names:
                     self.effective[n].zero_()
-                continue
-            flat = torch.cat([s.flatten(1) for s in size.values()], 1) if len(names) > 1 else size[names[0]].flatten(1)
-            cut = flat.topk(k, dim=1, sorted=False).values.amin(1).view(-1, 1, 1)
-            for n in names:
-                torch.mul(self.weights[n], size[n] >= cut, out=self.effective[n])
+            elif threshold is not None:
+                threshold.find([self.scores[n] for n in names])
+                for n in names:
+                    threshold.transmit(self.scores[n], self.weights[n], self.effective[n])
+            else:
+                self._select(names, k)
+
+    def _select(self, names: list[str], k: int) -> None:
+        size = {n: self.scores[n].abs() for n in names}
+        flat = torch.cat([s.flatten(1) for s in size.values()], 1) if len(names) > 1 else size[names[0]].flatten(1)
+        cut = flat.topk(k, dim=1, sorted=False).values.amin(1).view(-1, 1, 1)
+        for n in names:
+            torch.mul(self.weights[n], size[n] >= cut, out=self.effective[n])
 
     def _step(self) -> None:
         self.select()
         gradients, accuracy = self.backprop.step(self.effective, self.inputs, self.labels)
         for name, score in self.scores.items():
+            if self.kernels is not None:
+                arrays = score, self.speed[name], gradients[name].contiguous(), self.weights[name]
+                self.kernels.update(*arrays, self.rate, self.momentum, self.decay)
+                continue
             through = gradients[name].mul_(self.weights[name]).mul_(score.sign())
             self.speed[name].mul_(self.momentum).add_(through).add_(score, alpha=self.decay)
             score.addcmul_(self.speed[name], self.rate, value=-1.0)
