@@ -29,6 +29,8 @@ class Life:
     projections : dict of (str, str)
         Pre- and postsynaptic population by name.
     replicates : int
+    size : int
+        Births of a replicate, or what they are at most.
     steps : int
         After which all that is on record has happened.
     seconds : float
@@ -47,6 +49,7 @@ class Life:
     populations: dict[str, int]
     projections: dict[str, tuple[str, str]]
     replicates: int
+    size: int
     steps: int
     seconds: float
     clock: int
@@ -94,7 +97,8 @@ def _rates(run: Run) -> Life:
     seconds = float(history[-1]["time"])
     steps, short = max(clock, last + 1), regrows or (grows and not known)
     recorded = tuple((int(r["step"]), [float(d) for d in r["density"]]) for r in history) if short else ()
-    return Life(sizes, ends, circuit.replicates, steps, seconds, clock, edges, weights, tuple(notes), recorded)
+    size = sum(death[0].size for death in deaths.values())
+    return Life(sizes, ends, circuit.replicates, size, steps, seconds, clock, edges, weights, tuple(notes), recorded)
 
 
 def _spiking(run: Run) -> Life:
@@ -115,7 +119,8 @@ def _spiking(run: Run) -> Life:
     ends = {name: circuit.projections[name][:2] for name in names}
     rest = [name for name in circuit.projections if name not in names]
     notes = (f"Projections that no rule governed are not shown: {', '.join(rest)}.",) if rest else ()
-    return Life(sizes, ends, circuit.replicates, clock, seconds, clock, edges, "at birth", notes)
+    births = max(sum(len(circuit.wiring[n][r].pre) for n in names) for r in range(circuit.replicates))
+    return Life(sizes, ends, circuit.replicates, births, clock, seconds, clock, edges, "at birth", notes)
 
 
 def order_of(life: Life, r: int) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, list[int]], float | None]:

@@ -18,7 +18,8 @@ from biosim.report.parts import Section
 from biosim.store import Run
 
 ROOM = 1_700_000  # characters of packed edges on a page; the first replicate is there in any case
-HELD = 1_500_000  # births of one projection that a page holds whole
+HELD = 1_000_000  # births of a replicate that a page holds whole
+LARGEST = 30_000_000  # births of a replicate that are sorted and counted for a page
 DRAWN, DOTS = 1_500, 48  # births that the drawing of the network shows, neurons of a population
 _Array = npt.NDArray[Any]
 
@@ -26,7 +27,7 @@ _Array = npt.NDArray[Any]
 def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
     """Return what the viewer shows of a run, as plain data; None where there is no network to show."""
     life = life_of(run)
-    if life is None or not life.projections or life.steps < 1:
+    if life is None or not life.projections or life.steps < 1 or life.size > LARGEST:
         return None
     at = frames(life.steps)
     counts, births = _counts(life, at)
@@ -78,10 +79,10 @@ def _counts(life: Life, at: npt.NDArray[np.int64]) -> tuple[dict[str, Any], dict
 
 def _replicate(life: Life, r: int, at: npt.NDArray[np.int64]) -> dict[str, Any]:
     orders, groups, score = order_of(life, r)
-    packed = {}
+    packed, total = {}, sum(len(life.edges(name, r).pre) for name in life.projections)
     for name, (pre, post) in life.projections.items():
         edges, shape = life.edges(name, r), (life.populations[pre], life.populations[post])
-        rows, columns = _sample(len(edges.pre), shape, orders[pre], orders[post])
+        rows, columns = _sample(HELD / max(1, total), shape, orders[pre], orders[post])
         whole = rows.all() and columns.all()
         shown = edges if whole else edges.among(rows, columns)
         scale = float(np.nanmax(np.abs(edges.weight), initial=0.0)) or 1.0
@@ -95,9 +96,9 @@ def _replicate(life: Life, r: int, at: npt.NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def _sample(births: int, shape: tuple[int, int], rows: _Array, columns: _Array) -> tuple[_Array, _Array]:
-    """Return the neurons whose synapses a page holds: all, or evenly spaced ones along the sorted populations."""
-    share = min(1.0, (HELD / max(1, births)) ** 0.5)
+def _sample(room: float, shape: tuple[int, int], rows: _Array, columns: _Array) -> tuple[_Array, _Array]:
+    """Return the neurons whose synapses a page holds: all, or evenly spaced ones that make up this share of all pairs."""
+    share = min(1.0, room**0.5)
     found = []
     for size, order in zip(shape, (rows, columns), strict=True):
         chosen = np.zeros(size, np.bool_)
@@ -143,7 +144,11 @@ def viewer_section(
     """Return the section of a page that holds the viewer; ``prefix`` tells two viewers of one page apart."""
     data = viewer_data(run, room)
     if data is None:
-        return None
+        life = life_of(run)
+        if life is None or life.size <= LARGEST:
+            return None
+        said = f"A replicate has {life.size:,} births, more than the {LARGEST:,} that a page is made from; the figures show them all."
+        return Section(title, f"<p>{said}</p>", short)
     data["prefix"] = prefix
     return Section(title, markup(data, prefix), short)
 
