@@ -24,7 +24,7 @@ class Viewer {
     const option = (value, text) => Object.assign(document.createElement("option"), { value, textContent: text });
     this.data.projections.forEach(([name], k) => this.part("projection").append(option(k, name)));
     this.data.replicates.forEach((_, k) => this.part("replicate").append(option(k, `${k} (seed ${this.data.seeds[k]})`)));
-    if (this.data.replicates[0].modularity === null) this.part("order").options[0].textContent = "sorted by degree";
+    if (this.data.replicates[0].modularity === null) this.part("order").options[0].textContent = "by degree";
   }
 
   readAddress() {
