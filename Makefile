@@ -14,9 +14,10 @@ test: $(STAMP)
 	$(MAKE) --no-print-directory -j 2 lint types engine
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-# the slow tests need a few packages more
+# the slow tests need a few packages more; a second type checker reads the code as editors do
 test-all: $(STAMP)-all
 	$(MAKE) --no-print-directory -j 2 lint types engine
+	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow"
 
 lint: $(STAMP)
@@ -41,7 +42,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 $(STAMP)-all: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm]" pyright
 	touch $@
 
 clean:

@@ -32,12 +32,13 @@ def analyse(run: Run) -> Findings:
     courses = {name: course(own) for name, own in runs.items()}
     shown = [what for what in WHAT if any(what in c for c in courses.values())]
     figure = Figure(figsize=(3.3 * len(shown) + 1.3, 3.0), layout="constrained")
-    for axes, what in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
+    panels = np.atleast_1d(figure.subplots(1, len(shown)))
+    for axes, what in zip(panels, shown, strict=True):
         for k, (name, own) in enumerate(courses.items()):
             if what in own:
                 _draw(axes, own["u"][:, 0], 100 * own[what], COLOURS[k % len(COLOURS)], ("-", "--")[k // len(COLOURS) % 2], name)
         axes.set(xlabel="development (%)", ylabel=WHAT[what], ylim=(0, 102))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
     n = len(next(iter(courses.values()))["density"][0])
     figure.suptitle(f"{run.name}: mean over n = {n}, band: range" if n > 1 else f"{run.name}: one replicate", fontsize=9)
     return Findings({"course": figure}, {"course": [row for name, own in courses.items() for row in _rows(name, own)]})

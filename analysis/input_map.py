@@ -24,9 +24,11 @@ def analyse(run: Run) -> Findings:
     figure = Figure(figsize=(2.3 * (len(degrees) + 1), 2.7), layout="constrained")
     panels = figure.subplots(1, len(degrees) + 1)
     top = max(d.mean(0).max() for d in degrees.values())
+    image = None
     for axes, (method, degree) in zip(panels, degrees.items(), strict=False):
         image = axes.imshow(degree.mean(0).reshape(height, width), cmap="viridis", vmin=0, vmax=top)
         axes.set(title=method, xticks=[], yticks=[])
+    assert image is not None
     figure.colorbar(image, ax=panels[:-1], label="surviving synapses a pixel", shrink=0.8)
     panels[-1].imshow(variance, cmap="gray")
     panels[-1].set(title="pixel variance", xticks=[], yticks=[])

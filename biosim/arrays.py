@@ -33,7 +33,8 @@ class SynapseArrays:
 
     def __init__(self, name: str, weight: Tensor, born: Tensor) -> None:
         self.name, self._weight, self.born = name, weight, born
-        self.alive, self._active = born.clone(), born.clone()
+        self.alive: Tensor = born.clone()
+        self._active: Tensor = born.clone()
         self.death_step = torch.full(weight.shape, -1, dtype=torch.int32, device=weight.device).masked_fill_(~born, -2)
         self._silent_since = torch.full_like(weight, math.inf)
         self._effective = torch.where(born, weight, weight.new_zeros(()))  # what transmits: the weight where active, zero elsewhere

@@ -6,7 +6,7 @@ import csv
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def _sonata(file: Path, population: str | None) -> Graph:
     import h5py
 
     with h5py.File(file) as whole:
-        edges = whole["edges"]
+        edges: Any = whole["edges"]
         names = sorted(edges)
         if population is None and len(names) != 1:
             raise InputError(f"has the edge populations {', '.join(names)}: name one")

@@ -28,7 +28,7 @@ class Findings:
 
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    metrics: Mapping[str, Sequence[float] | npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 def mean_of_known(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ class Homeostasis(Protocol):
 
     def factor(self, network: Network, population: str, mean: Mapping[str, Tensor], dt: float) -> Tensor:
         """Return the factor after a step of ``dt`` seconds."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -38,7 +39,7 @@ class Recorder:
 
     moments: int = 50
     sink: Callable[[dict[str, Any]], None] | None = None
-    watch: Callable[[Network], Mapping[str, Sequence[float]]] | None = None
+    watch: Callable[[Network], Mapping[str, Sequence[float] | npt.NDArray[np.float64]]] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     _correct: Tensor | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)

@@ -124,10 +124,10 @@ def synchrony(spikes: SpikeTrains) -> float:
     import neo
     import quantities
 
-    trains = spikes.trains()
+    trains, end = spikes.trains(), spikes.duration * quantities.s
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The 'copy' argument in Quantity")  # neo still gives it
-        return float(measure([neo.SpikeTrain(trains[k], units=quantities.s, t_start=0.0, t_stop=spikes.duration) for k in active]))
+        return float(measure([neo.SpikeTrain(trains[k], units=quantities.s, t_start=0 * end, t_stop=end) for k in active]))
 
 
 def fano_factor(spikes: SpikeTrains, window: float = 0.1) -> Numbers:

@@ -27,6 +27,7 @@ class Stateful(Protocol):
 
     def state(self) -> State:
         """Return all that changes."""
+        ...
 
     def restore(self, state: State) -> None:
         """Take a state over; raises DamageError where it does not fit."""
@@ -37,6 +38,7 @@ class Keeper(Protocol):
 
     def load(self, restore: Callable[[State], None]) -> bool:
         """Give what was kept to ``restore``; return whether there was anything."""
+        ...
 
     def offer(self, state: Callable[[], State]) -> None:
         """Between two steps: keep the state when it is time to; raises Interrupted, having kept it, when asked to stop."""

@@ -247,8 +247,9 @@ class Network:
         if len(sizes) < 2:
             raise InputError("a network needs at least an input and an output population")
         names = ["input", *(f"hidden{i}" for i in range(1, len(sizes) - 1)), "output"]
-        kinds: list[Activation] = ["linear", *["lif" if spiking else activation] * (len(sizes) - 2), "linear"]
-        populations = [Population(n, s, a) for n, s, a in zip(names, sizes, kinds, strict=True)]
+        hidden: list[Activation] = ["lif" if spiking else activation] * (len(sizes) - 2)
+        kinds: list[Activation] = ["linear", *hidden, "linear"]
+        populations = [Population(n, s, kind) for n, s, kind in zip(names, sizes, kinds, strict=True)]
         projections = []
         for pre, post in itertools.pairwise(populations):
             name = f"{pre.name}-{post.name}"

@@ -44,7 +44,7 @@ def run(seeds, *, draws: int = 100, progress=None) -> Findings:
 CONDITIONS = """\
 name: retinal-waves
 model: {name: two-eyes, ganglion: 24, cells: 24}
-drive: {kind: waves, synchrony: 0.0}
+drive: {kind: waves, synchrony: 0.0, waves: 2000}
 rule: {name: burst-timing}
 measure: eye-segregation
 replicates: 2

@@ -109,5 +109,5 @@ def summarise(
             spread = float(values.std(1, ddof=1).mean()) if values.shape[1] > 1 and np.isfinite(values).all() else None
             for kind in null[0]:
                 drawn = np.array([np.mean([d[key][own].mean() for d in birth[kind]]) for birth in null])
-                found.append(Character(method, name, layer, kind, values.mean(1), drawn, spread))
+                found.append(Character(method, name, layer, kind, np.asarray(values.mean(1)), np.asarray(drawn, np.float64), spread))
     return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from biosim.compare import causal, flow, function, overlap, profiles
+from biosim.compare import causal, flow, function, profiles
 from biosim.compare.group import Group, Layers, Pairs
+from biosim.compare.overlap import MEASURES as OVERLAPS
+from biosim.compare.overlap import compare_overlap
 from biosim.errors import InputError, did_you_mean
 
 
@@ -35,7 +37,7 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "overlap": Family(overlap.compare_overlap, overlap.MEASURES, ("degree-preserving", "layer-shuffle"), "no synapses are left to share"),
+    "overlap": Family(compare_overlap, OVERLAPS, ("degree-preserving", "layer-shuffle"), "no synapses are left to share"),
     "profiles": Family(
         profiles.compare_profiles, profiles.MEASURES, ("layer-shuffle",), "a profile that is the same for all neurons has no correlation"
     ),

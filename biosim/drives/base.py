@@ -38,10 +38,12 @@ class Drive(Protocol):
     @property
     def clock(self) -> Clock:
         """Presentation time, samples a step, steps of development."""
+        ...
 
     @property
     def inputs(self) -> int:
         """Size of the input population."""
+        ...
 
     @property
     def outputs(self) -> int | None:
@@ -49,3 +51,4 @@ class Drive(Protocol):
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield ``clock.steps`` presentations; replicate k depends on ``seeds[k]`` alone."""
+        ...

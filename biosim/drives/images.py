@@ -126,7 +126,7 @@ def _bundled() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     from sklearn.datasets import load_digits
 
     pixels, targets = load_digits(return_X_y=True)
-    return pixels, targets
+    return np.asarray(pixels), np.asarray(targets)
 
 
 def _digits() -> _Raw:

@@ -76,7 +76,8 @@ class TwoPhaseDrive:
 
     def _step(self, chance: npt.NDArray[np.float32], stream: np.random.Generator) -> npt.NDArray[np.float32]:
         """Return one replicate's samples: the same states twice, with the step's ticket and the phase."""
-        shown = np.empty((2, *chance.shape[:1], chance.shape[1] + EXTRA), np.float32)
+        samples, neurons = chance.shape
+        shown = np.empty((2, samples, neurons + EXTRA), np.float32)
         shown[:, :, :-EXTRA] = stream.random(chance.shape) < chance
         shown[:, :, -EXTRA] = stream.integers(TICKETS)
         shown[0, :, -1], shown[1, :, -1] = 1, 0

@@ -160,7 +160,7 @@ class Compiler:
 
     def _name(self, name: str) -> None:
         kind = self.kinds[name]
-        assert not isinstance(kind, float)  # constants were folded before
+        assert isinstance(kind, str)  # constants were folded before
         if name == "random":
             self._emit(Op.random, 0, 1)
         else:

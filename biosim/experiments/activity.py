@@ -141,7 +141,7 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
         raise s.error(InputError(str(error), ("rule",))) from None
 
 
-def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Sequence[float]]] | None:
+def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Any]] | None:
     """Return what a measure with ``observe(network, drive, *, ...)`` adds to every record, if this one does."""
     observe: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "observe", None)
     if observe is None:

@@ -44,9 +44,12 @@ class Experiment(Protocol):
 
     def outline(self) -> str:
         """Return what ``validate`` says of a scenario in order."""
+        ...
 
     def about(self) -> dict[str, Any]:
         """Return what ``run.json`` says from the start, beside what it says of every run."""
+        ...
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Do it, writing what lasts; return the results, ``checks`` among them."""
+        ...

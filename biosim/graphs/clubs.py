@@ -86,4 +86,4 @@ def _coefficients(graph: Graph, weighted: bool, way: Way) -> tuple[Numbers, npt.
 def _beyond(values: npt.NDArray[np.int64], amount: Numbers, size: int) -> Numbers:
     """Return the summed amount of the entries whose value is larger than 0, 1, ..., size - 1."""
     by_value = np.bincount(values, amount, size + 1)
-    return np.asarray(np.cumsum(by_value[::-1])[::-1][1 : size + 1])
+    return np.asarray(np.cumsum(by_value[::-1])[::-1][1 : size + 1], np.float64)

@@ -127,4 +127,4 @@ def _strengths(graph: Graph, weighted: bool) -> tuple[Numbers, Numbers, Numbers]
     if totals.sum() == 0:
         raise UndefinedError("modularity is not defined without edges of some weight")
     columns = [np.bincount(ends, p, graph.nodes) for p in parts for ends in (graph.source, graph.target)]
-    return weight, np.stack(columns, 1), totals
+    return np.asarray(weight), np.stack(columns, 1).astype(np.float64), totals

@@ -111,10 +111,10 @@ class Graph:
             When the matrix is not square or holds NaN or infinity.
         """
         if scipy.sparse.issparse(matrix):
-            whole = scipy.sparse.coo_array(matrix)
+            whole: Any = scipy.sparse.coo_array(matrix)
             shape, pre, post, weight = whole.shape, whole.row, whole.col, whole.data
         else:
-            dense = np.asarray(matrix)
+            dense: Any = np.asarray(matrix)
             shape = dense.shape
             pre, post = np.nonzero(dense) if dense.ndim == 2 else (np.empty(0), np.empty(0))
             weight = dense[pre, post] if dense.ndim == 2 else np.empty(0)

@@ -26,7 +26,7 @@ def eigenvalues(graph: Graph) -> Values:
     """
     alone, blocks = _blocks(graph)
     values = np.concatenate([alone, *(scipy.linalg.eigvals(block.dense()) for block in blocks)])
-    return np.asarray(values[np.lexsort((values.imag, values.real, -np.abs(values)))])
+    return np.asarray(values[np.lexsort((values.imag, values.real, -np.abs(values)))], np.complex128)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def leading_modes(graph: Graph, modes: int = 6, gain: float = 1.0) -> LeadingMod
     alone, blocks = _blocks(graph)
     largest, rightmost = [alone], [alone]
     for block in blocks:
-        whole = scipy.linalg.eigvals(block.dense()) if block.nodes <= WHOLE_UP_TO else None
+        whole = np.asarray(scipy.linalg.eigvals(block.dense()), np.complex128) if block.nodes <= WHOLE_UP_TO else None
         largest.append(_leading(block, "LM", 1) if whole is None else whole)
         rightmost.append(_leading(block, "LR", modes) if whole is None else whole)
     real = gain * np.sort(np.concatenate(rightmost).real)[::-1][:modes]
@@ -89,9 +89,10 @@ def _blocks(graph: Graph) -> tuple[Values, list[Graph]]:
 def _leading(block: Graph, which: str, modes: int) -> Values:
     start = np.random.default_rng(0).standard_normal(block.nodes)
     try:
-        return np.asarray(scipy.sparse.linalg.eigs(block.matrix(), modes, which=which, ncv=60, v0=start, return_eigenvectors=False))
+        found = scipy.sparse.linalg.eigs(block.matrix(), modes, which=which, ncv=60, v0=start, return_eigenvectors=False)
+        return np.asarray(found, np.complex128)
     except scipy.sparse.linalg.ArpackNoConvergence:  # eigenvalues too close together: find them all
-        return np.asarray(scipy.linalg.eigvals(block.dense()))
+        return np.asarray(scipy.linalg.eigvals(block.dense()), np.complex128)
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def dimensions(matrix: npt.ArrayLike) -> Dimensions:
     values = values[(values != 0).any(1)][:, (values != 0).any(0)]  # empty rows and columns add only singular values 0
     if not values.size:
         raise UndefinedError("the dimensions of a matrix without weights are not defined")
-    s = scipy.linalg.svdvals(values / np.abs(values).max())
+    s = np.asarray(scipy.linalg.svdvals(values / np.abs(values).max()))
     share = s[s > 0] / s.sum()
     power = s**2
     return Dimensions(

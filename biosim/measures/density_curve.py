@@ -92,12 +92,13 @@ def fit_exponential(age: npt.ArrayLike, density: npt.ArrayLike) -> Fit:
         decay = np.exp(-x / math.exp(log_tau))
         design = np.stack([1 - decay, decay], 1)  # of k_inf and k_0
         found = np.linalg.lstsq(design, y, rcond=None)[0]
-        return found, float(((y - design @ found) ** 2).sum())
+        return np.asarray(found, np.float64), float(((y - design @ found) ** 2).sum())
 
     grid = np.log(window) + np.linspace(math.log(0.01), math.log(100), 200)
     best = int(np.argmin([solve(g)[1] for g in grid]))
     around = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-    log_tau = float(minimize_scalar(lambda g: solve(g)[1], bounds=around, method="bounded", options={"xatol": 1e-10}).x)
+    least: Any = minimize_scalar(lambda g: solve(g)[1], bounds=around, method="bounded", options={"xatol": 1e-10})
+    log_tau = float(least.x)
     (k_inf, k_0), rss = solve(log_tau)
     tau = math.exp(log_tau)
     decay = np.exp(-x / tau)

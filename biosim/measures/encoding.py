@@ -97,12 +97,14 @@ def _draw(circuit: Circuit, weights: npt.NDArray[np.float64], side: tuple[int, i
     grid = figure.subplots(3, 8).ravel()
     ((name, _, _),) = circuit.projections
     kept, peak = circuit.mask[name][0], float(np.abs(weights[0]).max()) or 1.0
+    picture = None
     for k, axes in enumerate(grid):
         axes.set_axis_off()
         if k < weights.shape[2]:
             field = np.where(kept[:, k], weights[0, :, k], np.nan).reshape(side)
             picture = axes.imshow(field, cmap="RdBu_r", vmin=-peak, vmax=peak)
             axes.add_patch(_frame(side))
+    assert picture is not None
     figure.colorbar(picture, ax=grid.tolist(), label="weight", shrink=0.7)
     share = 100 * float(kept.mean())
     figure.suptitle(f"Receptive fields of hidden neurons, {share:.0f} % of the synapses left (replicate 0)", fontsize=9)

@@ -10,7 +10,7 @@ so that a network that fires whatever it is shown is worth as little as one that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -49,7 +49,9 @@ def check(network: Network, drive: Drive) -> None:
     memories_of(network)
 
 
-def observe(network: Network, drive: Drive, *, cue: Share = 0.8, noise: Noise = 0.0, cues: Count = 60) -> Mapping[str, Sequence[float]]:
+def observe(
+    network: Network, drive: Drive, *, cue: Share = 0.8, noise: Noise = 0.0, cues: Count = 60
+) -> Mapping[str, npt.NDArray[np.float64]]:
     """Return retrieval, spontaneous activity and score of the network as it is, (R,) each; the arguments are those of :func:`measure`."""
     stored = memories_of(network)
     substrate = attractor.substrate(stored, **stored.dynamics)

@@ -156,6 +156,7 @@ def cka(data: Mapping[str, Any]) -> Figure:
     titles = {k: f"{k[1:]} twice" if k.startswith("/") else f"{data['reference']} and {k}" for k in found}
     figure = Figure(figsize=(1.1 + 2.1 * len(found), 2.7), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False)[0]
+    image = None
     for axes, (key, values) in zip(panels, found.items(), strict=True):
         matrix = np.array(values, float)
         image = axes.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
@@ -165,6 +166,7 @@ def cka(data: Mapping[str, Any]) -> Figure:
         axes.set_title(titles[key], fontsize=8)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=7)
         axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names), fontsize=7)
+    assert image is not None
     figure.colorbar(image, ax=panels, shrink=0.8, label="debiased CKA")
     figure.suptitle(f"Representations (mean of n = {data['births']} births)", fontsize=10)
     return figure

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -117,11 +117,11 @@ def put(node: Any, parts: Sequence[str | int], value: Any) -> None:
 def _real_key(loc: tuple[str | int, ...], data: Any) -> Key:
     """Drop from pydantic's location the tags of unions, which no file contains."""
     key: list[str | int] = []
-    node = data
+    node: Any = data
     for place, part in enumerate(loc):
         inside = (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int) and part < len(node))
         if inside:
-            node = node[part]
+            node = node[cast(Any, part)]
             key.append(part)
         elif place == len(loc) - 1 and isinstance(node, dict) and "[" not in str(part) and not str(part).endswith("Spec"):
             key.append(part)

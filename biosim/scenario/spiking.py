@@ -64,7 +64,8 @@ def read_spiking(source: Source) -> SpikingScenario:
     network = _one(build, spec, arguments, errors)
     if network is None:
         raise source.refusal(errors)
-    schedule = None if spec.schedule is None else collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
+    asked = None if spec.schedule is None else spec.schedule.model_dump()
+    schedule = None if asked is None else collect(errors, ("schedule",), lambda: Schedule(**asked))
     level = _check_rules(network, rules, schedule, errors)
     collect(errors, ("simulation",), lambda: count_decisions(network, times["duration"], times["decide_every"]))
     known = _known(network, list(rules))

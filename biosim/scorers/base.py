@@ -106,11 +106,13 @@ class Scorer(Protocol):
     @property
     def level(self) -> str:
         """What the score reads, on the locality ladder: ``gradient``, ``network``, ``layer``; ``none`` for chance."""
+        ...
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
         """Return (R, n_pre, n_post) scores by projection; must leave ``network`` untouched."""
+        ...
 
 
 @runtime_checkable
@@ -120,9 +122,11 @@ class Maker(Protocol):
     @property
     def level(self) -> str:
         """What it reads, as for a :class:`Scorer`."""
+        ...
 
     def make(self, task: Task) -> Iterator[Made]:
         """Yield circuits, work they share done once; must leave ``task.network`` untouched."""
+        ...
 
 
 def scorer_names() -> list[str]:

@@ -106,8 +106,8 @@ class Ledger:
 
     def draw(self, uniform: npt.NDArray[np.float64], kept: bool, group: _Ints | None = None) -> tuple[_Ints, npt.NDArray[np.bool_], _Ints]:
         """Return a kept (or a pruned) edge for each pair of uniform draws (2, P), whether there was one, and its group."""
-        if group is None:
-            group = (uniform[0] * len(self.order)).astype(np.int64)
+        drawn: _Ints = (uniform[0] * len(self.order)).astype(np.int64)
+        group = drawn if group is None else group
         first = 0 if kept else self.kept[group]
         count = self.kept[group] if kept else self.size[group] - self.kept[group]
         place = first + (uniform[1] * count).astype(np.int64)

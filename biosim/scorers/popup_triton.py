@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false, reportIndexIssue=false
 """Edge-popup's passes over all scores as Triton kernels (https://triton-lang.org), for CUDA devices on which it is installed.
 
 The threshold is found exactly, without sorting: as integers, the bits of abs(S) have the order of abs(S), so four passes

@@ -52,7 +52,7 @@ class _Spikes(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, arrived: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         spikes, distance, scale, constants, steps = ctx.parts
-        given = np.ascontiguousarray(arrived.numpy())
+        given = np.ascontiguousarray(grad_outputs[0].numpy())
         return torch.from_numpy(lif_kernels.back(given, spikes, distance, scale, constants, SHARPNESS, steps)), None, None, None

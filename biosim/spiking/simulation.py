@@ -171,7 +171,7 @@ class Simulation:
         parts = [(s[e == emitter], i[e == emitter]) for s, e, i in self._record[replicate]]
         steps = np.concatenate([np.zeros(0, np.int64), *[s for s, _ in parts]])
         neurons = np.concatenate([np.zeros(0, np.int64), *[i for _, i in parts]]).astype(np.int64)
-        return Spikes(steps * self.network.dt, neurons)
+        return Spikes(np.asarray(steps * self.network.dt, np.float64), neurons)
 
     def forget(self) -> None:
         """Drop the spikes recorded so far."""

@@ -25,9 +25,11 @@ class Substrate(Protocol):
 
     def respond(self, inputs: Tensor, push: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Return the activity of every population, (R, S, size); ``push``, of these shapes, is added to the summed inputs."""
+        ...
 
     def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
         """Return what the synapses of a projection sense as ``pre``, (R, S, n_pre)."""
+        ...
 
 
 def substrate_of(network: Network) -> Substrate:

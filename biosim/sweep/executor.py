@@ -47,6 +47,7 @@ class Executor(Protocol):
 
     def carry_out(self, jobs: Sequence[Job], means: Means, tell: Tell) -> Iterator[Outcome]:
         """Yield the outcome of every job, as it comes."""
+        ...
 
 
 def executor(name: str) -> Executor:

@@ -161,7 +161,7 @@ def make_plan(
     points = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     jobs: list[Job] = []
     mistakes: dict[str, None] = {}
-    title = ""
+    title, folder = "", Path("sweeps")
     used: tuple[int, ...] = seeds or ()
     for point in points:
         own = [*settings, *(f"{key}={value}" for key, value in point.items())]

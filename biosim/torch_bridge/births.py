@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from biosim.errors import InputError
-from biosim.synapses import Network, Population, Projection
+from biosim.synapses import Activation, Network, Population, Projection
 from biosim.torch_bridge.layers import Layer, padding, read_layers
 
 
@@ -67,7 +67,8 @@ def populations_of(layers: list[Layer]) -> list[Population]:
     """Return the populations that layers connect: input, hidden1, ..., output."""
     names = ["input", *(f"hidden{i}" for i in range(1, len(layers))), "output"]
     sizes = [math.prod(layers[0].inputs), *(math.prod(layer.outputs) for layer in layers)]
-    return [Population(n, s, a) for n, s, a in zip(names, sizes, ["linear", *(layer.activation for layer in layers)], strict=True)]
+    kinds: list[Activation] = ["linear", *(layer.activation for layer in layers)]
+    return [Population(n, s, kind) for n, s, kind in zip(names, sizes, kinds, strict=True)]
 
 
 def same_diagram(read: list[list[Layer]]) -> None:

@@ -208,5 +208,5 @@ def _filter_queue(queue: Any, alive: Array, renumbered: Array) -> None:
 def _forget_code(item: BrianObject) -> None:
     """Drop compiled code that points at the old arrays; the next run makes it anew."""
     if getattr(item, "codeobj", None) is not None:
-        item.codeobj = None
+        item.codeobj = None  # pyright: ignore[reportAttributeAccessIssue]
         item.code_objects[:] = []

@@ -184,7 +184,7 @@ def _group(simulation: BrianSimulation, population: Population | PoissonPopulati
     model += [f"d{v}/dt = -{v}/({r.tau!r}*second) : 1" for r, v in receptors.items() if isinstance(r, Current | Conductance)]
     group = b2.NeuronGroup(
         population.size, "\n".join(model), threshold=f"v > {neuron_.v_threshold!r}", reset=f"v = {neuron_.v_reset!r}",
-        refractory=neuron_.refractory * b2.second, method="exponential_euler", namespace={}, clock=clock,
+        refractory=neuron_.refractory * b2.second, method="exponential_euler", namespace={}, clock=clock,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     group.v = population.potentials([seed])[0]
     for drive in description.drives:
