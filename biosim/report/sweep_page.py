@@ -59,7 +59,8 @@ def _heading(plan: Plan, rows: Sequence[Row], reasons: Mapping[str, str]) -> str
     done = len({row["run"] for row in rows})
     failed = f"<p><span class='badge fail'>{len(reasons)} failed</span></p>" if reasons else ""
     over = "; ".join(f"{key}: {', '.join(values)}" for key, values in plan.over.items())
-    seeds = f"{len(plan.seeds)} seeds, {plan.seeds[0]} to {plan.seeds[-1]}" if len(plan.seeds) > 1 else f"seed {plan.seeds[0]}"
+    first, last = min(plan.seeds), max(plan.seeds)
+    seeds = f"{len(plan.seeds)} seeds, {first} to {last}" if last > first else f"seed {first}"
     asked = f"<p class=question>{html.escape(question)}</p>" if question else ""
     facts = html.escape(f"{done} of {len(plan.jobs)} runs done; {over or 'nothing swept'}; {seeds}; replicates a run: {plan.replicates}.")
     return f"<h1>Sweep of {html.escape(plan.scenario)}</h1>{asked}{failed}<p class=quiet>{facts}</p>"
