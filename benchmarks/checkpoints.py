@@ -1,13 +1,14 @@
 """What recording and checkpoints cost, and what a large circuit's checkpoint takes.
 
-    python benchmarks/checkpoints.py [--pairs 6] [--every 2]          overhead, paired
+    python benchmarks/checkpoints.py [--pairs 12] [--every 1]         overhead, paired
     python benchmarks/checkpoints.py --side 10000                     one projection of side x side synapses: save, load, go on
 
 Overhead: the same development with records (as dense as in the scenarios that ship: one in 18 steps, or one a second of
 a spiking network's time) and a checkpoint every so many seconds, and with neither, one after the other in this process, in
 turns which is first; the ratio of each pair, its median and range. Seconds are of the wall clock, so that waiting for the disk
-counts, and of the CPU, which other programs disturb less. At the default interval of 30 s checkpoints cost a thirtieth of
-what they cost at 1 s; one that takes long is made more rarely, so that they never take more than a twenty-fifth of the time.
+counts, and of the CPU, which other programs disturb less; many short pairs, since they disturb all the same. At the default
+interval of 30 s checkpoints cost a thirtieth of what they cost at 1 s; one that takes long is made more rarely, so that they never
+take more than a fiftieth of the time.
 
 The large circuit: births, one step of development, a checkpoint; then, in another process, births, the checkpoint read and taken
 over, one more step. Peak memory is what the kernel counted for the whole process.
@@ -58,22 +59,22 @@ def images(n: int, size: int, classes: int) -> Images:
 
 
 def rate(moments: int, sink: Sink | None, keeper: Keeper | None) -> None:
-    """784-500-500-10, one replicate, 300 steps of 128 images."""
+    """784-500-500-10, one replicate, 150 steps of 128 images."""
     network = Network.layered([784, 500, 500, 10], [0], weights="signed-constant")
-    drive, feedback = ImageDrive(images(12_800, 784, 10), 128, epochs=3), Feedback(network, "random", (0,))
+    drive, feedback = ImageDrive(images(6_400, 784, 10), 128, epochs=3), Feedback(network, "random", (0,))
     rule, recorder = load_rule("three-factor"), Recorder(moments, sink)
     develop(network, drive, rule, schedule=Schedule(density=0.2), feedback=feedback, seeds=(0,), recorder=recorder, keeper=keeper)
 
 
 def spiking(moments: int, sink: Sink | None, keeper: Keeper | None) -> None:
-    """A thousand neurons with plastic excitatory synapses, for 8 s of their time."""
+    """A thousand neurons with plastic excitatory synapses, for 40 s of their time."""
     network = load_module(find("models", "ei-lif")).build((0,), neurons=1000, inhibition=7)
     rules = {"exc-exc": load_rule("additive-stdp")}
-    develop_spiking(network, rules, 8.0, decide_every=1.0, seeds=(0,), recorder=SpikingRecorder(moments, sink), keeper=keeper)
+    develop_spiking(network, rules, 40.0, decide_every=1.0, seeds=(0,), recorder=SpikingRecorder(moments, sink), keeper=keeper)
 
 
 def overhead(pairs: int, every: float) -> None:
-    for name, (life, moments) in {"rate": (rate, 17), "spiking": (spiking, 7)}.items():
+    for name, (life, moments) in {"rate": (rate, 8), "spiking": (spiking, 39)}.items():
         life(1, None, None)  # compiles
         ratios, loads, kept = [], [], []
         for pair in range(pairs):
@@ -140,8 +141,8 @@ def large(side: int, step: str, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=6)
-    parser.add_argument("--every", type=float, default=2.0)
+    parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--every", type=float, default=1.0)
     parser.add_argument("--side", type=int)
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()

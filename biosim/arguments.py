@@ -11,13 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from biosim.errors import InputError, did_you_mean
 
+GIVEN = ("progress", "team")  # what biosim gives a file's function itself, where it takes it
+
 
 def checked_arguments(
     function: Callable[..., Any], values: Mapping[str, Any], section: str, name: str
 ) -> tuple[dict[str, Any], list[InputError]]:
     """Return the keyword arguments in ``values`` that ``function`` takes, as its type hints want them, and what is wrong."""
     hints = typing.get_type_hints(function, include_extras=True)  # constraints such as Annotated[float, Field(gt=0)] count
-    allowed = [n for n, p in inspect.signature(function).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and n != "progress"]
+    allowed = [n for n, p in inspect.signature(function).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY and n not in GIVEN]
     arguments, errors = {}, []
     for argument, value in values.items():
         if argument not in allowed:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from biosim import structure
-from biosim.equations.products import matmul
+from biosim.equations.products import matmul, tiles
 from biosim.packed import Packed, worth_packing
 from biosim.replay import Replay
 from biosim.select import compete, rank
 from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
+from biosim.team import Share
 
 
 class SynapseArrays:
@@ -29,10 +30,12 @@ class SynapseArrays:
     name : str
     weight, born : Tensor
         (R, n_pre, n_post) float32 and bool; ``weight`` is kept, not copied.
+    share : Share
+        Which columns these are; where processes share a network, n_post is how many this one has.
     """
 
-    def __init__(self, name: str, weight: Tensor, born: Tensor) -> None:
-        self.name, self._weight, self.born = name, weight, born
+    def __init__(self, name: str, weight: Tensor, born: Tensor, share: Share) -> None:
+        self.name, self._weight, self.born, self.share = name, weight, born, share
         self.alive: Tensor = born.clone()
         self._active: Tensor = born.clone()
         self.death_step = torch.full(weight.shape, -1, dtype=torch.int32, device=weight.device).masked_fill_(~born, -2)
@@ -93,16 +96,19 @@ class SynapseArrays:
         return alone
 
     def sparse(self) -> list[bool]:
-        """Return, for each replicate, whether so few synapses live that they are better packed."""
-        counts = structure.count_columns(self.alive).sum(1).tolist()
-        return [worth_packing(n, self.shape[1] * self.shape[2]) for n in counts]
+        """Return, for each replicate, whether so few synapses live, in all processes, that they are better packed."""
+        counts = self.share.total(structure.count_columns(self.alive).sum(1)).tolist()
+        return [worth_packing(n, self.shape[1] * self.share.edges[-1]) for n in counts]
 
     def pack(self, r: int) -> Packed:
         """Pack the live synapses of replicate ``r``, on the CPU; what dies must not regrow."""
-        whole = (self.alive, self.death_step, self.in_degree, self._weight, self._active, self._silent_since)
-        self.packed[r] = Packed(self.name, *(t[r] for t in whole))
+        self.packed[r] = self._pack(r, self._active, self._silent_since)
         self._forget_whole()
         return self.packed[r]
+
+    def _pack(self, r: int, active: Tensor, since: Tensor) -> Packed:
+        whole = self.alive[r], self.death_step[r], self.in_degree[r], self._weight[r]
+        return Packed(self.name, *whole, active[r], since[r], self.share.span)
 
     def _forget_whole(self) -> None:
         if len(self.packed) == self.shape[0]:  # nobody needs these any more
@@ -136,9 +142,7 @@ class SynapseArrays:
                 fill(getattr(self, f"_{name}"), state.get(name), name)
         self.packed = {}
         for r, own in packed.items():
-            self.packed[r] = Packed(
-                self.name, self.alive[r], self.death_step[r], self.in_degree[r], self._weight[r], self.alive[r], self._weight[r]
-            )
+            self.packed[r] = self._pack(r, self.alive, self._weight)
             for name in ("active", "silent_since"):
                 fill(getattr(self.packed[r], name), own.get(name), name)
         self._forget_whole()
@@ -153,7 +157,8 @@ class SynapseArrays:
             if r in self.packed:
                 out[r] = self.packed[r].transmit(values[r])
             else:
-                torch.mm(values[r], self._effective[r], out=out[r])
+                for own in tiles(self.shape[2]):
+                    torch.mm(values[r], self._effective[r][:, own], out=out[r][:, own])
         return out
 
     def count(self, mask: Tensor, within: str = "post") -> Tensor:
@@ -187,11 +192,11 @@ class SynapseArrays:
     # -- what a decision asks -------------------------------------------------------------------
     def uniform(self, streams: npt.NDArray[np.uint32], step: int) -> Tensor:
         """Return one draw in [0, 1) for every birth edge, (R, n_pre, n_post)."""
-        return edge_uniform(streams, step, self.shape[1:], slice(None), self._weight.device)
+        return edge_uniform(streams, step, self.shape[1:], slice(None), self._weight.device, self.share.span)
 
     def compete(
         self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
     ) -> Tensor:
         """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.select.compete`)."""
         ranking = self.ranking if candidate is self.alive and within == "post" else None
-        return compete(scores, candidate, quota, streams, within, self.name, step, ranking)
+        return compete(scores, candidate, quota, streams, within, self.name, step, ranking, self.share.span)

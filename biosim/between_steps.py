@@ -21,8 +21,8 @@ Progress = Callable[[int, int, dict[str, float]], None]
 def record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:
     """Record the network after step ``step`` (from 0), and tell of it; raises NumericalError when activity ran away."""
     _guard(activity, step)
-    clock, rates = nursery.drive.clock, {n: a.mean((1, 2)).tolist() for n, a in activity.items()}
-    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, rates)
+    clock = nursery.drive.clock
+    entry = nursery.recorder.record(nursery.network, step + 1, (step + 1) * clock.dt, (step + 1) / clock.steps, activity)
     if progress is not None:
         summary: dict[str, float] = {k: float(np.mean(entry[k])) for k in ("density", "accuracy") if k in entry}
         progress(step + 1, clock.steps, summary)
@@ -52,6 +52,8 @@ def state(nursery: Nursery, step: int) -> State:
         kept["statistics"] = nursery.statistics.state()
     if nursery.mortality is not None:
         kept["mortality"] = nursery.mortality.state()
+    if isinstance(nursery.substrate, Stateful):
+        kept["substrate"] = nursery.substrate.state()
     if nursery.signals.learner is not None:
         kept["feedback"] = nursery.signals.learner.state()
     return kept
@@ -86,6 +88,8 @@ def restore(nursery: Nursery, kept: State) -> int:
         nursery.statistics.restore(part(kept, "statistics"), {n: p.gain for n, p in network.populations.items()})
     if nursery.mortality is not None:
         nursery.mortality.restore(part(kept, "mortality"))
+    if isinstance(nursery.substrate, Stateful):
+        nursery.substrate.restore(part(kept, "substrate"))
     if nursery.signals.learner is not None:
         nursery.signals.learner.restore(part(kept, "feedback"))
     return step

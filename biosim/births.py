@@ -18,37 +18,40 @@ from biosim.streams import generator
 
 WeightKind = Literal["kaiming-normal", "signed-constant", "uniform", "log-normal"]
 CHUNK = 1 << 20  # weights drawn at a time: float64 draws of a whole projection would be twice its size
-_Draw = Callable[[np.random.Generator, npt.NDArray[np.float32], float], None]
+_Shape = tuple[int, int]
+_Draw = Callable[[np.random.Generator, npt.NDArray[np.float32], float, int, slice], None]
 
 
-def _blocks(weight: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield (n_pre, n_post) values a few rows at a time, in the order its values are drawn."""
-    rows = max(1, CHUNK // weight.shape[1])
-    return (weight[i : i + rows] for i in range(0, len(weight), rows))
+def _blocks(kept: npt.NDArray[Any], n_post: int) -> Iterator[tuple[npt.NDArray[Any], _Shape]]:
+    """Yield (n_pre, columns) values a few rows at a time, in the order its values are drawn, with the shape to draw for each."""
+    rows = max(1, CHUNK // n_post)
+    for i in range(0, len(kept), rows):
+        block = kept[i : i + rows]
+        yield block, (len(block), n_post)
 
 
-def _kaiming_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
-    for block in _blocks(weight):
-        block[:] = random.standard_normal(block.shape) * deviation
+def _kaiming_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float, n_post: int, columns: slice) -> None:
+    for block, shape in _blocks(weight, n_post):
+        block[:] = (random.standard_normal(shape) * deviation)[:, columns]
 
 
-def _signed_constant(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
-    for block in _blocks(weight):
-        block[:] = np.where(random.random(block.shape) < 0.5, -deviation, deviation)
+def _signed_constant(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float, n_post: int, columns: slice) -> None:
+    for block, shape in _blocks(weight, n_post):
+        block[:] = np.where(random.random(shape)[:, columns] < 0.5, -deviation, deviation)
 
 
-def _uniform(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
+def _uniform(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float, n_post: int, columns: slice) -> None:
     bound = math.sqrt(3) * deviation
-    for block in _blocks(weight):
-        block[:] = random.uniform(-bound, bound, block.shape)
+    for block, shape in _blocks(weight, n_post):
+        block[:] = random.uniform(-bound, bound, shape)[:, columns]
 
 
-def _log_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float) -> None:
+def _log_normal(random: np.random.Generator, weight: npt.NDArray[np.float32], deviation: float, n_post: int, columns: slice) -> None:
     """Magnitudes log-normal with sigma 1 (Song et al. 2005 report .94 for cortex), signs even."""
-    for block in _blocks(weight):
-        block[:] = np.exp(random.standard_normal(block.shape) - 1.0) * deviation  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
-    for block in _blocks(weight):  # all magnitudes are drawn before the first sign
-        block[random.random(block.shape) < 0.5] *= -1
+    for block, shape in _blocks(weight, n_post):
+        block[:] = (np.exp(random.standard_normal(shape) - 1.0) * deviation)[:, columns]  # E[exp(2z - 2)] = 1 for z ~ N(0, 1)
+    for block, shape in _blocks(weight, n_post):  # all magnitudes are drawn before the first sign
+        block[random.random(shape)[:, columns] < 0.5] *= -1
 
 
 DISTRIBUTIONS: dict[str, _Draw] = {
@@ -69,6 +72,7 @@ def draw_weights(
     probability: float = 1.0,
     dale: float | None = None,
     scale: float = 1.0,
+    columns: slice | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Draw weights and birth edges of one projection, one replicate a seed.
 
@@ -88,6 +92,8 @@ def draw_weights(
         (Dale's law). Without it signs are free.
     scale : float
         Factor on every weight.
+    columns : slice, optional
+        Keep only these postsynaptic neurons' weights, the same as among all of them; n_post below is then how many they are.
 
     Returns
     -------
@@ -101,18 +107,20 @@ def draw_weights(
     if kind not in DISTRIBUTIONS:
         raise InputError(f"unknown weights '{kind}'; there are: {', '.join(DISTRIBUTIONS)}", ("weights",))
     deviation = scale * math.sqrt(2.0 / max(1.0, probability * n_pre))
-    weight = np.empty((len(seeds), n_pre, n_post), np.float32)
-    born = np.ones((len(seeds), n_pre, n_post), np.bool_)
+    kept = range(n_post)[columns or slice(None)]
+    within = slice(kept.start, kept.stop)
+    weight = np.empty((len(seeds), n_pre, len(kept)), np.float32)
+    born = np.ones(weight.shape, np.bool_)
     for r, seed in enumerate(seeds):
         random = generator(seed, f"births/{component}")
-        DISTRIBUTIONS[kind](random, weight[r], deviation)
+        DISTRIBUTIONS[kind](random, weight[r], deviation, n_post, within)
         if dale is not None:
             excitatory = generator(seed, f"dale/{component}").random(n_pre) < dale
             np.abs(weight[r], out=weight[r])
             weight[r] *= np.where(excitatory, np.float32(1), np.float32(-1))[:, None]
         if probability < 1:
             random = generator(seed, f"edges/{component}")
-            for values, edges in zip(_blocks(weight[r]), _blocks(born[r]), strict=True):
-                edges[:] = random.random(edges.shape) < probability
+            for (values, shape), (edges, _) in zip(_blocks(weight[r], n_post), _blocks(born[r], n_post), strict=True):
+                edges[:] = random.random(shape)[:, within] < probability
                 values *= edges
     return weight, born

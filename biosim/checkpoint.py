@@ -30,7 +30,7 @@ from biosim.state_file import read_state, write_state
 __all__ = ["EVERY", "AtWork", "Checkpoints", "read_state", "write_state"]
 
 EVERY = 30.0  # seconds between two checkpoints
-RARER = 25  # a checkpoint that takes long is made so much more rarely: never more than a twenty-fifth of the time goes there
+RARER = 50  # a checkpoint that takes long is made so much more rarely: never more than a fiftieth of the time goes there
 
 
 class Checkpoints:
@@ -161,23 +161,35 @@ class AtWork:
     def load(self, restore: Callable[[State], None]) -> bool:
         """Give what was kept to ``restore``; return whether there was anything."""
         for state, seconds in self.checkpoints.latest(self.stage):
-            try:
-                restore(state)
-            except (DamageError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-                why = f"{self.checkpoints.folder} holds no state of this run: {str(error) or type(error).__name__}"
-                raise DamageError(f"{why}; --force begins anew") from None
-            self.earlier, self.began = seconds, time.monotonic()
+            self.take_over(state, seconds, restore)
             return True
         return False
 
+    def take_over(self, state: State, seconds: float, restore: Callable[[State], None]) -> None:
+        """Give a state to ``restore`` that was kept when the stage had taken so many seconds."""
+        try:
+            restore(state)
+        except (DamageError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            why = f"{self.checkpoints.folder} holds no state of this run: {str(error) or type(error).__name__}"
+            raise DamageError(f"{why}; --force begins anew") from None
+        self.earlier, self.began = seconds, time.monotonic()
+
     def offer(self, state: Callable[[], State]) -> None:
         """Keep the state when it is time to, or when a signal asks to stop: then raise Interrupted."""
-        now, stop = time.monotonic(), interrupts.asked()
-        if not stop and now < self.due:
-            return
-        self.checkpoints.keep(self.stage, state(), self.seconds())
+        stop = interrupts.asked()
+        if stop or self.is_due():
+            self.keep(state())
+        if stop:
+            raise Interrupted(stop)
+
+    def is_due(self) -> bool:
+        """Return whether it is time for a checkpoint."""
+        return time.monotonic() >= self.due
+
+    def keep(self, state: State) -> None:
+        """Keep a state now."""
+        now = time.monotonic()
+        self.checkpoints.keep(self.stage, state, self.seconds())
         took = time.monotonic() - now
         self.spent += took
         self.due = now + took + (max(self.checkpoints.every, RARER * took) if self.checkpoints.every else 0.0)
-        if stop:
-            raise Interrupted(stop)

@@ -80,10 +80,12 @@ class Circuit:
         mask: Mapping[str, Tensor] | None = None,
         gain: Mapping[str, Tensor] | None = None,
         weight: Mapping[str, Tensor] | None = None,
+        born: Mapping[str, Tensor] | None = None,
     ) -> Circuit:
-        """Freeze a network, with its live synapses and its weights unless other masks (gains, weights) are given."""
+        """Freeze a network, with its live synapses, births and weights unless other masks (gains, weights, births) are given."""
         own = {n: p.alive for n, p in network.projections.items()} if mask is None else mask
         gains = {n: p.gain for n, p in network.populations.items()} if gain is None else gain
+        births = {n: p.born for n, p in network.projections.items()} if born is None else born
         weights = {n: p.weight for n, p in network.projections.items()} if weight is None else weight
 
         def copy(tensor: Tensor) -> npt.NDArray[Any]:
@@ -93,7 +95,7 @@ class Circuit:
             tuple((p.name, p.size, p.activation) for p in network.populations.values()),
             tuple((p.name, p.pre.name, p.post.name) for p in network.projections.values()),
             {n: copy(m) for n, m in own.items()},
-            {n: copy(p.born) for n, p in network.projections.items()},
+            {n: copy(b) for n, b in births.items()},
             {n: copy(w) for n, w in weights.items()},
             {n: copy(g) for n, g in gains.items()},
             dict(provenance),

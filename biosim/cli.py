@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from biosim import interrupts
+from biosim import interrupts, launch
 from biosim.commands.doctor import doctor
 from biosim.commands.exchange import export, import_
 from biosim.commands.report import report
 from biosim.commands.sweep import sweep
+from biosim.commands.times import seconds_of
 from biosim.errors import BiosimError, Interrupted, Notice
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a scenario key; repeat for more")]
 ScenarioName = Annotated[str, typer.Argument(help="name of a scenario, or a path ending in .yaml")]
 Every = Annotated[str, typer.Option(metavar="TIME", help="time between two checkpoints; 0s: after every step")]
+Processes = Annotated[int, typer.Option(min=1, help="processes that share one large network; under torchrun, as many as it starts")]
 RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
 
 
@@ -41,8 +43,9 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     except Interrupted as stop:
-        print("stopped" if stop.folder is None else f"stopped; to go on where it was: biosim resume {stop.folder}", file=sys.stderr)
-        sys.exit(130)
+        how = "" if stop.folder is None else f"; to go on where it was: biosim resume {stop.folder}{launch.again()}"
+        print(f"stopped{how}", file=sys.stderr)
+        sys.exit(launch.STOPPED)
     finally:
         warnings.formatwarning = spelled
         for number, handler in handlers.items():
@@ -83,15 +86,17 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
     force: Annotated[bool, typer.Option(help="begin anew even if the run is there, finished or not")] = False,
     checkpoint_every: Every = "30s",
+    processes: Processes = 1,
 ) -> None:
     """Run a scenario; a run that was stopped goes on where it was. Exit status 3 when one of its checks fails, 2 on bad input."""
+    every = seconds_of(checkpoint_every)
+    launch.unless_started(processes)
     read = _read(scenario, settings, seed, replicates)
     from biosim import runner
 
-    every = _seconds(checkpoint_every)
     with _Progress(read.spec.name) as progress:
-        finished, fresh = runner.run(read, out, device=device, force=force, progress=progress, checkpoint_every=every)
-    _tell(finished, fresh, as_json)
+        done = runner.run_as_started(read, out, device=device, force=force, progress=progress, checkpoint_every=every)
+    _tell(done, as_json)
 
 
 @app.command()
@@ -99,33 +104,26 @@ def resume(
     folder: RunFolder,
     checkpoint_every: Every = "30s",
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+    processes: Processes = 1,
 ) -> None:
     """Let a run that was stopped go on where it was; it ends as if it had not been. Exit status as of run."""
+    every = seconds_of(checkpoint_every)
+    launch.unless_started(processes)
     from biosim import runner
 
-    every = _seconds(checkpoint_every)
+    read, device = runner.begun(folder)
     with _Progress(folder.resolve().name) as progress:
-        finished, fresh = runner.resume(folder, progress=progress, checkpoint_every=every)
-    _tell(finished, fresh, as_json)
+        done = runner.run_as_started(read, folder, device=device, progress=progress, checkpoint_every=every)
+    _tell(done, as_json)
 
 
-def _seconds(text: str) -> float:
-    from biosim.equations import parse_time
-    from biosim.errors import InputError
-
-    try:
-        time = parse_time(text)
-    except InputError as error:
-        raise BiosimError(f"--checkpoint-every {text}: {error.message}") from None
-    if time.relative or time.value < 0:
-        raise BiosimError(f"--checkpoint-every {text}: a time such as 30s, or 0s for after every step")
-    return float(time.value)
-
-
-def _tell(finished: Any, fresh: bool, as_json: bool) -> None:
-    """Print what a run came to; exit 3 when one of its checks failed."""
+def _tell(done: tuple[Any, bool] | None, as_json: bool) -> None:
+    """Print what a run came to; exit 3 when one of its checks failed. Of several processes the first one tells."""
     from biosim.report import summary, verdict
 
+    if done is None:
+        return
+    finished, fresh = done
     result = summary(finished)
     _print_table(finished)
     for check in result["checks"]:

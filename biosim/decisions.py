@@ -77,7 +77,10 @@ class Site:
             projection.birth_step = projection.birth_step.contiguous()
         self.births = {"post": projection.fan_in, "pre": projection.fan_out}
         self.final = {within: projection.quota(schedule.final, within) for within in self.births}
-        self.compiled = CompiledRule(rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless)
+        span = projection.share.span
+        self.compiled = CompiledRule(
+            rule, projection.shape, clock, self.streams, network.device, projection.weight.dtype, self.ageless, span
+        )
         self.compiled.initialise(self.synapses, self.neurons(None))
         self.fresh = torch.empty_like(projection.weight) if any(line.target == "weight" for line in rule.synapse) else None
         self.packable = alone and self.fresh is None and self.compiled.packable
@@ -112,16 +115,18 @@ class Site:
 
     def neurons(self, statistics: RunningStatistics | None) -> dict[str, Tensor]:
         """Return what the two neurons know of themselves, by name; only what rules read."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for side, population in (("pre", self.projection.pre.name), ("post", self.projection.post.name)):
             if statistics is not None and population in statistics.mean:
-                found[f"mean_{side}"] = statistics.mean[population]
-                found[f"var_{side}"] = statistics.variance[population]
-            own = self.network.outgoing if side == "pre" else self.network.incoming
+                known = statistics.mean[population], statistics.variance[population]
+                own = known if side == "pre" else [self.projection.share.own(values) for values in known]
+                found |= zip((f"mean_{side}", f"var_{side}"), own, strict=True)
+            ends = self.network.outgoing(population) if side == "pre" else self.network.incoming(population)
             if f"degree_{side}" in self.names:
-                found[f"degree_{side}"] = torch.stack([p.degree(side) for p in own(population)]).sum(0).float()
+                degrees = [p.share.total(p.degree("pre")) if side == "pre" else p.degree("post") for p in ends]
+                found[f"degree_{side}"] = torch.stack(degrees).sum(0).float()
             if f"weight_sum_{side}" in self.names:
-                found[f"weight_sum_{side}"] = torch.stack([p.summed(side) for p in own(population)]).sum(0)
+                found[f"weight_sum_{side}"] = torch.stack([p.summed(side) for p in ends]).sum(0)
         return found
 
     def advance(self, sensed: Sensed, u: float) -> bool:
@@ -269,7 +274,7 @@ class Site:
             newborn = p.compete(scores, dead, missing, self.ties, decision.within, sensed.step)
         else:
             newborn = dead & self.compiled.decide(self.decisions["regrow"], self.synapses, sensed.neurons, sensed.step)
-        if not p.regrow(newborn, sensed.step):
+        if not self.network.team.any(p.regrow(newborn, sensed.step) > 0):
             return False
         self.welcome(newborn, sensed.step)
         self.regrown = newborn

@@ -24,14 +24,14 @@ from biosim.equations import Rule, Sensed
 from biosim.equations.vocabulary import Level
 from biosim.errors import InputError, LocalityError
 from biosim.exploration import Exploration
-from biosim.fitting import check_fit
+from biosim.fitting import check_fit, check_shapes
 from biosim.growth import Growth, GrowthSite
 from biosim.homeostasis import Homeostasis, InDegree, regulate
-from biosim.lif import Encoding
 from biosim.neurons import Mortality, NeuronDeath
 from biosim.plasticity import PlasticSite
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
+from biosim.sharing import check_shared, survivor_of
 from biosim.signals import Heard, Signals
 from biosim.state import Keeper
 from biosim.statistics import RunningStatistics
@@ -49,8 +49,8 @@ class Development:
 
     Attributes
     ----------
-    circuit : Circuit
-        The frozen survivor.
+    survivor : Circuit or None
+        The frozen survivor; where processes share the network, the first one has it.
     history : Recorder
     level : Level
         The highest locality among the rules, with the feedback they were given.
@@ -60,11 +60,18 @@ class Development:
         As development left it, with ``death_step`` of every birth synapse.
     """
 
-    circuit: Circuit
+    survivor: Circuit | None
     history: Recorder
     level: Level
     final_cut: npt.NDArray[np.float64]
     network: Network
+
+    @property
+    def circuit(self) -> Circuit:
+        """The frozen survivor; an InputError in any but the first of several processes."""
+        if self.survivor is None:
+            raise InputError("the circuit is with the first of the processes that share the network")
+        return self.survivor
 
     @property
     def peak_density(self) -> npt.NDArray[np.float64]:
@@ -155,8 +162,7 @@ def develop(
         provenance["plasticity"] = plasticity.name
     if readout is not None:
         provenance["readout"] = readout.name
-    circuit = Circuit.of(network, provenance)
-    return Development(circuit, recorder, nursery.level, final_cut, network)
+    return Development(survivor_of(network, provenance), recorder, nursery.level, final_cut, network)
 
 
 class Nursery:
@@ -224,24 +230,16 @@ class Nursery:
 
     def _check(self) -> Level:
         """Return the highest level among the rules, or say what does not fit together."""
-        network, drive = self.network, self.drive
-        levels = []
+        network, drive, levels = self.network, self.drive, []
         for rule, place in zip(self.rules, self.places, strict=True):
             carried = self.feedback.level if self.feedback else Level.broadcast
             levels.append(rule.level(Level.neuron if place == "readout" else carried))
             if levels[-1] > Level.transport:
                 raise LocalityError(f"rule '{rule.name}' is of level {levels[-1].name}; develop() takes rules up to transport")
             check_fit(rule, place, self.schedule, self.feedback is not None)
-        shown, wanted_encoding = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
-        if shown != wanted_encoding:
-            how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"
-            raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted_encoding)}; {how}", ("encoding",))
-        if len(self.seeds) != network.replicates:
-            raise InputError(f"the network has {network.replicates} replicates and there are {len(self.seeds)} seeds")
-        taken, last = getattr(self.substrate, "inputs", next(iter(network.populations.values())).size), network.populations[self.last].size
-        if (taken, last) != (drive.inputs, last if drive.outputs is None else drive.outputs):
-            readout = "" if drive.outputs is None else f" -> {drive.outputs}"
-            raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")
+        check_shapes(network, self.substrate, drive, self.seeds)
+        kind = self.feedback.kind if self.feedback is not None else None
+        check_shared(network, self.rules, self.growth is not None, self.neuron_death is not None, kind)
         return max(levels)
 
     def resume(self, keeper: Keeper) -> int:
@@ -264,9 +262,10 @@ class Nursery:
             pre, post = site.projection.pre.name, site.projection.post.name
             neurons = site.neurons(self.statistics)
             arriving = self.substrate.arriving(site.projection, activity)
-            taught = heard.teach.get(post), heard.teach.get(pre), heard.reward
-            explored = heard.noise.get(post), heard.advantage
-            sensed = Sensed(arriving, activity[post], *taught, neurons, site.synapses, number, *explored)
+            own = site.projection.share.own
+            taught = own(heard.teach.get(post)), heard.teach.get(pre), heard.reward
+            explored = own(heard.noise.get(post)), heard.advantage
+            sensed = Sensed(arriving, own(activity[post]), *taught, neurons, site.synapses, number, *explored)
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:
@@ -278,7 +277,7 @@ class Nursery:
                     self.plastic[k].welcome(site.regrown, sensed)
                 self.plastic[k].advance(sensed)
         changed |= self._neurons_die(activity, u, number)
-        if changed or self.statistics is not None:
+        if self.network.team.any(changed) or self.statistics is not None:
             regulate(self.network, self.homeostasis, self._means(), self.drive.clock.dt)
         return activity
 
@@ -306,12 +305,9 @@ class Nursery:
         cut = torch.zeros(self.network.replicates, dtype=torch.float64, device=self.network.device)
         for site in self.sites:
             if site.rule.silence is not None:
-                cut += site.projection.eliminate(~site.projection.active, self.drive.clock.steps).to(cut.device)
+                p = site.projection
+                cut += p.share.total(p.eliminate(~p.active, self.drive.clock.steps)).to(cut.device)
         if self.mortality is not None:
             self.mortality.strike(self.drive.clock.steps)
         regulate(self.network, self.homeostasis, self._means(), 0.0)
         return np.asarray((cut / self.network.born).cpu())
-
-
-def _said(encoding: Encoding | None) -> str:
-    return "rates" if encoding is None else f"spikes ({encoding})"

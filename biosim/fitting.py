@@ -1,11 +1,17 @@
-"""Whether a rule fits the place it is given in a development."""
+"""Whether a rule, and a drive, fit the place they are given in a development."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from biosim.drives.base import Drive
 from biosim.equations import Competition, Rule
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError
+from biosim.lif import Encoding
 from biosim.schedule import FREE, Schedule, ScheduleKind
+from biosim.substrates import Substrate
+from biosim.synapses import Network
 
 
 def check_fit(rule: Rule, place: str, schedule: Schedule, feedback: bool) -> None:
@@ -36,3 +42,28 @@ def uncounted(rule: Rule, kind: ScheduleKind) -> str | None:
         return None
     how = "give the schedule another kind, and a density"
     return f"'{rule.name}' lets synapses compete, and a free schedule does not say how many stay: {how}"
+
+
+def check_shapes(network: Network, substrate: Substrate, drive: Drive, seeds: Sequence[int]) -> None:
+    """Refuse a drive that shows what the network does not take.
+
+    Raises
+    ------
+    InputError
+        When encoding, replicates, inputs or readout are not those of the network.
+    """
+    shown, wanted = getattr(drive, "encoding", None), network.spiking.encoding if network.spiking else None
+    if shown != wanted:
+        how = "give both the same encoding: drive = drive.encoded(e); network.spiking = network.spiking.shown(drive.encoding)"
+        raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted)}; {how}", ("encoding",))
+    if len(seeds) != network.replicates:
+        raise InputError(f"the network has {network.replicates} replicates and there are {len(seeds)} seeds")
+    populations = list(network.populations.values())
+    taken, last = getattr(substrate, "inputs", populations[0].size), populations[-1].size
+    if (taken, last) != (drive.inputs, last if drive.outputs is None else drive.outputs):
+        readout = "" if drive.outputs is None else f" -> {drive.outputs}"
+        raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")
+
+
+def _said(encoding: Encoding | None) -> str:
+    return "rates" if encoding is None else f"spikes ({encoding})"

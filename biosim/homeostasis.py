@@ -41,7 +41,7 @@ class InDegree:
         incoming = network.incoming(population)
         born = _total([p.fan_in for p in incoming]).float()
         active = _total([p.in_degree for p in incoming]).float()
-        return torch.where(active > 0, (born / active.clamp(min=1)).sqrt(), 0.0)
+        return incoming[0].share.whole(torch.where(active > 0, (born / active.clamp(min=1)).sqrt(), 0.0))
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class IncomingResource:
         incoming = network.incoming(population)
         born = _total([p.birth_magnitude for p in incoming])
         active = _total([p.summed_magnitude() for p in incoming])
-        return torch.where(active > 0, born / active.clamp(min=1e-30), 0.0)
+        return incoming[0].share.whole(torch.where(active > 0, born / active.clamp(min=1e-30), 0.0))
 
 
 @dataclass

@@ -10,10 +10,10 @@ from typing import Literal
 
 from biosim.errors import BiosimError, InputError, did_you_mean
 
-Kind = Literal["models", "scenarios", "analysis", "scorers", "studies", "drives", "measures", "substrates"]
+Kind = Literal["models", "scenarios", "analysis", "scorers", "studies", "drives", "measures", "substrates", "formats"]
 KINDS: dict[Kind, str] = {
     "models": ".py", "scenarios": ".yaml", "analysis": ".py", "scorers": ".py",
-    "studies": ".py", "drives": ".py", "measures": ".py", "substrates": ".py",
+    "studies": ".py", "drives": ".py", "measures": ".py", "substrates": ".py", "formats": ".py",
 }  # fmt: skip
 OWN: tuple[Kind, ...] = ("studies", "drives", "measures", "substrates")  # folders of the package itself
 DEFINES: dict[Kind, str] = {"drives": "def drive(", "substrates": "def substrate("}  # other files there are parts of these

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from biosim import sparse
 from biosim.errors import NumericalError
+from biosim.streams import Span
 
 DENSITY = 0.3  # live synapses per pair of neurons at which packing pays (measured: products 1.0 x the dense ones)
 SMALLEST = 1 << 16  # pairs of neurons below which a projection is never worth it
@@ -41,6 +42,8 @@ class Packed:
         (n_post,) of the whole projection; kept up to date here.
     weight, active, silent_since : Tensor
         (n_pre, n_post); read once. ``weight`` is written back when it has changed.
+    span : Span, optional
+        Which columns of their projection these are, where they are not all of it.
 
     Attributes
     ----------
@@ -51,10 +54,19 @@ class Packed:
     """
 
     def __init__(
-        self, name: str, alive: Tensor, death_step: Tensor, in_degree: Tensor, weight: Tensor, active: Tensor, silent_since: Tensor
+        self,
+        name: str,
+        alive: Tensor,
+        death_step: Tensor,
+        in_degree: Tensor,
+        weight: Tensor,
+        active: Tensor,
+        silent_since: Tensor,
+        span: Span | None = None,
     ) -> None:
         self.name = name
         self.n_pre, self.n_post = alive.shape
+        self.span = span or Span(0, self.n_post)
         self._home, self._death, self.in_degree, self._weight = alive.numpy().view(np.uint8), death_step.numpy(), in_degree, weight
         counts = self._home.sum(0, dtype=np.int64)
         self.starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
@@ -166,7 +178,7 @@ class Packed:
     def uniform(self, streams: npt.NDArray[np.uint32], step: int) -> Tensor:
         """Return one draw a synapse, the one its birth edge gets in the whole projection."""
         out = torch.empty(self.shape)
-        sparse.uniform(self.rows, self.columns, self.n_post, streams[0], np.uint32(step & 0xFFFFFFFF), out.view(-1).numpy())
+        sparse.uniform(self.rows, self.columns, *self.span, streams[0], np.uint32(step & 0xFFFFFFFF), out.view(-1).numpy())
         return out
 
     def compete(
@@ -176,12 +188,13 @@ class Packed:
         values, allowed = scores.contiguous().view(-1).numpy(), _bytes(candidate)
         keep = np.empty(self.rows.size, np.uint8)
         if within == "post":
-            bad = sparse.compete(self.starts, self.rows, self.n_post, 1, values, allowed, quota[0].numpy(), streams[0], keep)
+            first, total = self.span
+            bad = sparse.compete(self.starts, self.rows, total, 1, first, values, allowed, quota[0].numpy(), streams[0], keep)
         else:
             order, starts = self._rows_first()
             kept = np.empty_like(keep)
             others = self.columns[order]
-            bad = sparse.compete(starts, others, self.n_pre, 1, values[order], allowed[order], quota[0].numpy(), streams[0], kept)
+            bad = sparse.compete(starts, others, self.n_pre, 1, 0, values[order], allowed[order], quota[0].numpy(), streams[0], kept)
             keep[order] = kept
         if bad:
             raise NumericalError(f"NaN among the values by which synapses of '{self.name}' compete, at step {step}, in {bad} neurons")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.structure import count_columns
+from biosim.structure import any_in_columns, any_in_rows, count_between, count_columns
 from biosim.synapses import Network
 
 
@@ -24,19 +24,25 @@ def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     if network.settles or network.substrate is not None:
         return _within_steps(network, masks)
-    names = list(network.populations)
-    like = next(iter(masks.values()))
+    reached, leads = _ends(network, masks)
+    ends = {n: (reached[p.pre.name].unsqueeze(2), p.share.own(leads[p.post.name]).unsqueeze(1)) for n, p in network.projections.items()}
+    return {n: masks[n] & arrived & leaving for n, (arrived, leaving) in ends.items()}
+
+
+def _ends(network: Network, masks: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the neurons that the input reaches, and those that lead to the readout, in one pass: (R, size) bool by population."""
+    names, like = list(network.populations), next(iter(masks.values()))
     reached = {n: torch.zeros(like.shape[0], p.size, dtype=torch.bool, device=like.device) for n, p in network.populations.items()}
     leads = {n: torch.zeros_like(r) for n, r in reached.items()}
     reached[names[0]][:] = True
     leads[names[-1]][:] = True
     for name in names:
         for p in network.outgoing(name):
-            reached[p.post.name] |= (masks[p.name] & reached[name].unsqueeze(2)).any(1)
+            reached[p.post.name] |= p.share.whole(any_in_columns(masks[p.name], reached[name]))
     for name in reversed(names):
         for p in network.incoming(name):
-            leads[p.pre.name] |= (masks[p.name] & leads[name].unsqueeze(1)).any(2)
-    return {n: masks[n] & reached[p.pre.name].unsqueeze(2) & leads[p.post.name].unsqueeze(1) for n, p in network.projections.items()}
+            leads[p.pre.name] |= p.share.anywhere(any_in_rows(masks[p.name], p.share.own(leads[name])))
+    return reached, leads
 
 
 def _within_steps(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,7 +86,13 @@ def _fewest_recurrent(network: Network, masks: Mapping[str, Tensor], order: list
 
 def effective_density(network: Network, masks: Mapping[str, Tensor]) -> npt.NDArray[np.float64]:
     """Return effective synapses over synapses born, one number a replicate."""
-    kept = torch.stack([count_columns(m).sum(1) for m in on_path(network, masks).values()]).sum(0)
+    if network.settles or network.substrate is not None:
+        counts = [count_columns(m).sum(1) for m in on_path(network, masks).values()]
+    else:  # counted where they lie: no mask is made
+        reached, leads = _ends(network, masks)
+        projections = network.projections.items()
+        counts = [p.share.total(count_between(masks[n], reached[p.pre.name], p.share.own(leads[p.post.name]))) for n, p in projections]
+    kept = torch.stack(counts).sum(0)
     return np.asarray((kept.double() / network.born.double()).cpu())
 
 

@@ -40,7 +40,7 @@ class PlasticSite:
         self.projection = projection
         streams = edge_streams(tuple(seeds), f"plasticity/{projection.name}")
         device, dtype = projection.weight.device, projection.weight.dtype
-        self.compiled = CompiledRule(rule, projection.shape, clock, streams, device, dtype, ageless)
+        self.compiled = CompiledRule(rule, projection.shape, clock, streams, device, dtype, ageless, projection.share.span)
         self.compiled.initialise(sensed.synapses, sensed.neurons)
         self.fresh = torch.empty_like(projection.weight)
 

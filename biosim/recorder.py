@@ -30,6 +30,8 @@ class Recorder:
         Receives each record as it is made (the run directory appends it to ``metrics.jsonl``).
     watch : callable, optional
         Asked at each record for further numbers of the network, (R,) by name.
+    listen : callable, optional
+        The same, asked of the network, the activity of the step that was just taken, and the number of steps taken.
     records : list of dict
         ``step``, ``time`` (s), ``u``, and for each replicate ``density``, ``active``,
         ``effective_density``, ``accuracy`` on the samples shown since the last record (before they
@@ -40,6 +42,7 @@ class Recorder:
     moments: int = 50
     sink: Callable[[dict[str, Any]], None] | None = None
     watch: Callable[[Network], Mapping[str, Sequence[float] | npt.NDArray[np.float64]]] | None = None
+    listen: Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float] | npt.NDArray[np.float64]]] | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     _correct: Tensor | None = field(default=None, repr=False)
     _shown: int = field(default=0, repr=False)
@@ -65,8 +68,8 @@ class Recorder:
         self._shown = int(state["shown"])
         self._correct = torch.as_tensor(state["correct"]) if "correct" in state else None
 
-    def record(self, network: Network, step: int, time: float, u: float, rates: dict[str, list[float]]) -> dict[str, Any]:
-        """Make a record of the network as it is now."""
+    def record(self, network: Network, step: int, time: float, u: float, activity: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Make a record of the network as it is now, after a step with this activity."""
         entry: dict[str, Any] = {"step": step, "time": time, "u": u}
         entry["density"] = network.density().tolist()
         entry["active"] = network.density("active").tolist()
@@ -74,12 +77,15 @@ class Recorder:
         if self._correct is not None:
             entry["accuracy"] = (self._correct.cpu().numpy() / self._shown).tolist()
         for name, p in network.projections.items():
-            entry[f"alive.{name}"] = (count_columns(p.alive).sum(1) / p.fan_in.sum(1)).tolist()
+            alive, births = (p.share.total(counts.sum(1)) for counts in (count_columns(p.alive), p.fan_in))
+            entry[f"alive.{name}"] = (alive / births).tolist()
         for population in list(network.populations.values())[1:-1]:
             entry[f"neurons.{population.name}"] = population.alive.double().mean(1).tolist()
-        entry |= {f"rate.{name}": rate for name, rate in rates.items()}
-        if self.watch is not None:
-            entry |= {name: np.asarray(values, np.float64).tolist() for name, values in self.watch(network).items()}
+        for name, values in activity.items():  # in double, then rounded: threads would show in the last digits of a sum in single
+            entry[f"rate.{name}"] = values.mean((1, 2), dtype=torch.float64).float().tolist()
+        further: dict[str, Sequence[float] | npt.NDArray[np.float64]] = {} if self.watch is None else dict(self.watch(network))
+        further |= {} if self.listen is None else self.listen(network, activity, step)
+        entry |= {name: np.asarray(values, np.float64).tolist() for name, values in further.items()}
         self._correct, self._shown = None, 0
         self.records.append(entry)
         if self.sink is not None:

@@ -8,13 +8,17 @@ from importlib import machinery
 from pathlib import Path, PurePath
 from typing import Any
 
-from biosim.checkpoint import EVERY
+from biosim import launch
+from biosim.artefacts import CHECKPOINTS
+from biosim.checkpoint import EVERY, Checkpoints
 from biosim.errors import BiosimError
 from biosim.experiments import Progress, prepare
 from biosim.experiments.carry_out import carry_out
+from biosim.experiments.development import DevelopmentExperiment
 from biosim.scenario import Scenario, scenario_from
 from biosim.scenario.source import Source
 from biosim.store import RUN, Run
+from biosim.team import ALONE, Team
 from biosim.yamlfile import Document
 
 
@@ -27,6 +31,7 @@ def run(
     progress: Progress | None = None,
     report: bool = True,
     checkpoint_every: float = EVERY,
+    team: Team = ALONE,
 ) -> tuple[Run, bool]:
     """Run a scenario into a run directory; one that was stopped there goes on where it was.
 
@@ -44,6 +49,8 @@ def run(
         Draw the figures and the page too.
     checkpoint_every : float
         Seconds between two checkpoints; 0: after every step.
+    team : Team
+        Processes that share the network, of which this is the first; the others call :func:`assist`.
 
     Returns
     -------
@@ -51,9 +58,38 @@ def run(
     fresh : bool
         False when the finished run was there already and was left alone.
     """
-    folder = out if out is not None else Path("runs") / f"{scenario.spec.name}-{scenario.id}"
-    ready = lambda: prepare(scenario, device)  # noqa: E731
-    return carry_out(scenario, ready, folder, device, progress, report=report, force=force, every=checkpoint_every)
+    folder = out if out is not None else default_folder(scenario)
+    ready = lambda: prepare(scenario, device, team)  # noqa: E731
+    how: dict[str, Any] = {"report": report, "force": force, "every": checkpoint_every, "processes": team.size}
+    return carry_out(scenario, ready, folder, device, progress, **how)
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return the run directory where none is named."""
+    return Path("runs") / f"{scenario.spec.name}-{scenario.id}"
+
+
+def assist(scenario: Scenario, team: Team, out: Path | None = None, *, device: str = "cpu", checkpoint_every: float = EVERY) -> None:
+    """Take a further process's part in the :func:`run` of the first; it writes nothing but its checkpoints."""
+    experiment = prepare(scenario, device, team)
+    assert isinstance(experiment, DevelopmentExperiment)
+    folder = (out if out is not None else default_folder(scenario)) / CHECKPOINTS / f"process-{team.rank + 1}"
+    experiment.assist(Checkpoints(folder, scenario.id, checkpoint_every))
+
+
+def run_as_started(scenario: Scenario, out: Path | None = None, **how: Any) -> tuple[Run, bool] | None:
+    """Run a scenario (:func:`run`), with the processes that this one was started with, if any; None in all but the first of them."""
+    if not launch.asked_for():
+        return run(scenario, out, **how)
+    from biosim.processes import joined
+
+    with joined(how["device"]) as team:
+        if team.rank == 0:
+            done = run(scenario, out, team=team, **how)
+            team.dismiss()
+            return done
+        assist(scenario, team, out, device=how["device"], checkpoint_every=how["checkpoint_every"])
+        return None
 
 
 def resume(folder: Path, *, progress: Progress | None = None, report: bool = True, checkpoint_every: float = EVERY) -> tuple[Run, bool]:
@@ -66,10 +102,14 @@ def resume(folder: Path, *, progress: Progress | None = None, report: bool = Tru
     BiosimError
         When the folder holds no run, it cannot be taken up, or a file that it uses has changed since.
     """
-    about = Run(folder).about
-    scenario = scenario_of(folder / RUN, about)
-    device = str(about.get("device", "cpu"))
+    scenario, device = begun(folder)
     return run(scenario, folder, device=device, progress=progress, report=report, checkpoint_every=checkpoint_every)
+
+
+def begun(folder: Path) -> tuple[Scenario, str]:
+    """Return the scenario of the run in a folder, and the device that it was begun on."""
+    about = Run(folder).about
+    return scenario_of(folder / RUN, about), str(about.get("device", "cpu"))
 
 
 def scenario_of(path: Path, about: Mapping[str, Any]) -> Scenario:

@@ -17,7 +17,7 @@ from biosim import backend
 from biosim.errors import NumericalError
 from biosim.replay import Replay
 from biosim.selection import compete_columns, compete_whole
-from biosim.streams import uniform_at
+from biosim.streams import Span, uniform_at
 
 Ranks = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -41,7 +41,12 @@ def rank(given: Mapping[str, Tensor]) -> Ranks:
 
 
 def _sorted_keep(
-    scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], ranking: Replay[Ranks] | None = None
+    scores: Tensor,
+    candidate: Tensor,
+    quota: Tensor,
+    streams: npt.NDArray[np.uint32],
+    ranking: Replay[Ranks] | None = None,
+    span: Span | None = None,
 ) -> tuple[Tensor, int]:
     """Keep along dimension 1; return who stays, and in how many competitions there is a NaN.
 
@@ -54,11 +59,11 @@ def _sorted_keep(
         above, level, wanted, flags = ranking({"quota": quota}, (scores, candidate))
     ties, bad = flags.tolist()
     if ties:
-        _draw_lots(level, wanted, streams)
+        _draw_lots(level, wanted, streams, span)
     return above | level, bad
 
 
-def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32]) -> None:
+def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32], span: Span | None) -> None:
     """Leave among the true of (R, n) or (R, n_pre, n_post) ``level`` only as many as are ``wanted``, along dimension 1, in place.
 
     Only competitions that hold too many draw; each edge has one lot, whoever draws.
@@ -66,7 +71,8 @@ def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32]) -
     level = level.view(*level.shape[:2], -1)
     n_pre, n_post = level.shape[1:]
     replicate, post = (level.sum(1) > wanted.view(len(level), n_post)).nonzero().T
-    edge = torch.arange(n_pre, device=level.device) * n_post + post.unsqueeze(1)
+    first, total = span or (0, n_post)
+    edge = torch.arange(n_pre, device=level.device) * total + first + post.unsqueeze(1)
     lots = uniform_at(torch.from_numpy(streams.astype(np.int64)).to(level.device)[replicate].unsqueeze(1), 0, edge)
     tied = level[replicate, :, post]
     rank = torch.where(tied, lots, torch.inf).argsort(dim=1, stable=True).argsort(dim=1)
@@ -86,6 +92,7 @@ def compete(
     name: str = "",
     step: int = 0,
     ranking: Replay[Ranks] | None = None,
+    span: Span | None = None,
 ) -> Tensor:
     """Keep, within each neuron, exactly its quota of the candidates with the largest scores.
 
@@ -104,6 +111,8 @@ def compete(
         Named in the error.
     ranking : Replay, optional
         Of :func:`rank`, where scores and candidates lie at the same place in every step.
+    span : Span, optional
+        Which columns of their projection these are, where they are not all of it; with ``within="post"`` only.
 
     Returns
     -------
@@ -121,9 +130,10 @@ def compete(
     if backend.fused(scores.device):
         keep = torch.empty_like(candidate)
         values = scores.to(torch.float32).contiguous().numpy()
-        bad = compete_columns(values, _bytes(candidate), quota.numpy(), streams, _bytes(keep))
+        first, total = span or (0, scores.shape[2])
+        bad = compete_columns(values, _bytes(candidate), quota.contiguous().numpy(), streams, _bytes(keep), first, total)
     else:
-        keep, bad = _sorted_keep(scores, candidate, quota, streams, ranking)
+        keep, bad = _sorted_keep(scores, candidate, quota, streams, ranking, span)
     if bad:
         raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
     return keep

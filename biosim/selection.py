@@ -196,8 +196,11 @@ def _separate(values, n_pre, width, quota, low, high, threshold):  # type: ignor
 
 
 @numba.njit(cache=True, parallel=True)
-def compete_columns(scores, candidate, quota, streams, keep):  # type: ignore[no-untyped-def]
-    """Keep ``quota[r, j]`` of column j; truth as bytes. Returns the number of columns that held a NaN."""
+def compete_columns(scores, candidate, quota, streams, keep, origin, total):  # type: ignore[no-untyped-def]
+    """Keep ``quota[r, j]`` of column j; truth as bytes. Returns the number of columns that held a NaN.
+
+    Column j is column ``origin + j`` of the ``total`` that the whole projection has.
+    """
     replicates, n_pre, n_post = scores.shape
     blocks = (n_post + BLOCK - 1) // BLOCK
     bad = np.zeros(replicates * blocks, np.int64)
@@ -228,7 +231,8 @@ def compete_columns(scores, candidate, quota, streams, keep):  # type: ignore[no
         for c in range(width):
             if threshold[c] != threshold[c]:  # ties, infinities, a NaN
                 j = first + c
-                bad[task] += _decide_column(scores[r, :, j], candidate[r, :, j], wanted[c], streams[r], j, n_post, keep[r, :, j])
+                own, allowed, out = scores[r, :, j], candidate[r, :, j], keep[r, :, j]
+                bad[task] += _decide_column(own, allowed, wanted[c], streams[r], origin + j, total, out)
     return int(bad.sum())
 
 

@@ -128,10 +128,10 @@ def count(starts, mask):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, parallel=True)
-def compete(starts, others, stride, along, scores, candidate, quota, stream, keep):  # type: ignore[no-untyped-def]
+def compete(starts, others, stride, along, origin, scores, candidate, quota, stream, keep):  # type: ignore[no-untyped-def]
     """Keep ``quota[j]`` of the synapses of neuron j; truth as bytes. Returns the number of neurons with a NaN.
 
-    ``others[q]`` is the neuron at the other end; birth edge ``j*along + others[q]*stride`` breaks ties.
+    ``others[q]`` is the neuron at the other end; birth edge ``origin + j*along + others[q]*stride`` breaks ties.
     """
     bad = np.zeros(starts.size - 1, np.int64)
     for j in numba.prange(starts.size - 1):
@@ -140,13 +140,13 @@ def compete(starts, others, stride, along, scores, candidate, quota, stream, kee
             scratch, window = np.empty(last - first + 1, np.float32), np.empty(last - first, np.float32)
             own, chosen = others[first:last], keep[first:last]
             args = (own, scratch, window, chosen)
-            bad[j] = keep_best(scores[first:last], candidate[first:last], quota[j], stream, j * along, stride, *args) < 0
+            bad[j] = keep_best(scores[first:last], candidate[first:last], quota[j], stream, origin + j * along, stride, *args) < 0
     return bad.sum()
 
 
 @numba.njit(cache=True, parallel=True)
-def uniform(rows, columns, n_post, stream, step, out):  # type: ignore[no-untyped-def]
-    """Draw one number in [0, 1) for every synapse, a hash of its birth edge."""
+def uniform(rows, columns, first, total, stream, step, out):  # type: ignore[no-untyped-def]
+    """Draw one number in [0, 1) for every synapse, a hash of its birth edge: column j is ``first + j`` of ``total``."""
     for q in numba.prange(rows.size):
-        edge = np.uint64(np.int64(rows[q]) * n_post + columns[q])
+        edge = np.uint64(np.int64(rows[q]) * total + first + columns[q])
         out[q] = unit(hash32(stream, step, edge))

@@ -9,6 +9,7 @@ change it.
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -20,6 +21,13 @@ from biosim import backend
 _M1 = 0x7FEB352D  # multipliers of the "lowbias32" integer finaliser (C. Wellons, hash-prospector)
 _M2 = 0x846CA68B
 _MASK = 0xFFFFFFFF
+
+
+class Span(NamedTuple):
+    """Some columns of a projection: ``first`` is the first of them, ``total`` how many the whole projection has."""
+
+    first: int
+    total: int
 
 
 def stable_hash(text: str) -> int:
@@ -62,12 +70,14 @@ def unit(bits: np.uint32) -> np.float32:
 
 
 @numba.njit(cache=True, parallel=True)
-def _fill_uniform(streams, step, start, out):  # type: ignore[no-untyped-def]
-    rows, width = out.shape
-    for row in numba.prange(rows):
-        stream = streams[row]
-        for k in range(width):
-            out[row, k] = unit(hash32(stream, step, np.uint64(start + k)))
+def _fill_uniform(streams, step, start, first, total, out):  # type: ignore[no-untyped-def]
+    replicates, rows, width = out.shape
+    for r in numba.prange(replicates):
+        stream = streams[r]
+        for i in range(rows):
+            edge = (start + i) * total + first
+            for j in range(width):
+                out[r, i, j] = unit(hash32(stream, step, np.uint64(edge + j)))
 
 
 def _mix_torch(x: torch.Tensor) -> torch.Tensor:
@@ -78,17 +88,21 @@ def _mix_torch(x: torch.Tensor) -> torch.Tensor:
     return x ^ (x >> 16)
 
 
-def edge_uniform(streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, int], rows: slice, device: torch.device) -> torch.Tensor:
-    """Return the draws of ``rows`` of an (n_pre, n_post) projection, (R, rows, n_post), in [0, 1).
+def edge_uniform(
+    streams: npt.NDArray[np.uint32], step: int, shape: tuple[int, int], rows: slice, device: torch.device, span: Span | None = None
+) -> torch.Tensor:
+    """Return the draws of ``rows`` of an (n_pre, n_post) projection, or of those columns of one, (R, rows, n_post), in [0, 1).
 
     ``unit(hash32(...))``; its torch form on an accelerator: 64-bit arithmetic wraps, its low 32 bits do not differ.
     """
     start, stop, _ = rows.indices(shape[0])
+    first, total = span or (0, shape[1])
     if backend.fused(device):
-        out = np.empty((len(streams), (stop - start) * shape[1]), np.float32)
-        _fill_uniform(streams, np.uint32(step & _MASK), start * shape[1], out)
-        return torch.from_numpy(out).view(len(streams), stop - start, shape[1])
-    edge = torch.arange(start * shape[1], stop * shape[1], dtype=torch.int64, device=device)
+        out = np.empty((len(streams), stop - start, shape[1]), np.float32)
+        _fill_uniform(streams, np.uint32(step & _MASK), start, first, total, out)
+        return torch.from_numpy(out)
+    row = torch.arange(start, stop, dtype=torch.int64, device=device).unsqueeze(1)
+    edge = (row * total + first + torch.arange(shape[1], dtype=torch.int64, device=device)).view(-1)
     stream = torch.from_numpy(streams.astype(np.int64)).to(device).view(-1, 1)
     return uniform_at(stream, step, edge).view(len(streams), stop - start, shape[1])
 

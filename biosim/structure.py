@@ -79,6 +79,33 @@ def count_rows(mask: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(_array(mask).sum(2, dtype=np.int64)))  # torch would copy it all to int64 first
 
 
+def any_in_columns(mask: Tensor, rows: Tensor) -> Tensor:
+    """Return whether each column has a true entry in one of these ``rows``: (R, n_pre, n_post), (R, n_pre) -> (R, n_post) bool."""
+    if not backend.fused(mask.device):
+        return (mask & rows.unsqueeze(2)).any(1)
+    out = torch.zeros(mask.shape[0], mask.shape[2], dtype=torch.bool)
+    _run(_any_in_columns, (mask.contiguous(), rows.contiguous(), out))
+    return out
+
+
+def any_in_rows(mask: Tensor, columns: Tensor) -> Tensor:
+    """Return whether each row has a true entry in one of these ``columns``: (R, n_pre, n_post), (R, n_post) -> (R, n_pre) bool."""
+    if not backend.fused(mask.device):
+        return (mask & columns.unsqueeze(1)).any(2)
+    out = torch.zeros(mask.shape[0], mask.shape[1], dtype=torch.bool)
+    _run(_any_in_rows, (mask.contiguous(), columns.contiguous(), out))
+    return out
+
+
+def count_between(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the true entries in these ``rows`` and ``columns``, (R,) int64."""
+    if not backend.fused(mask.device):
+        return (mask & rows.unsqueeze(2) & columns.unsqueeze(1)).sum((1, 2))
+    out = torch.zeros(mask.shape[0], mask.shape[1], dtype=torch.int64)
+    _run(_count_between, (mask.contiguous(), rows.contiguous(), columns.contiguous(), out))
+    return out.sum(1)
+
+
 def _run(kernel: Callable[..., Any], tensors: tuple[Tensor, ...], *more: Any) -> None:
     kernel(*(_array(t) for t in tensors), *more)
 
@@ -177,3 +204,40 @@ def _count_columns(mask, out):  # type: ignore[no-untyped-def]
                 count[j] += row[j]
         for j in range(n):
             out[r, first + j] = count[j]
+
+
+@numba.njit(cache=True, parallel=True)
+def _any_in_columns(mask, wanted, out):  # type: ignore[no-untyped-def]
+    replicates, rows, columns = mask.shape
+    blocks = (columns + BLOCK - 1) // BLOCK
+    for task in numba.prange(replicates * blocks):
+        r, first = task // blocks, (task % blocks) * BLOCK
+        found = out[r, first : first + BLOCK]
+        for i in range(rows):
+            if wanted[r, i]:
+                row = mask[r, i, first : first + BLOCK]
+                for j in range(found.size):
+                    found[j] |= row[j]
+
+
+@numba.njit(cache=True, parallel=True)
+def _any_in_rows(mask, wanted, out):  # type: ignore[no-untyped-def]
+    replicates, rows, _ = mask.shape
+    for task in numba.prange(replicates * rows):
+        r, i = task // rows, task % rows
+        row, own, found = mask[r, i], wanted[r], np.uint8(0)
+        for j in range(row.size):
+            found |= row[j] & own[j]
+        out[r, i] = found
+
+
+@numba.njit(cache=True, parallel=True)
+def _count_between(mask, wanted_rows, wanted_columns, out):  # type: ignore[no-untyped-def]
+    replicates, rows, _ = mask.shape
+    for task in numba.prange(replicates * rows):
+        r, i = task // rows, task % rows
+        if wanted_rows[r, i]:
+            row, own, count = mask[r, i], wanted_columns[r], np.int32(0)
+            for j in range(row.size):
+                count += row[j] & own[j]
+            out[r, i] = count

@@ -24,6 +24,7 @@ from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
 from biosim.populations import Activation, Population
+from biosim.team import ALONE, Team
 
 __all__ = ["Activation", "Network", "Population", "Projection"]
 
@@ -33,6 +34,9 @@ class Projection(SynapseArrays):
 
     Once few are left, a replicate's live synapses may be packed (:meth:`pack`); every attribute then still reads
     as described here, those marked * as a copy made for the reader, which it is no use to write to.
+
+    Where processes share the network (:mod:`biosim.team`) n_post is how many postsynaptic neurons this one has;
+    what arrives (:meth:`transmit`) and births are of all of them.
 
     Attributes
     ----------
@@ -59,10 +63,14 @@ class Projection(SynapseArrays):
     """
 
     def __init__(self, name: str, pre: Population, post: Population, weight: Tensor, born: Tensor) -> None:
-        super().__init__(name, weight, born)
+        super().__init__(name, weight, born, post.share)
         self.pre, self.post, self.recurrent = pre, post, False
         self.fan_in = self.in_degree.clone()  # (R, n_post) synapses at birth
         self.fan_out = structure.count_rows(born)
+
+    def transmit(self, values: Tensor) -> Tensor:
+        """Return what arrives at each postsynaptic neuron: (R, S, pre.size) -> (R, S, post.size)."""
+        return self.share.whole(super().transmit(values))
 
     @cached_property
     def birth_magnitude(self) -> Tensor:
@@ -75,7 +83,7 @@ class Projection(SynapseArrays):
         vacant = self.born & ~self.alive
         for population, axis in ((self.pre, 2), (self.post, 1)):
             if population.alive.numel():  # a population of a network
-                vacant &= population.alive.unsqueeze(axis)
+                vacant &= (self.share.own(population.alive) if axis == 1 else population.alive).unsqueeze(axis)
         return vacant
 
     def refresh(self) -> None:
@@ -124,10 +132,10 @@ class Projection(SynapseArrays):
         Neuron j keeps ``round(d*C_j) - round(d*C_(j-1))`` of its birth synapses, C the running total of
         births up to j: a constant fixed at birth, so the target is exact and no neuron looks at another.
         """
-        births = self.fan_in if within == "post" else self.fan_out
+        births = self.share.whole(self.fan_in) if within == "post" else self.fan_out
         total = torch.floor(births.cumsum(1).to(torch.float64) * density + 0.5).to(torch.int64)
         before = torch.nn.functional.pad(total, (1, 0))[:, :-1]
-        return total - before
+        return self.share.own(total - before) if within == "post" else total - before
 
     def to(self, device: torch.device | str) -> None:
         """Move every tensor of the projection."""
@@ -242,18 +250,25 @@ class Network:
         dale: float | None = None,
         scale: float = 1.0,
         spiking: SpikingDynamics | None = None,
+        team: Team = ALONE,
     ) -> Network:
-        """Return a chain input -> hidden1 -> ... -> output of these sizes with a linear readout; ``spiking`` as for the class."""
+        """Return a chain input -> hidden1 -> ... -> output of these sizes with a linear readout; ``spiking`` as for the class.
+
+        Of a ``team`` every process is given its own part, and never has more: births are drawn in full and kept in part.
+        """
         if len(sizes) < 2:
             raise InputError("a network needs at least an input and an output population")
         names = ["input", *(f"hidden{i}" for i in range(1, len(sizes) - 1)), "output"]
         hidden: list[Activation] = ["lif" if spiking else activation] * (len(sizes) - 2)
         kinds: list[Activation] = ["linear", *hidden, "linear"]
-        populations = [Population(n, s, kind) for n, s, kind in zip(names, sizes, kinds, strict=True)]
+        populations = [Population(n, s, kind, team=team) for n, s, kind in zip(names, sizes, kinds, strict=True)]
         projections = []
         for pre, post in itertools.pairwise(populations):
             name = f"{pre.name}-{post.name}"
-            weight, born = draw_weights(tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale)
+            own = post.share.columns
+            weight, born = draw_weights(
+                tuple(seeds), name, pre.size, post.size, weights, probability=probability, dale=dale, scale=scale, columns=own
+            )
             projections.append(Projection(name, pre, post, torch.from_numpy(weight), torch.from_numpy(born)))
         return cls(populations, projections, spiking=spiking)
 
@@ -271,6 +286,11 @@ class Network:
             population.alive = population.alive.to(device)
         return self
 
+    @property
+    def team(self) -> Team:
+        """The processes that share the network."""
+        return next(iter(self.populations.values())).team
+
     def incoming(self, population: str) -> list[Projection]:
         """Return the projections that end in a population."""
         return [p for p in self.projections.values() if p.post.name == population]
@@ -282,11 +302,12 @@ class Network:
     @property
     def born(self) -> Tensor:
         """Synapses born, (R,) int64."""
-        return torch.stack([p.fan_in.sum(1) for p in self.projections.values()]).sum(0)
+        return torch.stack([p.share.total(p.fan_in.sum(1)) for p in self.projections.values()]).sum(0)
 
     def density(self, which: Literal["alive", "active"] = "alive") -> npt.NDArray[np.float64]:
         """Return synapses alive (or active) over synapses born, one number a replicate."""
-        kept = torch.stack([structure.count_columns(getattr(p, which)).sum(1) for p in self.projections.values()]).sum(0)
+        counts = [p.share.total(structure.count_columns(getattr(p, which)).sum(1)) for p in self.projections.values()]
+        kept = torch.stack(counts).sum(0)
         return np.asarray((kept.double() / self.born.double()).cpu())
 
     def masks(self) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ from biosim.equations.vocabulary import BUILT_IN, TAUGHT, Level
 from biosim.errors import InputError, did_you_mean
 from biosim.rules import load_rule, rule_paths
 from biosim.substrates.activation import slope
-from biosim.synapses import Network
+from biosim.synapses import Network, Projection
 
 LEVELS: dict[str, Level] = {"random": Level.broadcast, "direct": Level.broadcast, "reciprocal": Level.transport}
 
@@ -80,14 +80,15 @@ class Feedback:
         self.wiring = self._wire(seeds)
 
     def _wire(self, seeds: tuple[int, ...]) -> dict[tuple[str, str], Tensor]:
-        """Return (R, n_source, n_target) matrices by (source, target) population."""
+        """Return (R, n_source, n_target) matrices by (source, target) population; of the target, the neurons that are here."""
         wiring = {}
         device = self.network.device
         for name in self.hidden:
             population = self.network.populations[name]
+            own = population.share.columns
             if self.kind == "direct":
-                size = self.network.populations[self.readout].size
-                drawn, _ = draw_weights(seeds, f"feedback/{self.readout}-{name}", size, population.size, scale=(size / 2) ** 0.5)
+                size, stream = self.network.populations[self.readout].size, f"feedback/{self.readout}-{name}"
+                drawn, _ = draw_weights(seeds, stream, size, population.size, scale=(size / 2) ** 0.5, columns=own)
                 wiring[self.readout, name] = torch.from_numpy(drawn).to(device)
                 continue
             forward = [p for p in self.network.outgoing(name) if not p.recurrent]
@@ -98,11 +99,11 @@ class Feedback:
             for projection in forward:
                 source = projection.post.name
                 if self.kind == "reciprocal":
-                    wiring[source, name] = projection.weight.transpose(1, 2).clone()
+                    wiring[source, name] = _outgoing(projection).transpose(1, 2).clone()
                 else:
                     size = projection.post.size
                     scale = (size / population.size) ** 0.5  # the size a copy of the forward weights would have
-                    drawn, _ = draw_weights(seeds, f"feedback/{source}-{name}", size, population.size, scale=scale)
+                    drawn, _ = draw_weights(seeds, f"feedback/{source}-{name}", size, population.size, scale=scale, columns=own)
                     wiring[source, name] = torch.from_numpy(drawn).to(device)
         return wiring
 
@@ -116,9 +117,19 @@ class Feedback:
                     part = matmul(arrived[source], matrix)
                     total = part if total is None else total + part
             assert total is not None
+            total = self.network.populations[name].share.whole(total)
             gate = slope(activity[name], self.network.populations[name].activation)
             arrived[name] = total if gate is None else total * gate
         return arrived
+
+
+def _outgoing(projection: Projection) -> Tensor:
+    """Return the birth weights of the synapses that leave the presynaptic neurons that are here, (R, own, post.size)."""
+    share, kept = projection.pre.share, projection.weight
+    for rank in range(share.team.size):  # processes ask together: each block of rows is gathered, and one of them keeps it
+        rows = projection.share.whole(projection.weight[:, share.block(rank)])
+        kept = rows if rank == share.team.rank else kept
+    return kept
 
 
 def readout_error(output: Tensor, labels: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from biosim.births import WeightKind
 from biosim.synapses import Activation, Network
+from biosim.team import ALONE, Team
 
 
 def build(
@@ -19,6 +20,7 @@ def build(
     probability: float = 1.0,
     dale: float | None = None,
     scale: float = 1.0,
+    team: Team = ALONE,
 ) -> Network:
     """Build the births of one network a seed.
 
@@ -41,6 +43,8 @@ def build(
         Fraction of excitatory neurons; without it a neuron's synapses may differ in sign.
     scale : float
         Factor on every weight.
+    team : Team
+        Processes that share the network; each is built its own part.
     """
     return Network.layered(
         [inputs, *hidden, outputs],
@@ -50,4 +54,5 @@ def build(
         probability=probability,
         dale=dale,
         scale=scale,
+        team=team,
     )

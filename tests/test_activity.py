@@ -88,6 +88,10 @@ def measure(development, drive, *, first: int = 3) -> Findings:
 
 def observe(network, drive, *, first: int = 3):
     return {"loud": network.projections["sources-targets"].alive[:, :first].float().mean((1, 2))}
+
+
+def listen(network, activity, step, drive, *, first: int = 3):
+    return {"steps": [step] * network.replicates, "heard": activity["sources"][..., :first].mean((1, 2))}
 '''
 SCENARIO = """\
 name: loud
@@ -126,6 +130,8 @@ def test_a_users_own_drive_and_measure_by_path(cli: Cli, folder: Path) -> None:
     run = open_run(folder / "run")
     np.testing.assert_array_equal(run.circuit.mask["sources-targets"][:, :3], True)
     assert [record["measure.loud"] for record in run.history][-1] == [1.0, 1.0, 1.0]  # what observe() adds
+    assert all(record["measure.steps"] == [record["step"]] * 3 for record in run.history)  # and listen()
+    assert all(record["measure.heard"] > record["rate.sources"] for record in run.history)
     assert run.dataset()["density"].shape == (len(run.history), 3)
     page = (folder / "run" / "report.html").read_text()
     assert "share of the loud sources" in page and "<svg" in page and "dtag/dt" in page

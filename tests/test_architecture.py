@@ -28,17 +28,17 @@ def imports(path: Path) -> set[str]:
 
 
 LAYERS = [  # a file may import from its own layer and from those before it
-    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint"],
+    ["errors", "backend", "streams", "yamlfile", "library", "extras", "seal", "arguments", "artefacts", "files", "lock", "interrupts", "state", "state_file", "checkpoint", "launch"],
     [
-        "equations", "births", "selection", "select", "structure", "sparse", "packed", "arrays", "populations", "synapses", "schedule",
-        "statistics", "paths", "lif", "memories", "linear",
+        "equations", "births", "selection", "select", "structure", "sparse", "packed", "team", "processes", "arrays", "populations", "synapses", "schedule",
+        "statistics", "paths", "lif", "memories", "linear", "sheet",
     ],
     [
         "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",
     ],
     [
-        "plasticity", "growth", "neurons", "fitting", "exploration", "feedback_learning", "signals", "decisions", "develop",
+        "plasticity", "growth", "neurons", "fitting", "sharing", "exploration", "feedback_learning", "signals", "decisions", "develop",
         "between_steps", "rated_sites", "spiking_develop", "scorers", "compare",
     ],
     ["findings", "theory", "studies", "measures"],

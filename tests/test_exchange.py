@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils import prune
 
+from biosim import exchange
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange import formats, read, write
@@ -283,7 +284,7 @@ def test_a_missing_package_says_what_adds_it(tmp_path: Path, monkeypatch: pytest
 def test_a_format_that_cannot_carry_so_many_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    known = formats()
+    known = exchange._own()
     for name in ("graphml", "edges", "nwb"):
         monkeypatch.setitem(known, name, replace(known[name], largest=10))
         with pytest.raises(BiosimError, match=rf"--to {name}: \d+ synapses are more than the 10 it can carry: .*sonata"):

@@ -41,6 +41,36 @@ CONDITIONS = TINY.replace("rivals: [edge-popup, random]", "rivals: [random]") + 
     "conditions:\n  dense: {schedule.density: 0.6}\n  sparse: {schedule.density: 0.2}\n"
     'checks:\n  - {name: fewer, value: sparse.circuit.density, needs: "< dense.circuit.density"}\n'
 )
+NOISE = """\
+name: noise
+model: {name: clustered-linear, neurons: 60, clusters: 3, bridges: 2}
+drive: {kind: white-noise, samples: 10, steps: 12}
+rule: {name: noise-pruning, keep: 0.3, when: 50 % dev}
+schedule: {kind: critical-window, density: 0.02, opens: 0.0, closes: 1.0}
+measure: {name: slow-modes, modes: 2}
+moments: 12
+replicates: 2
+"""
+MACHINE = """\
+name: machine
+model: {name: rbm, visible: 64, hidden: 12}
+drive: {kind: two-phases, dataset: digits, batch: 128, epochs: 1}
+rule: {name: fisher, power: 2}
+plasticity: {name: contrastive-divergence, rate: 0.2}
+schedule: {kind: constant-share, density: 0.3, opens: 0.2, closes: 0.9}
+measure: encoding
+moments: 100
+replicates: 2
+"""
+WAVES = """\
+name: waves
+model: {name: two-eyes, ganglion: 6, cells: 6}
+drive: {kind: waves, waves: 240, batch: 20, width: 2}
+rule: burst-timing
+measure: eye-segregation
+moments: 12
+replicates: 2
+"""
 
 
 class StopError(Exception):
@@ -90,6 +120,7 @@ STAGES = [
     (RATE, "developing", 1), (RATE, "developing", 5), (RATE, "three-factor, retrained", 2), (RATE, "developing 20 %", 3),
     (RATE, "edge-popup", 4), (RATE, "random, retrained", 1), (RATE, "local, search 2", 4), (RATE, "edge-popup, search 2", 2),
     (RATE, "comparing", 1), (SPIKING, "developing", 6), (CONDITIONS, "sparse: developing", 4),
+    (NOISE, "developing", 7), (MACHINE, "developing", 6), (WAVES, "developing", 5),
 ]  # fmt: skip
 
 

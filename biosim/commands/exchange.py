@@ -12,23 +12,26 @@ from biosim.errors import BiosimError, did_you_mean
 
 def export(
     source: Annotated[Path, typer.Argument(metavar="RUN", help="a run directory, or a circuit's file")],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="sonata, graphml, npz, safetensors, torch-prune, nir, nwb or edges")],
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="FORMAT", help="sonata, graphml, npz, safetensors, torch-prune, nir, nwb, edges; or a file.py"),
+    ],
     circuit: Annotated[str, typer.Option(metavar="NAME", help="local, or the name of a rival")] = "local",
     replicate: Annotated[int | None, typer.Option(help="one replicate; all where the format carries them, else the first")] = None,
     out: Annotated[Path | None, typer.Option(help="where to write; RUN/exported/CIRCUIT... when left out")] = None,
     force: Annotated[bool, typer.Option(help="overwrite what is there")] = False,
 ) -> None:
     """Write a run's circuit for another program."""
-    from biosim.exchange import formats, write
+    from biosim.exchange import find, write
 
+    form = find(to, writing=True)
     found, records, folder = _source(source, circuit)
-    known = formats()
     if out is None:
-        ending = known[to].ending if to in known else ""
-        out = folder / f"{circuit if source.is_dir() else source.stem}{(ending and '.' + to + ending) or '-' + to}"
+        stem = circuit if source.is_dir() else source.stem
+        out = folder / f"{stem}{(form.ending and '.' + form.name + form.ending) or '-' + form.name}"
     written = write(found, out, to, replicate, records, force)
     which = "all replicates" if written is None else f"replicate {written} of {found.replicates}"
-    typer.echo(f"{out}: {which}; {known[to].carries}")
+    typer.echo(f"{out}: {which}; {form.carries}")
 
 
 def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:

@@ -31,7 +31,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and its estimated time, run nothing")] = False,
     time_first: Annotated[bool, typer.Option("--time-first", help="with --dry-run: do (and keep) one run, to tell the time")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
-    metric: Annotated[str | None, typer.Option(help="with show: what to show")] = None,
+    metric: Annotated[str | None, typer.Option(help="what to show and draw; the first one measured when left out")] = None,
 ) -> None:
     """Run a scenario under many settings and seeds; the same command again goes on where it was. Exit status 3 when runs fail."""
     if what[0] == "show":

@@ -25,7 +25,7 @@ from biosim.equations.rule import Rule
 from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
 from biosim.replay import Replay
-from biosim.streams import edge_uniform
+from biosim.streams import Span, edge_uniform
 
 if TYPE_CHECKING:
     from biosim.packed import Packed
@@ -50,6 +50,8 @@ class CompiledRule(Packable):
         Where and in which precision the state lives.
     ageless : bool, optional
         Whether all synapses were born at step 0; when left out, whether the rule does not regrow.
+    span : Span, optional
+        Which columns of the projection these are, where they are not all of it.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class CompiledRule(Packable):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         ageless: bool | None = None,
+        span: Span | None = None,
     ) -> None:
         self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
+        self.span = span or Span(0, shape[2])
         self.device, self.dtype = torch.device(device), dtype
         self.parameters = {n: q.resolve(clock.duration) for n, q in rule.parameters.items()}
         self.axes: dict[str, Axes] = {n: e.axes for n, e in BUILT_IN.items()}
@@ -224,7 +228,7 @@ class CompiledRule(Packable):
         if "_now" in used:
             synaptic["_now"] = self._now
         if "random" in used:
-            whole = (self.streams, sensed.step, self.shape[1:], slice(0, self.shape[1]), self.device)
+            whole = (self.streams, sensed.step, self.shape[1:], slice(0, self.shape[1]), self.device, self.span)
             draws = self.layout.uniform(self.streams, sensed.step) if self.layout else edge_uniform(*whole)
             synaptic["random"] = draws.to(self.dtype)
         sides = {n: v for n, v in sampled.items() if n in used and v.dim() == 3} or {"pre": sensed.pre}
@@ -291,11 +295,11 @@ class CompiledRule(Packable):
         given = (self.streams, step, {"_now": float(step)}, truth)
         if layout is None:
             vectors = {n: sources[n].numpy() for n in (*program.pre_vectors, *program.post_vectors)}
-            run_program(program, arrays, vectors, *given)
+            run_program(program, arrays, vectors, *given, span=self.span)
             return
         vectors = {n: layout.per_synapse(sources[n], True).numpy() for n in program.pre_vectors}
         vectors |= {n: layout.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
-        run_program(program.packed, arrays, vectors, *given, layout.edges, layout.n_post)
+        run_program(program.packed, arrays, vectors, *given, layout.edges, layout.span)
 
     def _row_chunks(self, elements: int = 1 << 22) -> list[slice]:
         rows = max(1, elements // (self.shape[0] * self.shape[2]))
@@ -312,5 +316,5 @@ class CompiledRule(Packable):
                 values[name] = vector[:, rows, None] if self.axes[name] - {"sample"} == PRE else vector[:, None, :]
         values |= self._constants | {"_now": self._now}
         if "random" in names:
-            values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device).to(self.dtype)
+            values["random"] = edge_uniform(self.streams, step, self.shape[1:], rows, self.device, self.span).to(self.dtype)
         return values

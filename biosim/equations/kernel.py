@@ -114,10 +114,10 @@ def apply_constant(op, a, value, n):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, parallel=True, error_model="numpy")
-def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, edges, width):  # type: ignore[no-untyped-def]
+def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, edges, first, total):  # type: ignore[no-untyped-def]
     """Run ``code`` on every block of (R, rows, columns) arrays; ``truth`` receives a condition.
 
-    ``edges`` holds, for packed synapses, the two neurons of each, of a projection ``width`` columns wide; else nothing.
+    ``edges`` holds, for packed synapses, the two neurons of each; else nothing. Column j is ``first + j`` of ``total``.
     """
     replicates, rows, columns = view[0], view[1], view[2]
     blocks = (columns + BLOCK - 1) // BLOCK
@@ -152,8 +152,8 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, 
                 elif op == 4:
                     packed = edges.shape[1] > 0
                     for q in range(n):
-                        edge = np.uint64(np.int64(edges[0, j + q]) * width + edges[1, j + q] if packed else i * columns + j + q)
-                        reg[top, q] = unit(hash32(streams[r], step, edge))
+                        place = np.int64(edges[0, j + q]) * total + edges[1, j + q] if packed else i * total + j + q
+                        reg[top, q] = unit(hash32(streams[r], step, np.uint64(first + place)))
                     top += 1
                 elif op >= 30:
                     apply_constant(op, reg[top - 1], constants[argument], n)

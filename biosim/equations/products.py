@@ -21,6 +21,7 @@ from biosim.equations.evaluate import evaluate
 if TYPE_CHECKING:
     from biosim.packed import Packed
 
+TILE = 512  # columns of a product that are taken at a time: one process or several take the same products
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take
 
 
@@ -43,21 +44,30 @@ def outer_sum(left: Tensor, right: Tensor, scale: float, out: Tensor, keep: floa
         torch.baddbmm(out, transposed, right, beta=keep, alpha=scale, out=out)
         return
     for r in range(out.shape[0]):
-        torch.addmm(out[r], transposed[r], right[r], beta=keep, alpha=scale, out=out[r])
+        for own in tiles(out.shape[2]):
+            target = out[r][:, own]
+            torch.addmm(target, transposed[r], right[r][:, own], beta=keep, alpha=scale, out=target)
 
 
 def matmul(left: Tensor, right: Tensor) -> Tensor:
     """Return the batched product (R, a, b) @ (R, b, c), replicate by replicate on the CPU."""
     if not backend.fused(left.device):
         return torch.bmm(left, right)
-    if left.shape[0] == 1:
+    width = right.shape[2]
+    if left.shape[0] == 1 and width <= TILE:
         return torch.mm(left[0], right[0]).unsqueeze(0)
     if torch.is_grad_enabled():
-        return torch.stack([torch.mm(a, b) for a, b in zip(left, right, strict=True)])
-    out = left.new_empty(left.shape[0], left.shape[1], right.shape[2])
+        return torch.stack([torch.cat([torch.mm(a, b[:, own]) for own in tiles(width)], 1) for a, b in zip(left, right, strict=True)])
+    out = left.new_empty(left.shape[0], left.shape[1], width)
     for r in range(left.shape[0]):
-        torch.mm(left[r], right[r], out=out[r])
+        for own in tiles(width):
+            torch.mm(left[r], right[r][:, own], out=out[r][:, own])
     return out
+
+
+def tiles(width: int) -> list[slice]:
+    """Return the columns that are worked on at a time: how many there are in all changes the bits of none."""
+    return [slice(first, min(first + TILE, width)) for first in range(0, width, TILE)]
 
 
 def weighted(values: Tensor, weights: Tensor | None) -> Tensor:

@@ -247,16 +247,18 @@ def run_program(
     scalars: Mapping[str, float],
     truth: npt.NDArray[np.bool_] | None = None,
     edges: npt.NDArray[np.int32] | None = None,
-    width: int = 0,
+    span: tuple[int, int] | None = None,
 ) -> None:
     """Run a program in place on (R, n_pre, n_post) arrays; ``truth`` receives a condition.
 
-    Packed synapses are (1, 1, N) arrays; ``edges``, (2, N), then names the neurons of each and ``width`` is n_post.
+    Packed synapses are (1, 1, N) arrays; ``edges``, (2, N), then names the neurons of each. ``span`` is the first of the
+    columns and how many the whole projection has; it may be left out where they are all of them and not packed.
     """
     first = arrays[program.arrays[0]] if program.arrays else None
     shape = first.shape if first is not None else truth.shape  # type: ignore[union-attr]
     kind = first.dtype if first is not None else np.dtype(np.float32)
-    flat = not program.pre_vectors and not program.post_vectors
+    part = span is not None and edges is None and span[1] != shape[2]
+    flat = not program.pre_vectors and not program.post_vectors and not part
     view = (shape[0], 1, shape[1] * shape[2]) if flat else shape
     synapse = tuple(arrays[n].reshape(view) for n in program.arrays)
     blank3, blank2 = np.zeros((1, 1, 1), kind), np.zeros((1, 1), kind)
@@ -277,5 +279,5 @@ def run_program(
         out,
         np.array(view, np.int64),
         np.empty((2, 0), np.int32) if edges is None else edges,
-        width,
+        *(span or (0, view[2])),
     )

@@ -1,6 +1,7 @@
 """Circuits that travel: to other simulators and libraries, and from them.
 
-Each file of this package that has a ``FORMAT`` is a format; adding one needs no other change.
+Each file of this package that has a ``FORMAT`` is a format; adding one needs no other change. So is a file of a user's, named
+by its path or put into a folder ``formats`` where one stands.
 """
 
 from __future__ import annotations
@@ -12,24 +13,49 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+from biosim import library
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.exchange.base import Format, Imported, Records, single, synapses
 
-__all__ = ["Format", "Imported", "formats", "read", "write"]
+__all__ = ["Format", "Imported", "find", "formats", "read", "write"]
+
+
+def formats() -> dict[str, Format]:
+    """Return every format by name: those of this package, and those of files in the folder ``formats`` where one stands."""
+    return dict(sorted((_own() | {form.name: form for form in map(_load, library.names("formats").values())}).items()))
 
 
 @cache
-def formats() -> dict[str, Format]:
-    """Return every format by name."""
+def _own() -> dict[str, Format]:
     found = {}
     for module in pkgutil.iter_modules(__path__):
         if isinstance(made := getattr(importlib.import_module(f"{__name__}.{module.name}"), "FORMAT", None), Format):
             found[made.name] = made
-    return dict(sorted(found.items()))
+    return found
 
 
-def _named(name: str, writing: bool) -> Format:
+def _load(path: Path) -> Format:
+    """Return the format of a file of one's own."""
+    made = getattr(library.load_module(path), "FORMAT", None)
+    if not isinstance(made, Format):
+        raise BiosimError(f"{path}: a format's file has FORMAT = biosim.exchange.Format(...)")
+    return made
+
+
+def find(name: str, writing: bool) -> Format:
+    """Return a format by its name, or that of a file by its path.
+
+    Raises
+    ------
+    BiosimError
+        When there is none, or it cannot be written (or read).
+    """
+    if name.endswith(".py"):
+        form = _load(library.find("formats", name))
+        if (form.write if writing else form.read) is None:
+            raise BiosimError(f"{name}: the format cannot be {'written' if writing else 'read'}")
+        return form
     known = [n for n, f in formats().items() if (f.write if writing else f.read)]
     if name not in known:
         raise BiosimError(
@@ -63,7 +89,7 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
     BiosimError
         When the format does not exist or cannot carry the circuit, or the file cannot be written.
     """
-    form = _named(name, True)
+    form = find(name, True)
     if replicate is not None and not 0 <= replicate < circuit.replicates:
         raise BiosimError(f"--replicate {replicate}: the circuit has {circuit.replicates}, counted from 0")
     if replicate is None and not form.replicates:
@@ -117,7 +143,7 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     if not os.access(path, os.R_OK):
         raise BiosimError(f"{path}: it may not be read")
     if name is not None:
-        form = _named(name, False)
+        form = find(name, False)
     else:
         fitting = [f for f in formats().values() if f.read is not None and _fits(f, path)]
         if len(fitting) != 1:

@@ -12,12 +12,13 @@ from biosim.experiments.development import prepare_development
 from biosim.experiments.spiking import SpikingExperiment
 from biosim.experiments.study import StudyExperiment
 from biosim.scenario import ActivityScenario, ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
+from biosim.team import ALONE, Team
 
 __all__ = ["Experiment", "Progress", "prepare"]
 
 
-def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
-    """Load what a scenario needs and try its parts; nothing is written.
+def prepare(scenario: Scenario, device: str = "cpu", team: Team = ALONE) -> Experiment:
+    """Load what a scenario needs and try its parts; nothing is written. A ``team`` of processes shares its network.
 
     Raises
     ------
@@ -30,6 +31,8 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
         raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
     if device == "cuda" and isinstance(scenario, (StudyScenario, SpikingScenario)):
         raise BiosimError(f"--device cuda: a {scenario.spec.kind} scenario runs on the CPU; leave --device out")
+    if team.size > 1 and not isinstance(scenario, DevelopmentScenario):
+        raise BiosimError(f"--processes {team.size}: a {scenario.spec.kind} scenario runs in one process; leave --processes out")
     if isinstance(scenario, StudyScenario):
         return StudyExperiment(scenario)
     if isinstance(scenario, ConditionsScenario):
@@ -40,4 +43,4 @@ def prepare(scenario: Scenario, device: str = "cpu") -> Experiment:
     if isinstance(scenario, ActivityScenario):
         return prepare_activity(scenario, device)
     assert isinstance(scenario, DevelopmentScenario)
-    return prepare_development(scenario, device)
+    return prepare_development(scenario, device, team)

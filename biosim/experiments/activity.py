@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from biosim import interrupts
+from biosim.checkpoint import AtWork
 from biosim.develop import Development, Nursery, develop
 from biosim.drives import Drive
 from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError, NumericalError
 from biosim.experiments.base import Progress, checked_metrics, outcome
-from biosim.experiments.development import formed_steps
 from biosim.experiments.homeostasis import mechanisms
+from biosim.experiments.together import formed_steps
 from biosim.recorder import Recorder
 from biosim.scenario import ActivityScenario
 from biosim.schedule import Schedule
+from biosim.state import Stateful
 from biosim.store import RunWriter
+from biosim.substrates import substrate_of
 from biosim.synapses import Network
 
 
@@ -62,19 +68,22 @@ class ActivityExperiment:
         network = self.births()
         drive: Drive = s.drive(network, **s.drive_arguments)
         report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
-        development = develop(
-            network,
-            drive,
-            s.rule,
-            schedule=Schedule(**s.spec.schedule.model_dump()),
-            homeostasis=mechanisms(s, drive.clock.duration),
-            seeds=s.seeds,
-            recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive)),
-            progress=report,
-            plasticity=s.options.plasticity,
-            growth=s.options.growth,
-            neuron_death=s.options.neuron_death(drive.clock.duration),
-        )
+        keeper = AtWork(writer.checkpoints, "developing") if resumable(network) else None
+        with interrupts.postponed() if keeper is not None else nullcontext():
+            development = develop(
+                network,
+                drive,
+                s.rule,
+                schedule=Schedule(**s.spec.schedule.model_dump()),
+                homeostasis=mechanisms(s, drive.clock.duration),
+                seeds=s.seeds,
+                recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
+                progress=report,
+                plasticity=s.options.plasticity,
+                growth=s.options.growth,
+                neuron_death=s.options.neuron_death(drive.clock.duration),
+                keeper=keeper,
+            )
         writer.circuit(development.circuit)
         deaths = {n: p.death_step.cpu().numpy() for n, p in network.projections.items()}
         writer.results(development.history.records, deaths, [], formed_steps(network, s.rule, s.options))
@@ -84,6 +93,12 @@ class ActivityExperiment:
         writer.findings(findings)
         metrics = _circuit_metrics(development) | {f"measure.{name}": values for name, values in measured.items()}
         return {"tables": list(findings.tables)} | outcome(metrics, s.checks)
+
+
+def resumable(network: Network) -> bool:
+    """Return whether all that development goes on from can be kept: not what a user's substrate may carry and does not tell."""
+    user = network.substrate is not None and network.substrate.endswith(".py")
+    return not user or isinstance(substrate_of(network), Stateful)
 
 
 def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperiment:
@@ -133,12 +148,14 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
     others = s.options.plasticity, s.options.growth, s.options.neuron_death(duration)
     try:
         with torch.inference_mode():
-            Nursery(network, drive, s.rule, *own, *others).step(0, shown)
+            activity = Nursery(network, drive, s.rule, *own, *others).step(0, shown)
     except InputError as error:
         known = error.key and error.key[0] in ("rule", "plasticity", "growth", "schedule")
         raise s.error(error if known else InputError(str(error), ("model",))) from None
     except NumericalError as error:
         raise s.error(InputError(str(error), ("rule",))) from None
+    if (listen := _listen(s, drive)) is not None:
+        _part(s, "measure", lambda: listen(network, activity, 1))
 
 
 def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Any]] | None:
@@ -148,6 +165,17 @@ def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapp
         return None
     arguments = _taken(observe, scenario.measure_arguments)
     return lambda network: {f"measure.{name}": values for name, values in observe(network, drive, **arguments).items()}
+
+
+def _listen(
+    scenario: ActivityScenario, drive: Drive
+) -> Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float]]] | None:
+    """Return what a measure with ``listen(network, activity, step, drive, *, ...)`` adds to every record, if this one does."""
+    listen: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "listen", None)
+    if listen is None:
+        return None
+    arguments = _taken(listen, scenario.measure_arguments)
+    return lambda *now: {f"measure.{name}": values for name, values in listen(*now, drive, **arguments).items()}
 
 
 def _taken(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def carry_out(
     report: bool = True,
     force: bool = False,
     every: float = EVERY,
+    processes: int = 1,
 ) -> tuple[Run, bool]:
     """Execute an experiment, write its run directory and (asked for) its report, unless that was done before.
 
@@ -44,6 +45,8 @@ def carry_out(
         Begin anew whatever is there.
     every : float
         Seconds between two checkpoints.
+    processes : int
+        How many share the network; this is the first of them.
 
     Returns
     -------
@@ -62,17 +65,16 @@ def carry_out(
         with lock.held(folder):
             found = existing(folder, scenario, force)  # another process may have done it meanwhile
             if found is None:
-                _make_way(folder, device, force)
-                return _execute(scenario, experiment, folder, device, progress, report, every), True
+                _make_way(folder, device, processes, force)
+                about = _about(scenario, device) | {"processes": processes} | experiment.about()
+                return _execute(about, experiment, folder, progress, report, every), True
     if report and not (folder / REPORT).exists():
         _report(found)  # it was stopped after the last result was there
     return found, False
 
 
-def _execute(
-    scenario: Scenario, experiment: Experiment, folder: Path, device: str, progress: Progress | None, report: bool, every: float
-) -> Run:
-    writer = RunWriter(folder, _about(scenario, device) | experiment.about(), every)
+def _execute(about: dict[str, Any], experiment: Experiment, folder: Path, progress: Progress | None, report: bool, every: float) -> Run:
+    writer = RunWriter(folder, about, every)
     try:
         results = experiment.execute(writer, progress)
         results["seconds"] = writer.checkpoints.seconds()
@@ -127,13 +129,13 @@ def existing(folder: Path, scenario: Scenario, force: bool) -> Run | None:
     return None
 
 
-def _make_way(folder: Path, device: str, force: bool) -> None:
+def _make_way(folder: Path, device: str, processes: int, force: bool) -> None:
     """Make ready for a run in ``folder``: what is unfinished stays, unless it is to begin anew; notes of a user always do.
 
     Raises
     ------
     BiosimError
-        When what is unfinished was begun on another device.
+        When what is unfinished was begun on another device, or by another number of processes.
     """
     if force:
         for name in (*OWN_FILES, CONDITIONS, CHECKPOINTS):
@@ -146,6 +148,8 @@ def _make_way(folder: Path, device: str, force: bool) -> None:
         about = Run(folder).about
         if about.get("device", device) != device:
             raise BiosimError(f"{folder} was begun on {about['device']}: go on with --device {about['device']}, or anew with --force")
+        if (begun := about.get("processes", 1)) != processes:
+            raise BiosimError(f"{folder} was begun by {begun} process(es): go on with --processes {begun}, or anew with --force")
         changed = [f"{n} {v} to {now}" for n, now in _versions().items() if (v := about["versions"].get(n)) != now]
         if changed:
             why = f"{folder} was begun with other versions ({', '.join(changed)}): results may differ in their last digits"

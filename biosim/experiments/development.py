@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from biosim.checkpoint import AtWork
+from biosim import interrupts
+from biosim.checkpoint import AtWork, Checkpoints
 from biosim.checks import LIVED, PLANTED
 from biosim.circuit import Circuit
 from biosim.circuit_file import circuit_of, state_of
@@ -26,6 +26,7 @@ from biosim.experiments.base import Progress, outcome
 from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.spikes import encoded, signals_of
+from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of, formed_steps
 from biosim.options import Options
 from biosim.recorder import Recorder
 from biosim.scenario import DevelopmentScenario
@@ -35,6 +36,7 @@ from biosim.state import Keeper, State
 from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
+from biosim.team import ALONE, Team
 
 PLANTED_NAME = re.compile(rf"\bplanted\.|\.(?:{'|'.join(PLANTED)})\b")
 
@@ -47,11 +49,12 @@ class DevelopmentExperiment:
     images: Images
     drive: ImageDrive
     device: torch.device
+    team: Team = ALONE
 
-    def births(self) -> Network:
-        """Build the network as born; the same births every time."""
+    def births(self, team: Team = ALONE) -> Network:
+        """Build the network as born, or the part of this process of a ``team``; the same births every time."""
         s = self.scenario
-        network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **s.model_arguments)
+        network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **arguments_of(s, team))
         if network.spiking is not None and self.drive.encoding is not None:
             network.spiking = network.spiking.shown(self.drive.encoding)
         return network.to(self.device)
@@ -85,14 +88,11 @@ class DevelopmentExperiment:
         rule, options, primary = scenario.rule, scenario.options, scenario.spec.schedule.density
 
         def developed(keeper: AtWork) -> State:
-            made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=keeper)
-            deaths = {n: p.death_step for n, p in made.network.projections.items()}
-            left = {
-                "circuit": state_of(made.circuit),
-                "deaths": deaths,
-                "formed": formed_steps(made.network, rule, options),
-                **{name: getattr(made, name) for name in LIVED},
-            }
+            self.team.begin()
+            kept = Together(keeper, self.team)
+            made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=kept, team=self.team)
+            left = {"circuit": state_of(made.circuit), "deaths": deaths_of(made), **{name: getattr(made, name) for name in LIVED}}
+            left["formed"] = formed_steps(made.network, rule, options)
             return left | {"records": made.history.records, "seconds": keeper.seconds()}
 
         local = writer.checkpoints.steps("developing", developed)
@@ -119,17 +119,17 @@ class DevelopmentExperiment:
             "comparisons": _comparisons(circuit, contest.circuits, self.images, comparison),
         } | outcome(metrics, scenario.checks)
 
+    def assist(self, checkpoints: Checkpoints) -> None:
+        """Take the part of a further process in the development that the first one carries out; all else is the first one's."""
+        rule, options, density = self.scenario.rule, self.scenario.options, self.scenario.spec.schedule.density
+        if self.team.begin():
+            with interrupts.postponed():
+                kept = Together(AtWork(checkpoints, "developing"), self.team)
+                deaths_of(develop_under(self, rule, options, density, None, "developing", keeper=kept, team=self.team))
 
-def formed_steps(network: Network, rule: Rule, options: Options) -> dict[str, npt.NDArray[np.int32]]:
-    """Return the step at which each synapse formed, last, by projection; nothing where all were there from birth."""
-    if options.growth is None and rule.regrow is None:
-        return {}
-    steps = {name: p.birth_step.cpu().numpy() for name, p in network.projections.items()}
-    return {name: np.where(own > 0, own, -1).astype(np.int32) for name, own in steps.items()}
 
-
-def prepare_development(scenario: DevelopmentScenario, device: str) -> DevelopmentExperiment:
-    """Load a scenario's data and try its model."""
+def prepare_development(scenario: DevelopmentScenario, device: str, team: Team = ALONE) -> DevelopmentExperiment:
+    """Load a scenario's data and try its model; a ``team`` of processes shares its network."""
     spec = scenario.spec.drive
     try:
         images = load_images(spec.dataset, train_size=spec.train_size, validation=spec.validation)
@@ -140,7 +140,7 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
     except InputError as error:
         raise scenario.error(error.under("drive")) from None
     try:
-        one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **scenario.model_arguments)
+        one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **arguments_of(scenario, team))
     except InputError as error:
         raise scenario.error(error.under("model")) from None
     if not isinstance(one, Network):
@@ -149,7 +149,8 @@ def prepare_development(scenario: DevelopmentScenario, device: str) -> Developme
         if not one.planted and PLANTED_NAME.search(f"{check.value} {check.needs}"):
             message = f"model '{scenario.spec.model.name}' plants no subnetwork that could be found; 'planted' does"
             raise scenario.error(InputError(message, ("checks", index)))
-    return DevelopmentExperiment(scenario, images, encoded(scenario, drive, one), torch.device(device))
+    check_scenario(scenario, one)
+    return DevelopmentExperiment(scenario, images, encoded(scenario, drive, one), torch.device(device), team)
 
 
 def develop_under(
@@ -162,12 +163,13 @@ def develop_under(
     sink: Callable[[dict[str, Any]], None] | None = None,
     seeds: tuple[int, ...] | None = None,
     keeper: Keeper | None = None,
+    team: Team = ALONE,
 ) -> Development:
     """Develop the births of a scenario under a rule and what takes part beside it, down to ``density``.
 
-    ``seeds`` are the search's; ``keeper`` keeps checkpoints.
+    ``seeds`` are the search's; ``keeper`` keeps checkpoints; the processes of a ``team`` do it together.
     """
-    scenario, network = prepared.scenario, prepared.births()
+    scenario, network = prepared.scenario, prepared.births(team)
     seeds = scenario.seeds if seeds is None else seeds
     report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
     return develop(

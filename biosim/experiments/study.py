@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,9 @@ class StudyExperiment:
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Run the study and write its tables and figures."""
         scenario = self.scenario
-        options = dict(scenario.arguments) | ({} if progress is None else {"progress": progress})
+        options = dict(scenario.arguments)
+        if progress is not None and "progress" in inspect.signature(scenario.study).parameters:
+            options["progress"] = progress
         try:
             findings = scenario.study(scenario.seeds, **options)
         except InputError as error:

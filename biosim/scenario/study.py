@@ -25,7 +25,7 @@ class StudyScenario(Scenario):
     ----------
     spec : StudyScenarioSpec
     study : callable
-        The file's ``run(seeds, *, ..., progress)``.
+        The file's ``run(seeds, *, ...)``, or ``run(seeds, *, ..., progress)``.
     arguments : mapping
     measures : mapping
         What the study measures, with one line on each; checks call them ``study.NAME``.

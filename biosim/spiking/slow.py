@@ -147,13 +147,13 @@ class SlowLines:
             return
         arrays = {name: self._array(name, r, extra, key) for name in program.arrays}
         neurons = {n: self._neuron(n, r, extra) for n in (*program.pre_vectors, *program.post_vectors)}  # before any weight changes
-        width = self.simulation.network.projections[self.place].births.n_post
+        span = (0, self.simulation.network.projections[self.place].births.n_post)
         for part, edges in self._chunks(r):
             own = {n: a[part].reshape(1, 1, -1) for n, a in arrays.items()}
             vectors = {n: neurons[n][edges[0]].reshape(1, -1) for n in program.pre_vectors}
             vectors |= {n: neurons[n][edges[1]].reshape(1, -1) for n in program.post_vectors}
             answer = None if truth is None else truth[part].reshape(1, 1, -1)
-            run_program(program.packed, own, vectors, self.streams[r : r + 1], now, {"_now": float(now)}, answer, edges, width)
+            run_program(program.packed, own, vectors, self.streams[r : r + 1], now, {"_now": float(now)}, answer, edges, span)
 
     def _array(self, name: str, r: int, extra: Vectors, key: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return the values that the live synapses have for a name, a view."""

@@ -2,7 +2,9 @@
 
 Besides rate and spiking neurons, a file here (or a user's, by path) may hold a substrate of another kind, with a function
 ``substrate(network, *, ...) -> Substrate``; a network names it and gives its arguments (``Network(..., substrate=, dynamics=)``).
-A substrate with an attribute ``inputs`` takes that many numbers a sample; else one for each neuron of the first population.
+A substrate with an attribute ``inputs`` takes that many numbers a sample; else one for each neuron of the first population. One
+that carries something from a step to the next has ``state()`` and ``restore(state)`` (:mod:`biosim.state`), for checkpoints; a
+user's without them is taken to carry something nobody can see, and its development begins anew after a stop.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.linear import rates
+from biosim.state import State, tensor
 from biosim.synapses import Network, Projection
 
 
@@ -64,6 +65,15 @@ class LinearNoiseSubstrate:
             last.append(x)
         self._state = torch.stack(last)
         return {self.population: found}
+
+    def state(self) -> State:
+        """Return x as the last step left it, from which the next one goes on."""
+        return {} if self._state is None else {"x": self._state}
+
+    def restore(self, state: State) -> None:
+        """Take x over."""
+        like = self.network.populations[self.population].gain
+        self._state = tensor(state["x"], like, "x") if "x" in state else None
 
     def _solve(self) -> None:
         """Find the matrices of a step, unless the synapses are those of the step before."""
