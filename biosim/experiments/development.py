@@ -125,7 +125,9 @@ class DevelopmentExperiment:
         if self.team.begin():
             with interrupts.postponed():
                 kept = Together(AtWork(checkpoints, "developing"), self.team)
-                deaths_of(develop_under(self, rule, options, density, None, "developing", keeper=kept, team=self.team))
+                made = develop_under(self, rule, options, density, None, "developing", keeper=kept, team=self.team)
+                deaths_of(made)
+                formed_steps(made.network, rule, options)
 
 
 def prepare_development(scenario: DevelopmentScenario, device: str, team: Team = ALONE) -> DevelopmentExperiment:

@@ -55,13 +55,14 @@ def deaths_of(made: Development) -> dict[str, npt.NDArray[Any] | torch.Tensor | 
 
 
 def formed_steps(network: Network, rule: Rule, options: Options) -> dict[str, npt.NDArray[np.int32]]:
-    """Return the step at which each synapse formed, last, by projection (-1 from birth, or from the first step).
+    """Return the step at which each synapse formed, last, by projection (-1 from birth, or from the first step); in the first process.
 
-    Nothing where all were there from birth: so wherever processes share the network, for no synapse forms in a shared one.
+    Nothing where all were there from birth.
     """
     if options.growth is None and rule.regrow is None:
         return {}
-    steps = {name: p.birth_step.cpu().numpy() for name, p in network.projections.items()}
+    found = {name: p.share.collect(p.birth_step) for name, p in network.projections.items()}
+    steps = {name: own.cpu().numpy() for name, own in found.items() if own is not None}
     return {name: np.where(own > 0, own, -1).astype(np.int32) for name, own in steps.items()}
 
 
