@@ -15,6 +15,7 @@ import typer
 from biosim import interrupts, launch
 from biosim.commands.doctor import doctor
 from biosim.commands.exchange import export, import_
+from biosim.commands.report import report
 from biosim.commands.sweep import sweep
 from biosim.commands.times import seconds_of
 from biosim.errors import BiosimError, Interrupted, Notice
@@ -239,18 +240,10 @@ def analyse(
         print(path)
 
 
-@app.command()
-def report(folder: RunFolder) -> None:
-    """Draw a finished run's figures and its page again."""
-    from biosim.report import write_report
-    from biosim.store import open_run
-
-    print(write_report(open_run(folder)))
-
-
 app.command()(doctor)
 app.command()(export)
 app.command("import")(import_)
+app.command()(report)
 app.command()(sweep)
 
 

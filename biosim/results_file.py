@@ -9,8 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 
-def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> Any:
-    """Return history, death steps and table as one xarray Dataset."""
+def results_dataset(
+    records: list[dict[str, Any]],
+    death_step: Mapping[str, npt.NDArray[np.int32]],
+    table: list[dict[str, Any]],
+    formed_step: Mapping[str, npt.NDArray[np.int32]] | None = None,
+) -> Any:
+    """Return history, death steps, the steps at which synapses formed (where any did) and table as one xarray Dataset."""
     import xarray
 
     data: dict[str, Any] = {}
@@ -22,8 +27,11 @@ def results_dataset(records: list[dict[str, Any]], death_step: Mapping[str, npt.
             data[name] = (("moment", "replicate"), np.array([r[name] for r in records], np.float64))
     for name, steps in death_step.items():
         pre, post = name.split("-", 1) if "-" in name else (f"{name}_pre", f"{name}_post")
-        about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born"}
+        about = {"long_name": "step at which the synapse was eliminated; -1 alive, -2 never born, -3 never formed"}
         data[f"death_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), steps, about)
+        if formed_step:
+            said = {"long_name": "step at which the synapse formed, last; -1 at birth or in the first step"}
+            data[f"formed_step.{name}"] = (("replicate", f"{pre}.neuron", f"{post}.neuron_"), formed_step[name], said)
     coordinates["row_method"] = ("row", [r["method"] for r in table])
     coordinates["row_regime"] = ("row", [r["regime"] for r in table])
     coordinates["row_target_density"] = ("row", np.array([r["target_density"] for r in table], np.float64))

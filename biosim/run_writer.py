@@ -110,9 +110,15 @@ class RunWriter:
         write_atomic(path, content)
         self.files[name] = seal.of_bytes(content)
 
-    def results(self, records: list[dict[str, Any]], death_step: Mapping[str, npt.NDArray[np.int32]], table: list[dict[str, Any]]) -> None:
+    def results(
+        self,
+        records: list[dict[str, Any]],
+        death_step: Mapping[str, npt.NDArray[np.int32]],
+        table: list[dict[str, Any]],
+        formed_step: Mapping[str, npt.NDArray[np.int32]] | None = None,
+    ) -> None:
         """Write ``results.nc``."""
-        dataset = results_dataset(records, death_step, table)
+        dataset = results_dataset(records, death_step, table, formed_step)
         aside = self.folder / f".{RESULTS}.part"
         packed = {name: {"zlib": True, "complevel": 4} for name in dataset.data_vars if dataset[name].dtype.kind in "if"}
         try:

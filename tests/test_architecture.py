@@ -136,6 +136,8 @@ def test_the_wheel_carries_models_scenarios_and_analyses(tmp_path: Path) -> None
     for wanted in ("models/mlp.py", "scenarios/local-vs-global.yaml", "analysis/survivors.py"):
         assert f"biosim/_library/{wanted}" in names
     assert "biosim/rules/three-factor.yaml" in names
+    assets = {p.name for p in (ROOT / "biosim" / "report" / "assets").iterdir() if p.suffix in (".js", ".css", ".html")}
+    assert len(assets) >= 10 and {f"biosim/report/assets/{name}" for name in assets} <= set(names)
 
 
 def test_files_mentioned_in_the_readme_exist() -> None:

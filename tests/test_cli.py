@@ -56,7 +56,7 @@ def test_the_run_directory_holds_what_it_says(done: Path) -> None:
             np.testing.assert_allclose(alive, record[f"alive.{name}"], atol=1e-9)
     page = (done / "report.html").read_text()
     assert (
-        page.count("<svg") == 4
+        page.count("<svg") == 6
         and "edge-popup" in page
         and "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
     )

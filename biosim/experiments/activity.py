@@ -20,6 +20,7 @@ from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError, NumericalError
 from biosim.experiments.base import Progress, checked_metrics, outcome
 from biosim.experiments.homeostasis import mechanisms
+from biosim.experiments.together import formed_steps
 from biosim.recorder import Recorder
 from biosim.scenario import ActivityScenario
 from biosim.schedule import Schedule
@@ -85,7 +86,7 @@ class ActivityExperiment:
             )
         writer.circuit(development.circuit)
         deaths = {n: p.death_step.cpu().numpy() for n, p in network.projections.items()}
-        writer.results(development.history.records, deaths, [])
+        writer.results(development.history.records, deaths, [], formed_steps(network, s.rule, s.options))
         findings = s.measure.measure(development, drive, **s.measure_arguments)
         who = f"the measure '{s.spec.measure.name}'"
         measured = checked_metrics(findings, s.measures, s.spec.replicates, who)

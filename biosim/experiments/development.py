@@ -26,7 +26,7 @@ from biosim.experiments.base import Progress, outcome
 from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.spikes import encoded, signals_of
-from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of
+from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of, formed_steps
 from biosim.options import Options
 from biosim.recorder import Recorder
 from biosim.scenario import DevelopmentScenario
@@ -92,6 +92,7 @@ class DevelopmentExperiment:
             kept = Together(keeper, self.team)
             made = develop_under(self, rule, options, primary, progress, "developing", writer.record, keeper=kept, team=self.team)
             left = {"circuit": state_of(made.circuit), "deaths": deaths_of(made), **{name: getattr(made, name) for name in LIVED}}
+            left["formed"] = formed_steps(made.network, rule, options)
             return left | {"records": made.history.records, "seconds": keeper.seconds()}
 
         local = writer.checkpoints.steps("developing", developed)
@@ -109,7 +110,7 @@ class DevelopmentExperiment:
             writer.circuit(contest.oracle(), "planted")
         comparison = _compare(self, contest, circuit, writer, progress)
         deaths = {n: d.cpu().numpy() if isinstance(d, torch.Tensor) else d for n, d in local["deaths"].items()}
-        writer.results(local["records"], deaths, contest.rows)
+        writer.results(local["records"], deaths, contest.rows, local.get("formed"))
         metrics = contest.metrics() | {f"circuit.{name}": local[name] for name in LIVED}
         metrics |= {} if comparison is None else named_values(comparison)
         return {
@@ -124,7 +125,9 @@ class DevelopmentExperiment:
         if self.team.begin():
             with interrupts.postponed():
                 kept = Together(AtWork(checkpoints, "developing"), self.team)
-                deaths_of(develop_under(self, rule, options, density, None, "developing", keeper=kept, team=self.team))
+                made = develop_under(self, rule, options, density, None, "developing", keeper=kept, team=self.team)
+                deaths_of(made)
+                formed_steps(made.network, rule, options)
 
 
 def prepare_development(scenario: DevelopmentScenario, device: str, team: Team = ALONE) -> DevelopmentExperiment:

@@ -6,13 +6,16 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 
 from biosim import interrupts
 from biosim.checkpoint import AtWork
 from biosim.develop import Development
+from biosim.equations import Rule
 from biosim.errors import InputError, Interrupted
+from biosim.options import Options
 from biosim.scenario import DevelopmentScenario
 from biosim.sharing import check_shared
 from biosim.state import State
@@ -49,6 +52,18 @@ def check_scenario(scenario: DevelopmentScenario, one: Network) -> None:
 def deaths_of(made: Development) -> dict[str, npt.NDArray[Any] | torch.Tensor | None]:
     """Return the step at which each synapse died, by projection; in the first process."""
     return {n: p.share.collect(p.death_step) for n, p in made.network.projections.items()}
+
+
+def formed_steps(network: Network, rule: Rule, options: Options) -> dict[str, npt.NDArray[np.int32]]:
+    """Return the step at which each synapse formed, last, by projection (-1 from birth, or from the first step); in the first process.
+
+    Nothing where all were there from birth.
+    """
+    if options.growth is None and rule.regrow is None:
+        return {}
+    found = {name: p.share.collect(p.birth_step) for name, p in network.projections.items()}
+    steps = {name: own.cpu().numpy() for name, own in found.items() if own is not None}
+    return {name: np.where(own > 0, own, -1).astype(np.int32) for name, own in steps.items()}
 
 
 class Together:

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from biosim.report import study
 from biosim.report.development import others
+from biosim.report.distributions import DISTRIBUTIONS, distributions
 from biosim.report.figures import LOCAL, RIVALS, band, time_axis
-from biosim.report.parts import inline, mean_and_deviation, rule_text, table
+from biosim.report.parts import Section, inline, mean_and_deviation, rule_text, table
 from biosim.store import Run
 
 OWN = "development"  # the figure that every such run comes with
@@ -20,13 +21,14 @@ OWN = "development"  # the figure that every such run comes with
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of the measure, as SVG text, and of development."""
-    return {n: d for n, d in study.drawings(run).items() if n != OWN} | {OWN: _development(run)}
+    found = {n: d for n, d in study.drawings(run).items() if n != OWN and n not in DISTRIBUTIONS}
+    return found | {OWN: _development(run)} | distributions(run)
 
 
 def _development(run: Run) -> Figure:
     """Density and mean activity over developmental time."""
     records = run.history
-    x, unit = time_axis(records)
+    x, unit, _ = time_axis(records)
     figure = Figure(figsize=(7.2, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     for key, colour, label in (("density", LOCAL, "alive"), ("active", RIVALS[3], "active")):
@@ -61,20 +63,25 @@ def facts(run: Run) -> list[str]:
     about, scenario = run.about, run.about["scenario"]
     given = ", ".join(f"{name} {value}" for name, value in scenario["drive"].items() if name != "kind")
     return [
-        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>",
+        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{html.escape(str(about['locality']))}</b>",
         f"drive <b>{html.escape(scenario['drive']['kind'])}</b>" + (f" with {html.escape(given)}" if given else ""),
         f"measure <b>{html.escape(scenario['measure']['name'])}</b>",
     ]
 
 
-def body(run: Run, drawn: Mapping[str, str]) -> str:
-    """Return the page of such a run."""
+def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
+    """Return the sections of such a run's page."""
     head, rows, _ = table_rows(run)
-    found = {n: d for n, d in drawn.items() if n != OWN}
+    own = (OWN, *DISTRIBUTIONS)
+    found = {n: d for n, d in drawn.items() if n not in own}
     spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    history = f"<h2>Development</h2>{inline({OWN: drawn[OWN]})}"
-    rules = f"<h2>The rule: {html.escape(run.about['rule']['name'])}</h2>{rule_text(run.about['rule'])}{others(run.about)}"
-    return f"<h2>Measured</h2>{table(head, rows)}{spread}{inline(found)}{history}{study.listings(run)}{rules}"
+    return [
+        Section("Measured", f"{table(head, rows, 'Measured')}{spread}{inline(found)}"),
+        Section("Development", inline({OWN: drawn[OWN]})),
+        Section("Degrees, weights, survivors", inline({n: drawn[n] for n in DISTRIBUTIONS if n in drawn}), "Survivors"),
+        *study.listings(run),
+        Section(f"The rule: {run.about['rule']['name']}", rule_text(run.about["rule"]) + others(run.about), "Rule"),
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

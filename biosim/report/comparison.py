@@ -107,9 +107,9 @@ def section(data: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
         own = data["searches"]
         title = f"{data['reference']} ({own[data['reference']]} searches a birth) and {other} ({own[other]}), {data['births']} births"
         asked = "<br>".join(html.escape(line) for line in answers(data, other))
-        parts.append(f"<h3>{html.escape(title)}</h3><p>{asked}</p><div class=wide>{table(HEAD, rows)}</div>{said}")
+        parts.append(f"<h3>{html.escape(title)}</h3><p>{asked}</p>{table(HEAD, rows, title)}{said}")
     if data["interventions"]:
-        parts.append(f"<h3>What the wiring does</h3>{table(*intervention_rows(data))}")
+        parts.append(f"<h3>What the wiring does</h3>{table(*intervention_rows(data), 'Interventions')}")
     return "".join(parts) + READING + inline(drawn)
 
 

@@ -18,6 +18,7 @@ from biosim.compare.nulls import draw_null
 from biosim.errors import UndefinedError
 from biosim.graphs import Communities, Graph, communities
 from biosim.report.comparison import HEADLINE, primary
+from biosim.report.inline_svg import DARK_MARK, LIGHT_MARK
 
 OBSERVED, CEILING, NULL = "#1b6ca8", "#66a182", "#8d99ae"
 STARTS, NULLS = 3, 5  # searches for communities, of the circuits and of each null
@@ -161,7 +162,7 @@ def cka(data: Mapping[str, Any]) -> Figure:
         image = axes.imshow(matrix, vmin=0, vmax=1, cmap="viridis")
         for (i, j), value in np.ndenumerate(matrix):
             text = "n/a" if np.isnan(value) else f"{value:.2f}"
-            axes.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if not value > 0.6 else "black")
+            axes.text(j, i, text, ha="center", va="center", fontsize=7, color=LIGHT_MARK if not value > 0.6 else DARK_MARK)
         axes.set_title(titles[key], fontsize=8)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=7)
         axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names), fontsize=7)

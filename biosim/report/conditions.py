@@ -5,26 +5,33 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from biosim.checks import named_in
-from biosim.report.figures import LOCAL
-from biosim.report.parts import inline, mean_and_deviation, table
+from biosim.report.figures import LOCAL, RIVALS, band, time_axis
+from biosim.report.parts import Section, inline, mean_and_deviation, table
 from biosim.store import CONDITIONS, REPORT, Run
 
 MOST = 6  # metrics that the figure has room for
 
 
 def drawings(run: Run) -> dict[str, Any]:
-    """Return one figure: every metric that a check names, condition by condition."""
+    """Return the figures: every metric that a check names, condition by condition, and density over development."""
     shown = _checked(run)[:MOST]
+    figures = _histories(run)
     if not shown:
-        return {}
+        return figures
     names = list(run.conditions)
-    figure = Figure(figsize=(max(3.0, 0.9 * len(names) + 1.6) * len(shown), 2.9), layout="constrained")
-    for axes, metric in zip(np.atleast_1d(figure.subplots(1, len(shown))), shown, strict=True):
+    across = min(len(shown), 3 if len(names) < 4 else 2)
+    rows = -(-len(shown) // across)
+    figure = Figure(figsize=(max(3.0, 0.75 * len(names) + 0.8) * across, 2.7 * rows), layout="constrained")
+    panels = figure.subplots(rows, across, squeeze=False).ravel()
+    for empty in panels[len(shown) :]:
+        empty.set_axis_off()
+    for axes, metric in zip(panels, shown, strict=False):
         for place, name in enumerate(names):
             values = np.array([v for v in run.results["metrics"].get(f"{name}.{metric}", []) if v is not None])
             spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
@@ -34,7 +41,26 @@ def drawings(run: Run) -> dict[str, Any]:
         axes.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         axes.set(ylabel=metric, xlim=(-0.6, len(names) - 0.4))
     figure.suptitle(f"Conditions (n = {len(run.about['seeds'])} replicates; line: mean)", fontsize=9)
-    return {"conditions": figure}
+    return {"conditions": figure} | figures
+
+
+def _histories(run: Run) -> dict[str, Any]:
+    """Return a figure of density over development, a line a condition, where networks developed."""
+    known = {name: own.history for name, own in run.conditions.items() if own.kind in ("development", "activity")}
+    known = {name: records for name, records in known.items() if records and "density" in records[0]}
+    if not known:
+        return {}
+    longest = max(known.values(), key=lambda records: float(records[-1]["time"]))
+    _, unit, scale = time_axis(longest)
+    figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+    axes = figure.subplots()
+    for k, (name, records) in enumerate(known.items()):
+        x = np.array([r["time"] for r in records], np.float64) / scale
+        band(axes, x, np.array([r["density"] for r in records]), [LOCAL, *RIVALS][k % 7], name, ("-", "--", ":")[k // 7 % 3])
+    axes.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize=7)
+    axes.set_title(f"Density (n = {len(run.about['seeds'])} replicates, band: range)", fontsize=9)
+    return {"histories": figure}
 
 
 def _checked(run: Run) -> list[str]:
@@ -63,18 +89,21 @@ def facts(run: Run) -> list[str]:
     return [f"Conditions {', '.join(f'<b>{html.escape(name)}</b>' for name in run.conditions)}"]
 
 
-def body(run: Run, drawn: Mapping[str, str]) -> str:
-    """Return the page of a scenario under several conditions."""
+def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
+    """Return the sections of the page of a scenario under several conditions."""
     head, rows, _ = table_rows(run)
     changed = run.about["scenario"]["conditions"]
     links = "".join(
-        f"<li><a href='{CONDITIONS}/{html.escape(name)}/{REPORT}'>{html.escape(name)}</a>: "
+        f"<li><a href='{CONDITIONS}/{quote(name)}/{REPORT}'>{html.escape(name)}</a>: "
         + html.escape(", ".join(f"{key} = {value}" for key, value in changed[name].items()) or "as the file says")
         + "</li>"
         for name in run.conditions
     )
     spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    return f"<h2>Conditions</h2><ul>{links}</ul>{inline(drawn)}<h2>Measured</h2>{table(head, rows)}{spread}"
+    return [
+        Section("Conditions", f"<ul>{links}</ul>{inline(drawn)}"),
+        Section("Measured", f"{table(head, rows, 'Measured')}{spread}"),
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -10,17 +10,20 @@ import numpy as np
 
 from biosim.report.comparison import section
 from biosim.report.comparison_figures import comparison_figures
+from biosim.report.distributions import DISTRIBUTIONS, distributions
 from biosim.report.figures import make_figures
-from biosim.report.parts import inline, percent, rule_text, table
+from biosim.report.parts import Section, inline, percent, rule_text, table
 from biosim.store import LOCAL, Run
 
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of a run."""
     data = run.comparison
+    own = make_figures(run)
+    own |= {name: drawn for name, drawn in distributions(run).items() if name not in own}
     if data is None:
-        return make_figures(run)
-    return make_figures(run) | comparison_figures(data, {LOCAL: run.circuit, **run.rivals})
+        return own
+    return own | comparison_figures(data, {LOCAL: run.circuit, **run.rivals})
 
 
 def _same_circuit(run: Run, drawn: Mapping[str, str]) -> str:
@@ -106,7 +109,7 @@ def _overlap(comparisons: dict[str, Any]) -> str:
             means = ["n/a" if o[key] is None else f"{np.mean(o[key]):.{n}f}" for key, n in digits.items()]
             rows.append([rival, projection, *means, percent(found["agreement"])])
     head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
-    return table(head, rows) if rows else "<p class=quiet>No rivals were run.</p>"
+    return table(head, rows, "Overlap") if rows else "<p class=quiet>No rivals were run.</p>"
 
 
 def others(about: dict[str, Any]) -> str:
@@ -118,35 +121,41 @@ def others(about: dict[str, Any]) -> str:
         growth = about["growth"]
         share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
         parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
-    return "".join(f"<h2>{title}</h2>{rule_text(rule)}" for title, rule in parts)
+    return "".join(f"<h3>{title}</h3>{rule_text(rule)}" for title, rule in parts)
 
 
 def facts(run: Run) -> list[str]:
     """Return what the heading says of such a run."""
     about = run.about
     return [
-        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{about['locality']}</b>",
+        f"Rule <b>{html.escape(about['rule']['name'])}</b>, locality <b>{html.escape(str(about['locality']))}</b>",
         f"data {html.escape(about['data_source'])}",
     ]
 
 
-def body(run: Run, drawings: Mapping[str, str]) -> str:
-    """Return the page of a run in which a network developed."""
+def body(run: Run, drawings: Mapping[str, str]) -> list[Section]:
+    """Return the sections of the page of a run in which a network developed."""
     results = run.results
     head, rows, notes = table_rows(run)
     signals = html.escape("; ".join(run.about["signals"]) or "none")
     compared = {n: d for n, d in drawings.items() if n.startswith("compare-")}
-    return f"""<h2>Methods</h2>{table(head, rows)}
-<p class=quiet>{"<br>".join(html.escape(note) for note in notes)}</p>
+    said = f"<p class=quiet>{'<br>'.join(html.escape(note) for note in notes)}</p>" if notes else ""
+    methods = f"""{table(head, rows, "Methods")}{said}
 <p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
 birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
 Density counts synapses left, effective density those on a path
 from input to readout. Means and standard deviations over replicates. Synapses still silent when development ended, and eliminated
-then: {percent(results["final_cut"])} % of births.{_PLANTED if _planted(run) else ""}</p>
-<h2>Development</h2>{inline({n: d for n, d in drawings.items() if n not in compared})}
-<h2>The same circuit?</h2>{_same_circuit(run, compared)}
-<h2>The rule</h2>{rule_text(run.about["rule"])}{others(run.about)}
-<p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>"""
+then: {percent(results["final_cut"])} % of births.{_PLANTED if _planted(run) else ""}</p>"""
+    late = [n for n in ("survivors", *DISTRIBUTIONS, "receptive-fields") if n in drawings]
+    first = {n: d for n, d in drawings.items() if n not in compared and n not in late}
+    rule = rule_text(run.about["rule"]) + others(run.about)
+    return [
+        Section("Methods", methods),
+        Section("Development", inline(first)),
+        Section("Degrees, weights, survivors", inline({n: drawings[n] for n in late}), "Survivors"),
+        Section("The same circuit?", _same_circuit(run, compared), "Same circuit?"),
+        Section("The rule", f"{rule}<p class=quiet>Computed by drive and substrate, not by the rule: {signals}.</p>", "Rule"),
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

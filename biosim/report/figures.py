@@ -28,17 +28,17 @@ def band(axes: Axes, x: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
         axes.fill_between(x, values.min(1), values.max(1), color=colour, alpha=0.18, lw=0)
 
 
-def time_axis(records: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.float64], str]:
-    """Return the times of records, in a unit that suits them, and the unit."""
+def time_axis(records: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.float64], str, float]:
+    """Return the times of records, in a unit that suits them, the unit, and its seconds."""
     x = np.array([r["time"] for r in records], np.float64)
     unit, scale = ("s", 1.0) if x[-1] < 600 else ("min", 60.0) if x[-1] < 36000 else ("h", 3600.0) if x[-1] < 6e5 else ("days", 86400.0)
-    return x / scale, unit
+    return x / scale, unit, scale
 
 
 def development(run: Run) -> Figure:
     """Density and accuracy over developmental time."""
     records = run.history
-    x, unit = time_axis(records)
+    x, unit, _ = time_axis(records)
     methods = len(run.headline)
     figure = _figure(2.9, methods)
     left, right = figure.subplots(1, 2)

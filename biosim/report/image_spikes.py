@@ -92,22 +92,6 @@ def rates(run: Run) -> Figure:
     return figure
 
 
-def weights(run: Run) -> Figure:
-    """Weights of every projection, of births and survivors."""
-    circuit = run.circuit
-    figure = Figure(figsize=(7.2, 2.5), layout="constrained")
-    for axes, (name, _, _) in zip(figure.subplots(1, len(circuit.projections), squeeze=False)[0], circuit.projections, strict=True):
-        born, left = circuit.weight[name][circuit.born[name]], circuit.weight[name][circuit.mask[name]]
-        limit = float(np.abs(born).max()) or 1.0
-        bins = np.linspace(-1.05 * limit, 1.05 * limit, 42).tolist()
-        axes.hist(born, bins, color=BORN, alpha=0.6, label=f"born: {100 * float((born > 0).mean()):.0f} % positive")
-        axes.hist(left, bins, color=LEFT, alpha=0.8, label=f"left: {100 * float((left > 0).mean()):.0f} % positive")
-        axes.set(xlabel=f"weight in {name}", ylabel="synapses", ylim=(0, 1.4 * axes.get_ylim()[1]))
-        axes.legend(frameon=False, fontsize=7)
-    figure.suptitle(f"Weights before and after (n = {circuit.replicates} replicates together)")
-    return figure
-
-
 def survival(run: Run) -> Figure:
     """Share of every projection's synapses alive over developmental time."""
     data, circuit, history = run.dataset(), run.circuit, run.history
@@ -134,6 +118,5 @@ def survival(run: Run) -> Figure:
 SPIKING_FIGURES: dict[str, Callable[[Run], Figure]] = {
     "raster": raster,
     "rates": rates,
-    "weights": weights,
     "survival": survival,
 }

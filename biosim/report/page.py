@@ -1,27 +1,24 @@
-"""One self-contained HTML page a run: no network, no script."""
+"""The page of a run: one self-contained HTML file, whatever the kind of the run."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from biosim.findings import svg
 from biosim.report import activity, conditions, development, spiking, study
-from biosim.report.parts import checks_table
-from biosim.store import FIGURES, REPORT, Run, write_atomic
+from biosim.report.parts import Section, checks_table
+from biosim.report.provenance import provenance_section, scenario_section
+from biosim.report.shell import VIEWER, page, told_of, write_page
+from biosim.report.viewer import viewer_section
+from biosim.store import FIGURES, REPORT, RUN, Run, write_atomic
 
 KINDS: dict[str, ModuleType] = {
     "development": development, "activity": activity, "spiking": spiking, "study": study, "conditions": conditions,
 }  # fmt: skip
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2733}
-h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.1rem;margin-top:2rem;border-bottom:1px solid #dde3ea}
-table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.25rem .8rem .25rem 0;text-align:left;font-variant-numeric:tabular-nums}
-th{font-weight:600;color:#56657a}code,pre{background:#f3f5f8;border-radius:4px}pre{padding:.6rem .8rem;overflow-x:auto}
-.pass{color:#2a7d4f;font-weight:600}.fail{color:#c0392b;font-weight:600}.quiet{color:#56657a}svg{max-width:100%;height:auto}.wide{overflow-x:auto}
-"""
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -39,30 +36,45 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
 
 
 def write_report(run: Run) -> Path:
-    """Write ``figures/*.svg`` and ``report.html``; return the page's path."""
-    kind = KINDS[run.kind]
-    drawings = {name: drawn if isinstance(drawn, str) else svg(drawn) for name, drawn in kind.drawings(run).items()}
+    """Write ``figures/*.svg`` and ``report.html``; return the page's path.
+
+    Raises
+    ------
+    BiosimError
+        When the run has not finished, or a file of it is damaged or does not hold what a run's does.
+    """
+    _ = run.results  # says so where the run has not finished
+    with told_of(run.folder / RUN):
+        drawings = {n: d if isinstance(d, str) else svg(d) for n, d in KINDS[run.kind].drawings(run).items()}
+        text = page(f"{run.name}: biosim", heading(run), sections(run, drawings), VIEWER)
     folder = run.folder / FIGURES
     folder.mkdir(exist_ok=True)
-    for name, text in drawings.items():
-        write_atomic(folder / f"{name}.svg", text.encode())
-    head = f"<meta charset=utf-8><title>{html.escape(run.name)}: biosim</title><style>{_STYLE}</style>"
-    checks = f"<h2>Checks</h2>{checks_table(run.results['checks'])}"
-    path = run.folder / REPORT
-    page = f"<!doctype html><html lang=en>{head}{_heading(run, kind.facts(run))}{checks}{kind.body(run, drawings)}</html>\n"
-    write_atomic(path, page.encode())
-    return path
+    for name, drawn in drawings.items():
+        write_atomic(folder / f"{name}.svg", drawn.encode())
+    return write_page(run.folder / REPORT, text)
 
 
-def _heading(run: Run, own: list[str]) -> str:
+def sections(run: Run, drawings: Mapping[str, str]) -> list[Section]:
+    """Return every section of a run's page, in order."""
+    viewer = viewer_section(run)
+    found = [Section("Checks", checks_table(run.results["checks"])), *([viewer] if viewer is not None else [])]
+    own: list[Section] = KINDS[run.kind].body(run, drawings)
+    return [*found, *(s for s in own if s.content), scenario_section(run), provenance_section(run)]
+
+
+def heading(run: Run) -> str:
+    """Return what stands above a page's table of contents: name, question, headline, facts."""
     about, scenario = run.about, run.about["scenario"]
-    first, last = about["seeds"][0], about["seeds"][-1]
+    checks, seeds = run.results["checks"], about["seeds"]
     facts = [
-        *own,
-        f"{len(about['seeds'])} replicates, seeds {first} to {last}" if last > first else f"seed {first}",
+        *KINDS[run.kind].facts(run),
+        f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}",
         f"run {about['id']}, biosim {about['versions']['biosim']}, {run.results['seconds']:.0f} s on {about['device']}",
     ]
-    asked = f"<p>{html.escape(scenario['question'])}</p>" + (
-        f"<p><i>{html.escape(scenario['headline'])}</i></p>" if scenario["headline"] else ""
-    )
-    return f"<h1>{html.escape(run.name)}</h1>{asked}<p class=quiet>{'; '.join(facts)}.</p>"
+    facts[-2:] = [html.escape(fact) for fact in facts[-2:]]
+    passed = sum(bool(check["passed"]) for check in checks)
+    word = "pass" if passed == len(checks) else "fail"
+    badge = f"<p><span class='badge {word}'>{passed} of {len(checks)} checks passed</span></p>" if checks else ""
+    asked = f"<p class=question>{html.escape(scenario['question'])}</p>" if scenario.get("question") else ""
+    said = f"<p class=headline>{html.escape(scenario['headline'])}</p>" if scenario.get("headline") else ""
+    return f"<h1>{html.escape(run.name)}</h1>{asked}{said}{badge}<p class=quiet>{'; '.join(facts)}.</p>"

@@ -1,12 +1,63 @@
-"""The pieces pages are made of: numbers as text, tables, verdicts on checks."""
+"""The pieces pages are made of: sections, numbers as text, tables, verdicts on checks."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from biosim.report.inline_svg import figures
+
+UNBROKEN = "\u00a0±\u00a0"
+TALL = 25  # rows from which on a table scrolls within its box
+CAPTIONS = {
+    "development": "Density and activity (or accuracy) over development; the band is the range of the replicates.",
+    "survivors": "Survivors of every projection, by method.",
+    "degrees": "In- and out-degrees of the survivors, next to as many synapses placed at random.",
+    "receptive-fields": "Surviving inputs of single neurons.",
+    "weights": "Weights of all births and of the survivors.",
+    "survival-by-weight": "Share of the births that survives, by weight: mean, range, and (dotted) the share of all births.",
+    "rasters": "Spikes of the first replicate, as born and as it ended.",
+    "raster": "Spikes for one image, as born and with the survivors.",
+    "rates": "Rates of the hidden neurons, as born and with the survivors.",
+    "survival": "Survivors of every projection over development.",
+    "conditions": "Each replicate of each condition.",
+    "histories": "Density over development, condition by condition.",
+    "compare-measures": "Every measure between its null and its ceiling.",
+    "compare-degrees": "Degrees of the same neurons in both circuits.",
+    "compare-adjacency": "Both circuits and what they share, neurons sorted by community.",
+    "compare-cka": "How alike populations respond.",
+    "compare-two-paths": "Two-paths by sign, in excess of chance.",
+    "compare-interventions": "Accuracy once the wiring is changed.",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with an entry in its table of contents.
+
+    Attributes
+    ----------
+    title : str
+        Plain text.
+    content : str
+        HTML.
+    short : str
+        For the table of contents; the title where it is empty.
+    """
+
+    title: str
+    content: str
+    short: str = ""
+
+    @property
+    def place(self) -> str:
+        """The section's identifier on the page."""
+        return re.sub(r"[^a-z0-9]+", "-", (self.short or self.title).lower()).strip("-") or "section"
 
 
 def percent(values: list[float]) -> str:
@@ -21,13 +72,27 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[str, str]:
     return f"{known.mean():.4g}" if len(known) else "n/a", f"{known.std():.2g}" if len(known) > 1 else ""
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
+def scrolled(table: str, label: str, rows: int = 0) -> str:
+    """Return a table in a box that scrolls by itself, by keyboard too; one of many rows in a box of some height."""
+    kind = '"scroll tall"' if rows > TALL else "scroll"
+    return f'<div class={kind} role=region tabindex=0 aria-label="{html.escape(label)}">{table}</div>'
+
+
+def table(head: list[str], rows: Iterable[Sequence[Any]], label: str = "Table") -> str:
     """Return an HTML table."""
 
-    def cells(tag: str, row: list[str]) -> str:
-        return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
+    def cells(tag: str, row: Sequence[Any]) -> str:
+        return "".join(f"<{tag}>{html.escape(str(c)).replace(' ± ', UNBROKEN)}</{tag.split()[0]}>" for c in row)
 
-    return f"<table><tr>{cells('th', head)}</tr>" + "".join(f"<tr>{cells('td', r)}</tr>" for r in rows) + "</table>"
+    lines = [f"<tr>{cells('td', r)}</tr>" for r in rows]
+    whole = f"<table><thead><tr>{cells('th scope=col', head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return scrolled(whole, label, len(lines))
+
+
+def facts_table(rows: Mapping[str, str], label: str) -> str:
+    """Return names and what they are, escaped, as a table of two columns."""
+    body = "".join(f"<tr><th scope=row>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in rows.items())
+    return scrolled(f"<table class=facts><tbody>{body}</tbody></table>", label)
 
 
 def verdict(check: Mapping[str, Any]) -> str:
@@ -46,14 +111,15 @@ def checks_table(checks: list[dict[str, Any]]) -> str:
         word = "pass" if c["passed"] else "fail"
         rows += (
             f"<tr><td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
-            f"<td>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} % of replicates</td></tr>"
+            f"<td class=whole>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} %</td></tr>"
         )
-    return f"<table>{rows}</table>"
+    head = "".join(f"<th scope=col>{t}</th>" for t in ("verdict", "check", "needs", "value", "holds in replicates"))
+    return scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", "Checks")
 
 
-def inline(drawings: Mapping[str, str]) -> str:
-    """Return SVG texts as figures within the page."""
-    return "".join(f"<figure>{text[text.index('<svg') :]}</figure>" for text in drawings.values())
+def inline(drawings: Mapping[str, str], captions: Mapping[str, str] | None = None) -> str:
+    """Return SVG texts as figures within the page; captions beside those that every page knows."""
+    return figures(drawings, {**CAPTIONS, **(captions or {})})
 
 
 def rule_text(rule: dict[str, Any]) -> str:
@@ -63,4 +129,4 @@ def rule_text(rule: dict[str, Any]) -> str:
     for section in ("traces", "on_spike", "coincidences", "synapse", "on_pre", "on_post", "survivors"):
         lines += [f"{section}: {line}" for line in rule.get(section, ())]
     lines += [f"{name}: {rule[name]}" for name in ("silence", "eliminate", "regrow") if name in rule]
-    return "<pre>" + html.escape("\n".join(lines)) + "</pre>"
+    return "<pre tabindex=0>" + html.escape("\n".join(lines)) + "</pre>"

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from biosim.report.parts import inline, mean_and_deviation, rule_text, table
+from biosim.report.parts import Section, inline, mean_and_deviation, rule_text, table
 from biosim.report.spiking_figures import spiking_figures
 from biosim.store import Run
 
@@ -25,20 +25,27 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
 def facts(run: Run) -> list[str]:
     """Return what the heading says of such a run."""
     rules = ", ".join(f"<b>{html.escape(rule['name'])}</b> ({html.escape(name)})" for name, rule in run.about["rules"].items())
-    return [f"Rules {rules}, locality <b>{run.about['locality']}</b>"]
+    return [f"Rules {rules}, locality <b>{html.escape(str(run.about['locality']))}</b>"]
 
 
-def body(run: Run, drawn: Mapping[str, str]) -> str:
-    """Return the page of a spiking run."""
+def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
+    """Return the sections of a spiking run's page."""
     head, rows, _ = table_rows(run)
     window = run.about["scenario"]["simulation"]["window"]
     given = run.about["rules"].items()
-    rules = "".join(f"<h2>The rule of {html.escape(name)}: {html.escape(r['name'])}</h2>{rule_text(r)}" for name, r in given)
-    return f"""{inline(drawn)}<h2>Measured</h2>{table(head, rows)}
+    rules = "".join(f"<h3>{html.escape(name)}: {html.escape(r['name'])}</h3>{rule_text(r)}" for name, r in given)
+    measured = f"""{table(head, rows, "Measured")}
 <p class=quiet>Means and standard deviations over replicates. Rates (Hz) and coefficients of variation of interspike intervals (cv) are
 those of {html.escape(window)} of the network that is left, weights frozen; rate_at_birth is that of the network as born. Density
 counts synapses left in the projections that a rule governs. birth_weight_of_survivors is their
-mean weight at birth over the mean of all at birth.</p>{rules}"""
+mean weight at birth over the mean of all at birth.</p>"""
+    live = [n for n in ("development", "rasters") if n in drawn]
+    return [
+        Section("Measured", measured),
+        Section("Development and spikes", inline({n: drawn[n] for n in live}), "Development"),
+        Section("Weights and survivors", inline({n: d for n, d in drawn.items() if n not in live}), "Survivors"),
+        Section("The rules", rules, "Rules"),
+    ]
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -26,14 +26,14 @@ def rasters(run: Run) -> Figure:
     """Spikes of the first replicate, weights frozen, as born and as it ended."""
     tensors, about = run.arrays("spikes")
     sizes: dict[str, int] = about["sizes"]
-    figure = Figure(figsize=(8.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(8.2, 3.4), layout="constrained", dpi=200)
     for axes, (when, title) in zip(figure.subplots(1, 2, sharey=True), (("first", "at birth"), ("last", "at the end")), strict=True):
         offset, ticks = 0, []
         for k, (name, size) in enumerate(sizes.items()):
             times, neurons = tensors[f"{when}.{name}.0.times"], tensors[f"{when}.{name}.0.neurons"]
             rows = min(size, SHOWN)
             shown = (neurons < rows) & (times < SECONDS)
-            axes.plot(times[shown], offset + neurons[shown], ".", ms=1.4, color=COLOURS[k % len(COLOURS)])
+            axes.plot(times[shown], offset + neurons[shown], ".", ms=1.4, color=COLOURS[k % len(COLOURS)], rasterized=True)
             ticks.append((offset + rows / 2, f"{name}\n({rows} of {size})"))
             offset += rows + 4
         axes.set_yticks([t for t, _ in ticks], [label for _, label in ticks])
@@ -72,7 +72,7 @@ def weights(run: Run) -> Figure:
             (np.concatenate([w.weight[w.alive] for w in own]), LOCAL, "survivors, at the end"),
         ):
             left.hist(values, edges, histtype="stepfilled", alpha=0.55, color=colour, label=f"{label} (n = {len(values)})")
-        left.set(xlabel="weight", ylabel="synapses", title=name)
+        left.set(xlabel="weight", ylabel="synapses", title=name, ylim=(0, 1.4 * left.get_ylim()[1]))
         left.legend(frameon=False)
         centres, share = _survival(own)
         right.plot(centres, share, color=LOCAL)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from biosim.report.parts import inline, mean_and_deviation, table
+from biosim.report.parts import Section, inline, mean_and_deviation, table
 from biosim.store import FIGURES, TABLES, Run
 
 SHOWN = 200  # rows of a table that the page shows
@@ -36,26 +36,34 @@ def facts(run: Run) -> list[str]:
     return [f"Study <b>{html.escape(study['name'])}</b>" + (f" with {html.escape(given)}" if given else "")]
 
 
-def body(run: Run, drawn: Mapping[str, str]) -> str:
-    """Return the page of a study."""
+def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
+    """Return the sections of a study's page."""
     head, rows, _ = table_rows(run)
     spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    return f"<h2>Measured</h2>{table(head, rows)}{spread}{inline(drawn)}{listings(run)}"
+    return [Section("Measured", f"{table(head, rows, 'Measured')}{spread}"), Section("Figures", inline(drawn)), *listings(run)]
 
 
-def listings(run: Run) -> str:
-    """Return the tables that were left, under their names."""
-    names = run.results["tables"]
-    return "".join(f"<h2>{html.escape(name.replace('-', ' ').replace('_', ' '))}</h2>{_listing(run, name)}" for name in names)
+def listings(run: Run) -> list[Section]:
+    """Return the tables that were left, a section each."""
+    said = {name: name.replace("-", " ").replace("_", " ") for name in run.results["tables"]}
+    return [Section(f"Table: {title}", _listing(run, name), title) for name, title in said.items()]
 
 
 def _listing(run: Run, name: str) -> str:
     rows = run.rows(name)
     if not rows:
         return "<p class=quiet>empty</p>"
-    shown = table(list(rows[0]), [list(row.values()) for row in rows[:SHOWN]])
+    shown = table(list(rows[0]), [[_short(value) for value in row.values()] for row in rows[:SHOWN]], name)
     rest = f"<p class=quiet>{len(rows) - SHOWN} more rows in {TABLES}/{html.escape(name)}.csv.</p>" if len(rows) > SHOWN else ""
-    return f"<div class=wide>{shown}</div>{rest}"
+    return shown + rest
+
+
+def _short(text: str) -> str:
+    """Return a number with five digits, any other text as it is."""
+    try:
+        return f"{float(text):.5g}" if "." in text or "e" in text else text
+    except ValueError:
+        return text
 
 
 def summary(run: Run) -> dict[str, Any]:
