@@ -32,15 +32,16 @@ import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 import numpy as np  # isort: skip
 import torch
 
-from biosim import between_steps
-from biosim.checkpoint import AtWork, read_state, write_state
-from biosim.develop import Nursery, develop
+from biosim.develop import develop
 from biosim.drives import ImageDrive, Images
 from biosim.homeostasis import InDegree
 from biosim.library import find, load_module
+from biosim.nursery import between_steps
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
-from biosim.run_writer import RunWriter
+from biosim.rundir.checkpoint import AtWork, read_state, write_state
+from biosim.rundir.run_writer import RunWriter
 from biosim.schedule import Schedule
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
 from biosim.state import Keeper

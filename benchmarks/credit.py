@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from biosim.develop import Nursery
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.homeostasis import InDegree
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule

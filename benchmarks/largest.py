@@ -17,9 +17,9 @@ import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 import numpy as np  # isort: skip
 import torch
 
-from biosim.develop import Nursery
 from biosim.drives import ImageDrive, Images
 from biosim.homeostasis import InDegree
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule

@@ -25,17 +25,17 @@ import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 import numpy as np  # isort: skip
 import torch
 
-from biosim.develop import Nursery
 from biosim.drives import ImageDrive, Images
 from biosim.homeostasis import InDegree
-from biosim.launch import MEET, asked_for
-from biosim.processes import joined
+from biosim.nursery.nursery import Nursery
+from biosim.processes.distributed import joined
+from biosim.processes.launch import MEET, asked_for
+from biosim.processes.team import ALONE, Team
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.synapses import Network
 from biosim.teaching import Feedback
-from biosim.team import ALONE, Team
 
 BATCH, GIB = 128, 1 << 30
 

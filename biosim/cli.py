@@ -12,13 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from biosim import interrupts, launch
 from biosim.commands.doctor import doctor
 from biosim.commands.exchange import export, import_
 from biosim.commands.report import report
 from biosim.commands.sweep import sweep
 from biosim.commands.times import seconds_of
 from biosim.errors import BiosimError, Interrupted, Notice
+from biosim.processes import launch
+from biosim.rundir import interrupts
 
 app = typer.Typer(
     help="Can a dense random network become a working circuit only by losing synapses?",
@@ -148,7 +149,7 @@ def validate(scenario: ScenarioName, settings: Set = None) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from biosim.spec import json_schema
+    from biosim.scenario.spec import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 

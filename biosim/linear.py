@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from biosim.populations import Population
 from biosim.synapses import Network, Projection
+from biosim.wiring.populations import Population
 
 NOISE = 2.0  # variance of the noise per second: the covariance of x is then the inverse of -A
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from biosim.errors import InputError
-from biosim.populations import Population
 from biosim.streams import generator
 from biosim.synapses import Network, Projection
+from biosim.wiring.populations import Population
 
 Floats = npt.NDArray[np.float32]
 Kind = Literal["covariance", "shifted", "excitatory"]

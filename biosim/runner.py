@@ -8,17 +8,17 @@ from importlib import machinery
 from pathlib import Path, PurePath
 from typing import Any
 
-from biosim import launch
-from biosim.artefacts import CHECKPOINTS
-from biosim.checkpoint import EVERY, Checkpoints
 from biosim.errors import BiosimError
 from biosim.experiments import Progress, prepare
 from biosim.experiments.carry_out import carry_out
 from biosim.experiments.development import DevelopmentExperiment
+from biosim.processes import launch
+from biosim.processes.team import ALONE, Team
+from biosim.rundir.artefacts import CHECKPOINTS
+from biosim.rundir.checkpoint import EVERY, Checkpoints
 from biosim.scenario import Scenario, scenario_from
 from biosim.scenario.source import Source
 from biosim.store import RUN, Run
-from biosim.team import ALONE, Team
 from biosim.yamlfile import Document
 
 
@@ -94,7 +94,7 @@ def run_as_started(scenario: Scenario, out: Path | None = None, **how: Any) -> t
     """Run a scenario (:func:`run`), with the processes that this one was started with, if any; None in all but the first of them."""
     if not launch.asked_for():
         return run(scenario, out, **how)
-    from biosim.processes import joined
+    from biosim.processes.distributed import joined
 
     with joined(how["device"]) as team:
         if team.rank == 0:

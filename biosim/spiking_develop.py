@@ -17,7 +17,7 @@ from biosim.circuit import Circuit
 from biosim.equations import Competition, Level, Rule
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
-from biosim.rated_sites import LARGEST, RatedSites
+from biosim.nursery.rated_sites import LARGEST, RatedSites
 from biosim.schedule import Schedule
 from biosim.spiking.decisions import SpikingSite
 from biosim.spiking.network import Network, whole_steps

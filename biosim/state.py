@@ -34,7 +34,7 @@ class Stateful(Protocol):
 
 
 class Keeper(Protocol):
-    """Keeps the state of work that goes on in steps (:class:`biosim.checkpoint.AtWork`)."""
+    """Keeps the state of work that goes on in steps (:class:`biosim.rundir.checkpoint.AtWork`)."""
 
     def load(self, restore: Callable[[State], None]) -> bool:
         """Give what was kept to ``restore``; return whether there was anything."""

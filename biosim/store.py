@@ -1,8 +1,8 @@
-"""The run directory: what a run leaves on disk (:mod:`biosim.artefacts`), and how it is read back.
+"""The run directory: what a run leaves on disk (:mod:`biosim.rundir.artefacts`), and how it is read back.
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
 that is there is whole; ``run.json`` holds the checksum of every file that results are read from, and its
-own, and a run that is done is read only where they agree (:mod:`biosim.seal`).
+own, and a run that is done is read only where they agree (:mod:`biosim.rundir.seal`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from biosim import seal
-from biosim.artefacts import (
+from biosim.circuit import Circuit
+from biosim.errors import BiosimError, InputError
+from biosim.rundir import seal
+from biosim.rundir.artefacts import (
     CHECKPOINTS,
     CIRCUIT,
     COMPARISON,
@@ -32,12 +34,10 @@ from biosim.artefacts import (
     SPIKES,
     TABLES,
 )  # fmt: skip
-from biosim.circuit import Circuit
-from biosim.circuit_file import SECTION, assemble, circuit_bytes, describe, read_circuit, tensors
-from biosim.errors import BiosimError, InputError
-from biosim.files import write_atomic
-from biosim.results_file import results_dataset
-from biosim.run_writer import RunWriter, write_json
+from biosim.rundir.circuit_file import SECTION, assemble, circuit_bytes, describe, read_circuit, tensors
+from biosim.rundir.files import write_atomic
+from biosim.rundir.results_file import results_dataset
+from biosim.rundir.run_writer import RunWriter, write_json
 
 if TYPE_CHECKING:
     from biosim.spiking.survivor import SpikingCircuit

@@ -18,13 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim import structure
-from biosim.arrays import SynapseArrays
 from biosim.births import WeightKind, draw_weights
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
-from biosim.populations import Activation, Population
-from biosim.team import ALONE, Team
+from biosim.processes.team import ALONE, Team
+from biosim.wiring import structure
+from biosim.wiring.arrays import SynapseArrays
+from biosim.wiring.populations import Activation, Population
 
 __all__ = ["Activation", "Network", "Population", "Projection"]
 
@@ -35,7 +35,7 @@ class Projection(SynapseArrays):
     Once few are left, a replicate's live synapses may be packed (:meth:`pack`); every attribute then still reads
     as described here, those marked * as a copy made for the reader, which it is no use to write to.
 
-    Where processes share the network (:mod:`biosim.team`) n_post is how many postsynaptic neurons this one has;
+    Where processes share the network (:mod:`biosim.processes.team`) n_post is how many postsynaptic neurons this one has;
     what arrives (:meth:`transmit`) and births are of all of them.
 
     Attributes
@@ -59,7 +59,7 @@ class Projection(SynapseArrays):
         Whether it leads to its own or an earlier population of its network, and so carries the rates of the
         settling step before.
     packed : dict
-        :class:`~biosim.packed.Packed` synapses by replicate.
+        :class:`~biosim.wiring.packed.Packed` synapses by replicate.
 
     Examples
     --------

@@ -11,7 +11,7 @@ forward weights (Lillicrap et al. 2016, https://doi.org/10.1038/ncomms13276), ``
 the readout straight to every hidden population (Nokland 2016, https://arxiv.org/abs/1609.01596),
 ``reciprocal`` copies the forward weights at birth. Any other kind names a rule with the role ``feedback``
 (``weight-mirror``, ``kolen-pollack``, or a file of your own): the wiring is drawn as for ``random`` and then
-follows those equations (:mod:`biosim.feedback_learning`).
+follows those equations (:mod:`biosim.nursery.feedback_learning`).
 
 Recurrent projections have no feedback of their own: a recurrent population is taught by what comes back
 along its forward projections (or straight from the readout), and nothing is carried back through the

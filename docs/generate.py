@@ -120,7 +120,7 @@ def names() -> str:
 
 def scenario_keys() -> str:
     """Return the page of every key a scenario may hold, from the JSON Schema."""
-    from biosim.spec import json_schema
+    from biosim.scenario.spec import json_schema
 
     schema = json_schema()["$defs"]
     order = {

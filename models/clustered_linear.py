@@ -11,9 +11,9 @@ from pydantic import Field
 
 from biosim.errors import InputError
 from biosim.linear import LinearNetwork
-from biosim.populations import Population
 from biosim.streams import generator
 from biosim.synapses import Projection
+from biosim.wiring.populations import Population
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from biosim.births import WeightKind
+from biosim.processes.team import ALONE, Team
 from biosim.synapses import Activation, Network
-from biosim.team import ALONE, Team
 
 
 def build(

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from biosim.decisions import Site
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import Competition, Rule, Sensed, parse_rule
+from biosim.nursery.decisions import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.synapses import Network

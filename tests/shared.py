@@ -14,17 +14,19 @@ import numpy as np  # isort: skip
 from conftest import made_up_images
 from developed import COMPETING, rule_named
 
-from biosim import packed, sharing, team
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import products
 from biosim.errors import BiosimError
 from biosim.homeostasis import IncomingResource, SynapticScaling
-from biosim.launch import asked_for
-from biosim.processes import joined
+from biosim.nursery import sharing
+from biosim.processes import team
+from biosim.processes.distributed import joined
+from biosim.processes.launch import asked_for
 from biosim.schedule import Schedule
 from biosim.synapses import Network
 from biosim.teaching import Feedback
+from biosim.wiring import packed
 
 HIDDEN = {64: (200, 130), 512: (1600, 1100)}  # neurons by the width of a tile: blocks for three processes at least
 FEEDBACK = {"fisher": "direct", "three-factor": "reciprocal"}

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from biosim.circuit_file import circuit_bytes, read_circuit
 from biosim.develop import develop
 from biosim.drives import Presentation
 from biosim.equations import Clock, parse_rule
 from biosim.errors import InputError
+from biosim.rundir.circuit_file import circuit_bytes, read_circuit
 from biosim.store import open_run
 from biosim.substrates import substrate_of
 from biosim.synapses import Network, Population, Projection

@@ -12,11 +12,11 @@ import pytest
 import torch
 from conftest import TINY
 
-from biosim import seal
 from biosim.analysis import analyse_runs
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.library import find, load_module
+from biosim.rundir import seal
 from biosim.runner import run as run_scenario
 from biosim.scenario import read_scenario
 from biosim.store import open_run

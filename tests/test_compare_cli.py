@@ -16,9 +16,9 @@ from biosim.drives import ImageDrive, load_images
 from biosim.drives.teacher import Teacher, read_teacher
 from biosim.errors import BiosimError, InputError
 from biosim.library import find, load_module
-from biosim.roster import Rival
 from biosim.runner import run as run_scenario
 from biosim.scenario import read_scenario
+from biosim.scenario.roster import Rival
 from biosim.store import open_run
 from biosim.synapses import Network
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from biosim import seal
+from biosim.rundir import seal
 from biosim.store import open_run
 
 Cli = Callable[..., Any]

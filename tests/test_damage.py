@@ -160,7 +160,7 @@ def test_a_changed_result_is_noticed(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_stranger_cannot_lead_out_of_the_folder(whole: Path, tmp_path: Path) -> None:
-    from biosim.seal import sealed
+    from biosim.rundir.seal import sealed
 
     folder = tmp_path / "run"
     shutil.copytree(whole / "run", folder)

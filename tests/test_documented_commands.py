@@ -64,7 +64,7 @@ NOT_RUN = {  # Python that is not run here, and why
     ("docs/brian2.md", "from biosim.substrates.brian import eliminate"): "the lines of the block below it, which test_brian_network runs",
     ("docs/brian2.md", "simulation = brian_network"): "tests/test_brian_network.py runs these calls on networks of its own",
     ("docs/sweeps.md", "from dask_jobqueue"): "needs a Slurm cluster",
-    ("docs/sharding.md", "from biosim.processes import joined"): "is started by torchrun, in several processes",
+    ("docs/sharding.md", "from biosim.processes.distributed import joined"): "is started by torchrun, in several processes",
     ("docs/runs.md", "kept = writer"): "shows the form of a call, with dots",
 }
 SHORTER = (  # in Python: fewer epochs and nulls, and a run that is there

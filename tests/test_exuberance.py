@@ -14,9 +14,9 @@ from conftest import TINY
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
-from biosim.growth import Growth
 from biosim.library import find
-from biosim.neurons import NeuronDeath
+from biosim.nursery.growth import Growth
+from biosim.nursery.neurons import NeuronDeath
 from biosim.recorder import Recorder
 from biosim.scenario import ConditionsScenario, read_scenario
 from biosim.schedule import Schedule

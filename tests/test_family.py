@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from biosim.decisions import Site
 from biosim.equations import Clock, Rule, Sensed, parse_rule
-from biosim.plasticity import PlasticSite
+from biosim.nursery.decisions import Site
+from biosim.nursery.plasticity import PlasticSite
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.synapses import Network, Population, Projection

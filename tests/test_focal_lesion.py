@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from biosim.decisions import Site
-from biosim.develop import Nursery, develop
+from biosim.develop import develop
 from biosim.drives.scotoma import Scotoma, drive
 from biosim.equations import Rule, Sensed
 from biosim.errors import InputError
-from biosim.growth import Growth
 from biosim.library import find, load_module
 from biosim.measures import recovery
+from biosim.nursery.decisions import Site
+from biosim.nursery.growth import Growth
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.scenario import ConditionsScenario, read_scenario
 from biosim.schedule import Schedule

@@ -18,8 +18,8 @@ from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import Level, parse_rule
 from biosim.errors import BiosimError, InputError, NumericalError
-from biosim.growth import Growth
-from biosim.neurons import Mortality, NeuronDeath
+from biosim.nursery.growth import Growth
+from biosim.nursery.neurons import Mortality, NeuronDeath
 from biosim.recorder import Recorder
 from biosim.rules import load_rule, rule_paths
 from biosim.scenario import read_scenario

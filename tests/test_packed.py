@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from biosim import packed
-from biosim.decisions import Site
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import Rule, Sensed, parse_rule
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource
-from biosim.packed import Packed, worth_packing
+from biosim.nursery.decisions import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
-from biosim.select import compete
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
 from biosim.teaching import Feedback
+from biosim.wiring import packed
+from biosim.wiring.packed import Packed, worth_packing
+from biosim.wiring.select import compete
 
 Births = Callable[..., Network]
 NEURON_NAMES = [f"{n}_{side}" for n in ("mean", "var", "degree", "weight_sum") for side in ("pre", "post")]

@@ -21,14 +21,14 @@ from torch import nn
 
 from biosim.births import draw_weights
 from biosim.circuit import Circuit
-from biosim.decisions import Site
-from biosim.develop import Nursery, develop
+from biosim.develop import develop
 from biosim.drives import ImageDrive
 from biosim.equations import Sensed
 from biosim.errors import BiosimError, InputError, NumericalError
 from biosim.homeostasis import InDegree
 from biosim.library import find, load_module
-from biosim.paths import on_path
+from biosim.nursery.decisions import Site
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule
@@ -38,6 +38,7 @@ from biosim.store import circuit_bytes, open_run, read_circuit
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
 from biosim.teaching import Feedback
+from biosim.wiring.paths import on_path
 
 # every kind of projection: forward, skipping, within a population, backwards, within the readout
 DIAGRAM = [("input", "a"), ("input", "b"), ("a", "b"), ("b", "output"), ("a", "output"), ("a", "a"), ("b", "b"), ("b", "a"), ("output", "a"),

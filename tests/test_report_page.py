@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
 
-from biosim import seal
 from biosim.report import write_report
 from biosim.report.pair import write_pair_report
 from biosim.report.sweep_page import write_sweep_report
 from biosim.report.viewer import viewer_data
+from biosim.rundir import seal
 from biosim.store import open_run
 from biosim.sweep.executor import Means
 from biosim.sweep.plan import make_plan

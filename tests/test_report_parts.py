@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_pages import CONDITIONS, make
 
-from biosim import seal
 from biosim.report import viewer
 from biosim.report.inline_svg import in_the_dark, inline_svg
 from biosim.report.life import life_of, order_of
 from biosim.report.packing import NEVER, Edges, dense_edges, frames, inflate, pack
 from biosim.report.pair import leaves
 from biosim.report.sweep_page import explorer_data
+from biosim.rundir import seal
 from biosim.store import open_run
 
 Cli = Callable[..., Any]

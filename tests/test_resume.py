@@ -12,24 +12,24 @@ import torch
 from conftest import made_up_images
 from spiking_worlds import RULES, world
 
-from biosim import packed
-from biosim.checkpoint import read_state, write_state
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import parse_rule
-from biosim.exploration import Exploration
-from biosim.growth import Growth
 from biosim.homeostasis import IncomingResource, InDegree, SynapticScaling
 from biosim.lif import Encoding, SpikingDynamics
-from biosim.neurons import NeuronDeath
+from biosim.nursery.exploration import Exploration
+from biosim.nursery.growth import Growth
+from biosim.nursery.neurons import NeuronDeath
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
+from biosim.rundir.checkpoint import read_state, write_state
 from biosim.schedule import Schedule
 from biosim.spiking.state import state as state_of_simulation
 from biosim.spiking_develop import develop_spiking
 from biosim.state import State
 from biosim.synapses import Network, Population, Projection
 from biosim.teaching import Feedback
+from biosim.wiring import packed
 
 SEEDS = (3, 4)
 

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from biosim import files, lock, seal
-from biosim.checkpoint import AtWork, Checkpoints, read_state, write_state
 from biosim.errors import BiosimError, DamageError, Notice
+from biosim.rundir import files, lock, seal
+from biosim.rundir.checkpoint import AtWork, Checkpoints, read_state, write_state
 from biosim.runner import resume, run
 from biosim.scenario import read_scenario
 from biosim.store import open_run
@@ -363,7 +363,7 @@ def test_a_folder_that_cannot_be_written_is_one_message(clean: Clean, tmp_path: 
 def test_two_processes_cannot_work_on_one_run(clean: Clean, stopped: Path, cli: Cli) -> None:
     path, _, whole = clean(RATE)
     before = {p: p.read_bytes() for p in stopped.rglob("*") if p.is_file()}
-    code = f"from biosim.lock import held\nfrom pathlib import Path\nwith held(Path({str(stopped)!r})):\n    print('held', flush=True)\n    input()"
+    code = f"from biosim.rundir.lock import held\nfrom pathlib import Path\nwith held(Path({str(stopped)!r})):\n    print('held', flush=True)\n    input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         _fight(path, stopped, cli, other)
         other.kill()  # the lock goes with the process, though its file stays

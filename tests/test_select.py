@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biosim.errors import NumericalError
-from biosim.select import _sorted_keep, compete, keep_largest
 from biosim.streams import edge_streams, edge_uniform
+from biosim.wiring.select import _sorted_keep, compete, keep_largest
 
 STREAMS = edge_streams((0, 1), "select")
 

@@ -23,12 +23,12 @@ from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.equations import Competition, parse_rule
 from biosim.equations.products import TILE, matmul, outer_sum
 from biosim.errors import InputError
+from biosim.nursery.sharing import check_shared
+from biosim.processes.team import ALONE, Alone, Share
 from biosim.runner import run
 from biosim.scenario import read_scenario
-from biosim.select import compete
-from biosim.sharing import check_shared
 from biosim.synapses import Network
-from biosim.team import ALONE, Alone, Share
+from biosim.wiring.select import compete
 
 ROOT = Path(__file__).parents[1]
 WIDE = """\

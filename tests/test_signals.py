@@ -13,8 +13,8 @@ from biosim.develop import develop
 from biosim.drives import ImageDrive
 from biosim.equations import Clock, Level, Rule, parse_rule
 from biosim.errors import BiosimError, InputError
-from biosim.exploration import Exploration, Explorer
-from biosim.feedback_learning import FeedbackLearner
+from biosim.nursery.exploration import Exploration, Explorer
+from biosim.nursery.feedback_learning import FeedbackLearner
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.substrates.rate import ForwardSubstrate, propagate

@@ -28,7 +28,7 @@ from biosim.replay import Replay
 from biosim.streams import Span, edge_uniform
 
 if TYPE_CHECKING:
-    from biosim.packed import Packed
+    from biosim.wiring.packed import Packed
 
 
 Compiled = tuple[Program, list[tuple[str, ast.expr]]]  # the same lines as a program for the fused kernel and as trees

@@ -17,7 +17,7 @@ from biosim.equations.vocabulary import POST, PRE, SYNAPSE, Axes
 from biosim.state import State, part, tensor
 
 if TYPE_CHECKING:
-    from biosim.packed import Packed
+    from biosim.wiring.packed import Packed
 
 
 class Packable:

@@ -19,7 +19,7 @@ from biosim import backend
 from biosim.equations.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from biosim.packed import Packed
+    from biosim.wiring.packed import Packed
 
 TILE = 512  # columns of a product that are taken at a time: one process or several take the same products
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take

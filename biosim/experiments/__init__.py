@@ -11,8 +11,8 @@ from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
 from biosim.experiments.spiking import SpikingExperiment
 from biosim.experiments.study import StudyExperiment
+from biosim.processes.team import ALONE, Team
 from biosim.scenario import ActivityScenario, ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
-from biosim.team import ALONE, Team
 
 __all__ = ["Experiment", "Progress", "prepare"]
 

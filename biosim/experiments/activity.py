@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from biosim import interrupts
-from biosim.checkpoint import AtWork
-from biosim.develop import Development, Nursery, develop
+from biosim.develop import Development, develop
 from biosim.drives import Drive
 from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError, NumericalError
 from biosim.experiments.base import Progress, checked_metrics, outcome
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.together import formed_steps
+from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
+from biosim.rundir import interrupts
+from biosim.rundir.checkpoint import AtWork
 from biosim.scenario import ActivityScenario
 from biosim.schedule import Schedule
 from biosim.state import Stateful

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from biosim.checks import Check
 from biosim.errors import BiosimError
 from biosim.findings import Findings
+from biosim.scenario.checks import Check
 from biosim.store import RunWriter
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]  # stage, step, steps, numbers

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from biosim import __version__, lock
-from biosim.checkpoint import EVERY
+from biosim import __version__
 from biosim.errors import BiosimError, DamageError, Interrupted, Notice
 from biosim.experiments.base import Experiment, Progress
-from biosim.files import PART
+from biosim.rundir import lock
+from biosim.rundir.checkpoint import EVERY
+from biosim.rundir.files import PART
 from biosim.scenario import Scenario
 from biosim.store import CHECKPOINTS, CONDITIONS, METRICS, OWN_FILES, REPORT, RUN, Run, RunWriter
 

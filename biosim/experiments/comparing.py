@@ -13,7 +13,7 @@ from biosim.compare.naming import LOCAL
 from biosim.contest import Contest
 from biosim.experiments.base import Progress
 from biosim.scenario import DevelopmentScenario
-from biosim.spec import ComparisonsSpec
+from biosim.scenario.spec import ComparisonsSpec
 
 if TYPE_CHECKING:
     from biosim.drives import Images

@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from biosim import interrupts
-from biosim.checkpoint import AtWork, Checkpoints
-from biosim.checks import LIVED, PLANTED
 from biosim.circuit import Circuit
-from biosim.circuit_file import circuit_of, state_of
 from biosim.compare import Comparison, agreement, overlap
 from biosim.compare.naming import named_values
 from biosim.contest import Contest
@@ -27,16 +23,20 @@ from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.spikes import encoded, signals_of
 from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of, formed_steps
-from biosim.options import Options
+from biosim.processes.team import ALONE, Team
 from biosim.recorder import Recorder
+from biosim.rundir import interrupts
+from biosim.rundir.checkpoint import AtWork, Checkpoints
+from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario import DevelopmentScenario
+from biosim.scenario.checks import LIVED, PLANTED
+from biosim.scenario.options import Options
 from biosim.schedule import Schedule
 from biosim.scorers import Training
 from biosim.state import Keeper, State
 from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback, feedback_rule
-from biosim.team import ALONE, Team
 
 PLANTED_NAME = re.compile(rf"\bplanted\.|\.(?:{'|'.join(PLANTED)})\b")
 

@@ -6,7 +6,7 @@ from biosim.equations import parse_time
 from biosim.errors import InputError
 from biosim.homeostasis import Homeostasis, IncomingResource, InDegree, SynapticScaling
 from biosim.scenario.base import NetworkScenario
-from biosim.spec import DevelopingSpec
+from biosim.scenario.spec import DevelopingSpec
 
 
 def mechanisms(scenario: NetworkScenario, duration: float) -> list[Homeostasis]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim.checkpoint import AtWork
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, outcome
+from biosim.rundir.checkpoint import AtWork
 from biosim.scenario import SpikingScenario
 from biosim.schedule import Schedule
 from biosim.spiking import Network

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from biosim import interrupts
-from biosim.checkpoint import AtWork
 from biosim.develop import Development
 from biosim.equations import Rule
 from biosim.errors import InputError, Interrupted
-from biosim.options import Options
+from biosim.nursery.sharing import check_shared
+from biosim.processes.team import Team
+from biosim.rundir import interrupts
+from biosim.rundir.checkpoint import AtWork
 from biosim.scenario import DevelopmentScenario
-from biosim.sharing import check_shared
+from biosim.scenario.options import Options
 from biosim.state import State
 from biosim.synapses import Network
-from biosim.team import Team
 
 
 def arguments_of(scenario: DevelopmentScenario, team: Team) -> dict[str, Any]:

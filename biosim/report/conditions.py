@@ -10,9 +10,9 @@ from urllib.parse import quote
 import numpy as np
 from matplotlib.figure import Figure
 
-from biosim.checks import named_in
 from biosim.report.figures import LOCAL, RIVALS, band, time_axis
 from biosim.report.parts import Section, inline, mean_and_deviation, table
+from biosim.scenario.checks import named_in
 from biosim.store import CONDITIONS, REPORT, Run
 
 MOST = 6  # metrics that the figure has room for

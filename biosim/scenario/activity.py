@@ -13,12 +13,12 @@ from biosim.equations import Level, Rule
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError, Key
 from biosim.library import find, load_module
-from biosim.options import Options, check_homeostasis, collect, read_rules, rule_data, rules_apart
 from biosim.scenario.arguments import file_hash, function_of, model_of
 from biosim.scenario.base import NetworkScenario, checks_of
+from biosim.scenario.options import Options, check_homeostasis, collect, read_rules, rule_data, rules_apart
 from biosim.scenario.source import Source
+from biosim.scenario.spec import ActivityDriveSpec, ActivitySpec, MeasureSpec
 from biosim.schedule import Schedule
-from biosim.spec import ActivityDriveSpec, ActivitySpec, MeasureSpec
 from biosim.synapses import Network
 
 METRICS = ("density", "effective_density", "synapses", "neurons", "final_cut", "peak_density")

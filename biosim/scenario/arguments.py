@@ -12,8 +12,8 @@ from typing import Any
 from biosim.arguments import checked_arguments
 from biosim.errors import InputError, Key
 from biosim.library import find, load_module
-from biosim.options import collect
-from biosim.spec import ModelSpec
+from biosim.scenario.options import collect
+from biosim.scenario.spec import ModelSpec
 
 
 def file_hash(path: Path) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from biosim.checks import Check, parse_check
 from biosim.errors import BiosimError, InputError
-from biosim.options import collect
+from biosim.scenario.checks import Check, parse_check
+from biosim.scenario.options import collect
 from biosim.scenario.source import Source
-from biosim.spec import ExperimentSpec, NetworkSpec
+from biosim.scenario.spec import ExperimentSpec, NetworkSpec
 
 
 @dataclass(frozen=True)

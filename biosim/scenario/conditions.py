@@ -11,7 +11,7 @@ from biosim import __version__
 from biosim.errors import BiosimError, InputError, Key
 from biosim.scenario.base import Scenario, checks_of
 from biosim.scenario.source import Source, put
-from biosim.spec import ConditionsSpec
+from biosim.scenario.spec import ConditionsSpec
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from biosim import __version__
-from biosim.checks import known_metrics
 from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
-from biosim.fitting import uncounted
-from biosim.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data, rules_apart
-from biosim.roster import Rival, roster
+from biosim.nursery.fitting import uncounted
 from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
+from biosim.scenario.checks import known_metrics
+from biosim.scenario.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data, rules_apart
+from biosim.scenario.roster import Rival, roster
 from biosim.scenario.source import Source
+from biosim.scenario.spec import ScenarioSpec
 from biosim.schedule import Schedule
-from biosim.spec import ScenarioSpec
 
 
 @dataclass(frozen=True)

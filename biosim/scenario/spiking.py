@@ -9,12 +9,12 @@ from typing import Any
 from biosim import __version__
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
-from biosim.options import collect, read_rule, rule_data
 from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
+from biosim.scenario.options import collect, read_rule, rule_data
 from biosim.scenario.source import Source
+from biosim.scenario.spec import SimulationSpec, SpikingSpec
 from biosim.schedule import Schedule
-from biosim.spec import SimulationSpec, SpikingSpec
 from biosim.spiking import Network
 from biosim.spiking_develop import check_rule, count_decisions
 

@@ -10,11 +10,11 @@ from biosim import __version__
 from biosim.arguments import checked_arguments
 from biosim.errors import InputError
 from biosim.library import find, load_module
-from biosim.options import collect
 from biosim.scenario.arguments import file_hash
 from biosim.scenario.base import Scenario, checks_of
+from biosim.scenario.options import collect
 from biosim.scenario.source import Source
-from biosim.spec import StudyScenarioSpec
+from biosim.scenario.spec import StudyScenarioSpec
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.keep_neurons import NeuronBudget, keep_neurons
-from biosim.select import compete, keep_largest
 from biosim.streams import edge_streams
 from biosim.synapses import Network
+from biosim.wiring.select import compete, keep_largest
 
 Scope = Literal["neuron", "layer", "network", "whole-neurons"]
 SCOPES: tuple[Scope, ...] = ("neuron", "layer", "network")  # those in which single synapses compete

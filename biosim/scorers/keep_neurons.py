@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from biosim.errors import UndefinedError
-from biosim.select import keep_largest
 from biosim.streams import edge_streams
 from biosim.synapses import Network
+from biosim.wiring.select import keep_largest
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
 from biosim.scorers.training import check_sgd, for_epochs
-from biosim.select import keep_largest
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
+from biosim.wiring.select import keep_largest
 
 
 @dataclass(frozen=True)

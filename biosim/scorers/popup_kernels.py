@@ -10,8 +10,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from biosim.selection import kth_largest
 from biosim.streams import hash32
+from biosim.wiring.selection import kth_largest
 
 CHUNK = 1 << 13  # scores a task; all its arrays lie in cache together
 _BLOCK = 256

@@ -47,7 +47,7 @@ def threads(count: int) -> dict[str, str]:
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """Return ``run.json`` of a run that is done, else None."""
-    from biosim import seal
+    from biosim.rundir import seal
 
     try:
         about = seal.read(folder / "run.json")

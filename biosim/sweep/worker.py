@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from biosim import interrupts
 from biosim.errors import Interrupted
+from biosim.rundir import interrupts
 from biosim.sweep.work import perform
 
 PAUSE = 0.5  # seconds between two messages of progress

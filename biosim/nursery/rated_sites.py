@@ -7,15 +7,15 @@ from typing import cast
 
 import torch
 
-from biosim.decisions import Site
 from biosim.equations import Clock, Rule, Sensed
 from biosim.errors import InputError
+from biosim.nursery.decisions import Site
+from biosim.nursery.statistics import RunningStatistics
 from biosim.schedule import Schedule
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
 from biosim.spiking.windows import ActivityFilter, Window
 from biosim.state import State, part
-from biosim.statistics import RunningStatistics
 from biosim.synapses import Network as DenseNetwork
 from biosim.synapses import Population, Projection
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim import sparse
 from biosim.errors import NumericalError
 from biosim.streams import Span
+from biosim.wiring import sparse
 
 DENSITY = 0.3  # live synapses per pair of neurons at which packing pays (measured: products 1.0 x the dense ones)
 SMALLEST = 1 << 16  # pairs of neurons below which a projection is never worth it
@@ -184,7 +184,7 @@ class Packed:
     def compete(
         self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
     ) -> Tensor:
-        """Keep each neuron's quota of its candidates, as :func:`biosim.select.compete` does."""
+        """Keep each neuron's quota of its candidates, as :func:`biosim.wiring.select.compete` does."""
         values, allowed = scores.contiguous().view(-1).numpy(), _bytes(candidate)
         keep = np.empty(self.rows.size, np.uint8)
         if within == "post":

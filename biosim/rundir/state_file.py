@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from biosim.errors import DamageError
-from biosim.files import replacing
+from biosim.rundir.files import replacing
 from biosim.state import State
 
 FORMAT = 1

@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from biosim import interrupts
 from biosim.errors import BiosimError, DamageError, Interrupted, Notice
-from biosim.files import refusal
+from biosim.rundir import interrupts
+from biosim.rundir.files import refusal
+from biosim.rundir.state_file import read_state, write_state
 from biosim.state import State
-from biosim.state_file import read_state, write_state
 
 __all__ = ["EVERY", "AtWork", "Checkpoints", "read_state", "write_state"]
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.structure import any_in_columns, any_in_rows, count_between, count_columns
 from biosim.synapses import Network
+from biosim.wiring.structure import any_in_columns, any_in_rows, count_between, count_columns
 
 
 def on_path(network: Network, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from biosim.errors import NumericalError
-from biosim.state import State, Stateful, fill, part, tensor
-
-if TYPE_CHECKING:
-    from biosim.develop import Nursery
+from biosim.nursery.nursery import Nursery
+from biosim.state import Keeper, State, Stateful, fill, part, tensor
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -57,6 +54,13 @@ def state(nursery: Nursery, step: int) -> State:
     if nursery.signals.learner is not None:
         kept["feedback"] = nursery.signals.learner.state()
     return kept
+
+
+def resume(nursery: Nursery, keeper: Keeper) -> int:
+    """Take over the state that was kept, if any; return the steps that had been taken."""
+    taken: list[int] = []
+    keeper.load(lambda kept: taken.append(restore(nursery, kept)))
+    return taken[0] if taken else 0
 
 
 def restore(nursery: Nursery, kept: State) -> int:

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from biosim.errors import BiosimError
-from biosim.launch import MEET
+from biosim.processes.launch import MEET
 
 PATIENCE = "BIOSIM_PATIENCE"  # names how many seconds to wait for a process that neither answers nor ends, ...
 PATIENT = 1800.0  # ... and what is waited otherwise
@@ -32,7 +32,7 @@ class DesertedError(BiosimError):
 
 
 class Processes:
-    """The processes, as one of them sees them: :class:`biosim.team.Team`.
+    """The processes, as one of them sees them: :class:`biosim.processes.team.Team`.
 
     Parameters
     ----------

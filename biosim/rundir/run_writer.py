@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim import seal
-from biosim.artefacts import CHECKPOINTS, CIRCUIT, COMPARISON, FIGURES, LOCAL, METRICS, RESULTS, RIVALS, RUN, SEARCHES, TABLES
-from biosim.checkpoint import EVERY, Checkpoints
 from biosim.circuit import Circuit
-from biosim.circuit_file import SECTION, circuit_bytes, plain
-from biosim.files import refusal, write_atomic
 from biosim.findings import Findings, csv_text, svg
-from biosim.results_file import results_dataset
+from biosim.rundir import seal
+from biosim.rundir.artefacts import CHECKPOINTS, CIRCUIT, COMPARISON, FIGURES, LOCAL, METRICS, RESULTS, RIVALS, RUN, SEARCHES, TABLES
+from biosim.rundir.checkpoint import EVERY, Checkpoints
+from biosim.rundir.circuit_file import SECTION, circuit_bytes, plain
+from biosim.rundir.files import refusal, write_atomic
+from biosim.rundir.results_file import results_dataset
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from biosim.exploration import Exploration
-from biosim.growth import Growth
 from biosim.lif import EncodingKind
-from biosim.neurons import Without
+from biosim.nursery.exploration import Exploration
+from biosim.nursery.growth import Growth
+from biosim.nursery.neurons import Without
 from biosim.schedule import Schedule, ScheduleKind
 
 TimeText = str

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from biosim.errors import InputError
-from biosim.team import ALONE, Share, Team
+from biosim.processes.team import ALONE, Share, Team
 
 Activation = Literal["relu", "tanh", "linear", "lif"]
 

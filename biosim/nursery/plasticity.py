@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import torch
 
-from biosim import structure
 from biosim.equations import Clock, CompiledRule, Rule, Sensed
 from biosim.errors import NumericalError
 from biosim.state import State
 from biosim.streams import edge_streams
 from biosim.synapses import Projection
+from biosim.wiring import structure
 
 
 class PlasticSite:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from biosim.selection import keep_best
 from biosim.streams import hash32, unit
+from biosim.wiring.selection import keep_best
 
 BLOCK = 128  # columns indexed at a time
 

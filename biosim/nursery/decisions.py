@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule, Sensed
-from biosim.packed import Packed
-from biosim.plasticity import adopt
+from biosim.nursery.plasticity import adopt
+from biosim.nursery.statistics import RunningStatistics
 from biosim.schedule import Schedule
 from biosim.state import State, part
-from biosim.statistics import RunningStatistics
 from biosim.streams import edge_streams
 from biosim.synapses import Network, Projection
+from biosim.wiring.packed import Packed
 
 SILENCES, ELIMINATIONS = 20_000, 500  # each is decided at most this many times over development
 

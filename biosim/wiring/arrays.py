@@ -12,14 +12,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim import structure
 from biosim.equations.products import matmul, tiles
-from biosim.packed import Packed, worth_packing
+from biosim.processes.team import Share
 from biosim.replay import Replay
-from biosim.select import compete, rank
 from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
-from biosim.team import Share
+from biosim.wiring import structure
+from biosim.wiring.packed import Packed, worth_packing
+from biosim.wiring.select import compete, rank
 
 
 class SynapseArrays:
@@ -197,6 +197,6 @@ class SynapseArrays:
     def compete(
         self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
     ) -> Tensor:
-        """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.select.compete`)."""
+        """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.wiring.select.compete`)."""
         ranking = self.ranking if candidate is self.alive and within == "post" else None
         return compete(scores, candidate, quota, streams, within, self.name, step, ranking, self.share.span)

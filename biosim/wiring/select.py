@@ -16,8 +16,8 @@ from torch import Tensor
 from biosim import backend
 from biosim.errors import NumericalError
 from biosim.replay import Replay
-from biosim.selection import compete_columns, compete_whole
 from biosim.streams import Span, uniform_at
+from biosim.wiring.selection import compete_columns, compete_whole
 
 Ranks = tuple[Tensor, Tensor, Tensor, Tensor]
 

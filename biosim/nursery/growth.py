@@ -14,10 +14,10 @@ from torch import Tensor
 
 from biosim.equations import Clock, Competition, CompiledRule, Rule, Sensed
 from biosim.errors import InputError
-from biosim.select import compete
 from biosim.state import State, part
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
+from biosim.wiring.select import compete
 
 UNFORMED = -3  # death_step of a candidate that has never existed
 GROWTHS = 500  # synapses form at most this many times over development

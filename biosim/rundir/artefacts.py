@@ -11,7 +11,7 @@ comparison.json       all that was compared
 results.nc            history, death steps and the table (xarray)
 tables/*.csv          of a study, or of an activity scenario's measure
 conditions/NAME/      a run directory for each condition of a scenario that has some
-checkpoints/          until it is done: what is finished, and what is at work (:mod:`biosim.checkpoint`)
+checkpoints/          until it is done: what is finished, and what is at work (:mod:`biosim.rundir.checkpoint`)
 figures/*.svg, report.html
 """
 

@@ -10,11 +10,11 @@ from biosim.equations import Level, Rule, check_rule, parse_time
 from biosim.equations.rule import SECTIONS
 from biosim.equations.vocabulary import TAUGHT
 from biosim.errors import InputError, Key
-from biosim.exploration import Exploration
-from biosim.growth import Growth
-from biosim.neurons import NeuronDeath
+from biosim.nursery.exploration import Exploration
+from biosim.nursery.growth import Growth
+from biosim.nursery.neurons import NeuronDeath
 from biosim.rules import load_rule, rule_paths
-from biosim.spec import DevelopingSpec, ExplorationSpec, LocalSpec, NeuronDeathSpec, ScenarioSpec
+from biosim.scenario.spec import DevelopingSpec, ExplorationSpec, LocalSpec, NeuronDeathSpec, ScenarioSpec
 from biosim.teaching import feedback_level, feedback_rule
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from biosim.errors import InputError
+from biosim.scenario.spec import RivalSpec, ScenarioSpec
 from biosim.scorers import find_source, load_scorer, regimes, scorer_names, variants
-from biosim.spec import RivalSpec, ScenarioSpec
 
 ALL = "all"
 

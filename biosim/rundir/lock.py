@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from biosim.errors import BiosimError, Notice
-from biosim.files import refusal
+from biosim.rundir.files import refusal
 
 LOCK = ".lock"
 LONGEST = 1000  # characters of a lock file

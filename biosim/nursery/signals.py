@@ -11,8 +11,8 @@ from biosim.drives.base import Presentation
 from biosim.equations import Clock, Rule
 from biosim.equations.vocabulary import GIVEN, TAUGHT
 from biosim.errors import InputError
-from biosim.exploration import Exploration, Explorer
-from biosim.feedback_learning import FeedbackLearner
+from biosim.nursery.exploration import Exploration, Explorer
+from biosim.nursery.feedback_learning import FeedbackLearner
 from biosim.substrates import Substrate
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error, reward
