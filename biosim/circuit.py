@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import networkx
 
 BATCH = 2048  # images evaluated at a time
+_NONE = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,15 @@ class Circuit:
             raise InputError(f"a circuit {'with loops ' * self._loops}cannot settle in {self.steps} steps", ("steps",))
         if not set(self.leak) <= {n for n, _, _ in self.populations} or not all(0 < a <= 1 for a in self.leak.values()):
             raise InputError(f"leak gives populations of the circuit a number in (0, 1], not {dict(self.leak)}", ("leak",))
+        sizes, arrays = {n: s for n, s, _ in self.populations}, (self.mask, self.born, self.weight)
+        for name, pre, post in self.projections:
+            mask, born, weight = (array.get(name, _NONE) for array in arrays)
+            shape = (self.replicates, sizes.get(pre, 0), sizes.get(post, 0))
+            if not mask.shape == born.shape == weight.shape == shape or mask.dtype != bool or born.dtype != bool:
+                found = ", ".join(f"{a.dtype} {a.shape}" for a in (mask, born, weight))
+                raise InputError(f"mask and births (bool) and weights of '{name}' have the shape {shape}, not {found}", (name,))
+            if (mask > born).any():
+                raise InputError(f"{int((mask > born).sum())} synapses of '{name}' are left that were never born", (name,))
 
     @classmethod
     def of(

@@ -35,8 +35,8 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [  # parts of biosim that docstrings name and these pages do not describe
-    ("py:mod", r"biosim\.((substrates|drives|torch_bridge)\..+|team|processes)"),
-    ("py:class", r"biosim\.packed\.Packed|biosim\.substrates\.brian\.equations\.BrianRule"),
+    ("py:mod", r"biosim\.((substrates|drives|torch_bridge|processes)\..+|processes)"),
+    ("py:class", r"biosim\.wiring\.packed\.Packed|biosim\.substrates\.brian\.equations\.BrianRule"),
     ("py:(meth|obj|func)", "pack|weight|assist"),
 ]
 highlight_language = "none"

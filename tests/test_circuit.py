@@ -121,3 +121,19 @@ def test_damaged_circuits_are_refused(births: Births, tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(BiosimError, match="not a circuit"):
             read_circuit(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mask": np.ones((2, 3, 4), bool)}, r"have the shape \(1, 3, 4\)|have the shape \(2, 3, 4\)"),
+        ({"mask": np.ones((1, 3, 4), np.float32)}, r"mask and births \(bool\) and weights of 'a-b' .* not float32 \(1, 3, 4\)"),
+        ({"weight": np.ones((1, 4, 3), np.float32)}, r"not bool \(1, 3, 4\), bool \(1, 3, 4\), float32 \(1, 4, 3\)"),
+        ({"born": np.zeros((1, 3, 4), bool)}, "12 synapses of 'a-b' are left that were never born"),
+    ],
+)
+def test_a_circuit_refuses_what_none_can_be(change: dict[str, np.ndarray], message: str) -> None:
+    whole = {"mask": np.ones((1, 3, 4), bool), "born": np.ones((1, 3, 4), bool), "weight": np.ones((1, 3, 4), np.float32)} | change
+    arrays = {n: {"a-b": a} for n, a in whole.items()}
+    with pytest.raises(InputError, match=message):
+        Circuit((("a", 3, "linear"), ("b", 4, "relu")), (("a-b", "a", "b"),), **arrays, gain={})
