@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +30,14 @@ def checked_arguments(
             continue
         try:
             arguments[argument] = TypeAdapter(hints.get(argument, Any)).validate_python(value)
+            if not _finite(arguments[argument]):
+                errors.append(InputError(f"needs finite numbers, not {value!r}", (section, argument)))
         except ValidationError as failure:
             first = failure.errors()[0]
             errors.append(InputError(f"{first['msg'][0].lower()}{first['msg'][1:]}, not {value!r}", (section, argument)))
     return arguments, errors
+
+
+def _finite(value: Any) -> bool:
+    """Return whether no number in a value, or in lists of it, is infinite or NaN."""
+    return all(map(_finite, value)) if isinstance(value, (list, tuple)) else not isinstance(value, float) or math.isfinite(value)

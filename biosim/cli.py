@@ -43,6 +43,9 @@ def main() -> None:
     except BiosimError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(f"there is not enough memory: {error or 'no more could be had'}", file=sys.stderr)
+        sys.exit(2)
     except Interrupted as stop:
         how = "" if stop.folder is None else f"; to go on where it was: biosim resume {stop.folder}{launch.again()}"
         print(f"stopped{how}", file=sys.stderr)

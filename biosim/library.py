@@ -80,14 +80,14 @@ def load_module(path: Path) -> ModuleType:
     sys.modules[name] = module  # before executing: dataclasses and pickling of workers look it up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         line = _line(error, path)
         raise BiosimError(f"{path}{line}: cannot be imported: {type(error).__name__}: {error}") from error
     return module
 
 
-def _line(error: Exception, path: Path) -> str:
+def _line(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f":{error.lineno}"
     trace, line = error.__traceback__, ""

@@ -26,7 +26,8 @@ def read_arrays(path: Path, most: int) -> dict[str, npt.NDArray[Any]]:
     except BiosimError:
         raise
     except Exception as error:  # zipfile, zlib, numpy and the system each have errors of their own for damage
-        raise BiosimError(f"{path}: cannot be read as npz: {error}") from None
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise BiosimError(f"{path}: cannot be read as npz: {why}") from None
     return found
 
 

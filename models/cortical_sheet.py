@@ -61,9 +61,12 @@ def build(
         raise InputError(f"a chance lies in (0, 1], not {contact}", ("contact",))
     texts = {"tau": tau, "refractory": refractory, "dt": dt, "window": window}
     seconds = {name: under(name, parse_seconds, text) for name, text in texts.items()}
-    chance = contact * np.exp(-(distances(side) ** 2) / (2 * reach**2))
+    apart = distances(side) / max(reach, 1e-9)  # neurons are 1 apart: what is less reaches none
+    chance = contact * np.exp(-(apart**2) / 2)
     np.fill_diagonal(chance, 0)
     born = np.stack([generator(seed, "births/horizontal").random(chance.shape) < chance for seed in seeds])
+    if not born.any((1, 2)).all():
+        raise InputError(f"no axon that reaches {reach:g} neurons far comes close to a dendrite", ("reach",))
     weight = torch.from_numpy(np.where(born, jump, 0).astype(np.float32))
     cortex = Population("cortex", side * side, "linear")
     horizontal = Projection("horizontal", cortex, cortex, weight, torch.from_numpy(born))

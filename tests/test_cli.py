@@ -183,6 +183,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert end.stdout.strip() == "[]"
 
 
+def test_too_little_memory_is_told_in_one_line(cli: Cli, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(*given: object) -> None:
+        raise MemoryError("Unable to allocate 23.8 GiB")
+
+    monkeypatch.setattr("biosim.scenario.read_scenario", greedy)
+    code, _, err = cli("run", str(tiny))
+    assert code == 2 and err == "there is not enough memory: Unable to allocate 23.8 GiB\n"
+
+
 def test_listing_scenarios_and_models_loads_nothing_heavy() -> None:
     code = "import sys; from biosim.catalogue import entries; entries('scenarios'); entries('models'); print([m for m in ('torch', 'numba') if m in sys.modules])"
     end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

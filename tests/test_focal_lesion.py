@@ -14,16 +14,19 @@ import torch
 from biosim.develop import develop
 from biosim.drives.scotoma import Scotoma, drive
 from biosim.equations import Rule, Sensed
-from biosim.errors import InputError
+from biosim.errors import DamageError, InputError
 from biosim.library import find, load_module
 from biosim.measures import recovery
 from biosim.nursery.decisions import Site
 from biosim.nursery.growth import Growth
 from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
+from biosim.rundir.checkpoint import read_state, write_state
 from biosim.scenario import ConditionsScenario, read_scenario
 from biosim.schedule import Schedule
 from biosim.sheet import by_nearness, distances, side_of
+from biosim.state import Stateful
+from biosim.store import open_run
 from biosim.substrates import substrate_of
 from biosim.synapses import Network
 
@@ -97,6 +100,25 @@ def test_the_substrate_is_its_equations_and_runs_on_without_a_break() -> None:
         wanted = written_out(weight, held[r].double().numpy(), 5, 3, 15.0, math.exp(-1 / 20))
         assert wanted.sum() > 100
         np.testing.assert_allclose(whole[r].numpy() * 0.005, wanted, atol=1e-6)
+
+
+def test_a_network_that_was_stopped_runs_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    network = sheet((3, 4))
+    shown = next(iter(drive(network, **(SHORT | {"background": 20})).presentations((3, 4), network.device))).inputs
+    whole, first, second = (substrate_of(network) for _ in range(3))
+    expected = whole.respond(shown)["cortex"]
+    begun = first.respond(shown[:, :77])["cortex"]
+    assert isinstance(first, Stateful) and isinstance(second, Stateful)
+    write_state(tmp_path / "state", {}, first.state())
+    kept = read_state(tmp_path / "state")[1]
+    first.respond(shown)  # a state that was taken over is nobody else's
+    second.restore(kept)
+    rest = second.respond(shown[:, 77:])["cortex"]
+    assert float(expected.sum()) > 0 and torch.equal(torch.cat([begun, rest], 1), expected)
+    assert not torch.equal(substrate_of(network).respond(shown[:, 77:])["cortex"], rest)
+    for name in kept:
+        with pytest.raises(DamageError, match=name):
+            second.restore({**kept, name: kept[name][:1]})
 
 
 @pytest.mark.parametrize("current", [16.0, 20.0, 40.0])
@@ -263,6 +285,28 @@ def test_a_drive_refuses_nonsense(options: dict[str, Any], key: str) -> None:
     assert error.value.key == (key,)
 
 
+def test_what_is_averaged_before_and_after_the_lesion_must_be_there(cli: Cli, tmp_path: Path) -> None:
+    text = find("scenarios", "focal-lesion").read_text()
+    path = tmp_path / "s.yaml"
+    for old, new, expected in (
+        ("onset: 0.4", "onset: 0.04", "needs 5% of development before the onset"),
+        ("onset: 0.4", "onset: 0.96", "needs 5% of development before the onset"),
+        ("moments: 200", "moments: 19", "it takes 20 moments, not 19"),
+    ):
+        path.write_text(text.replace(old, new, 1))
+        result = cli("run", str(path), "--out", str(tmp_path / "run"))
+        assert result.code == 2 and expected in result.err and not (tmp_path / "run").exists(), result.err
+    few = {"drive.duration": "60s", "model.side": 6, "moments": 20, "measure.imaging": "2s"}
+    settings = [f"--set={key}={value}" for key, value in few.items()]
+    short = text.split("conditions:")[0].replace("replicates: 5", "replicates: 1")
+    for onset in (0.05, 0.95, "null"):
+        path.write_text(short.replace("onset: 0.4", f"onset: {onset}"))
+        result = cli("run", str(path), "--out", str(tmp_path / f"run {onset}"), *settings)
+        assert result.code == 0, result.err
+        found = open_run(tmp_path / f"run {onset}").results["metrics"]
+        assert all(math.isfinite(v) for name, values in found.items() if name.startswith("measure.") for v in values)
+
+
 def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path: Path) -> None:
     text = find("scenarios", "focal-lesion").read_text()
     for old, new, expected in (
@@ -273,6 +317,10 @@ def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path
         ("imaging: 10 s", "imaging: 100 s", "measure.imaging: two sessions lie between a step of 1 s and 20 s apart, not 100 s"),
         ("measure: {name: recovery, target: 8", "measure: {name: recovery, target: 0", "measure.target: a target rate must be positive"),
         ("jump: 1.5", "jump: 1.5, dt: 2 ms", "model: window: a window must last a whole number of time steps"),
+        ("jump: 1.5", "jump: 1.5, refractory: 1e30 s", "model: refractory: must last at most 1e+09 time steps"),
+        ("reach: 2.5", "reach: 1e-300", "model.reach: no axon that reaches 1e-300 neurons far comes close to a dendrite"),
+        ("zone: 0.25", "zone: .nan", "drive.zone: needs finite numbers, not nan"),
+        ("onset: 0.4", "onset: .inf", "drive.onset: needs finite numbers, not inf"),
     ):
         path = tmp_path / "s.yaml"
         path.write_text(text.replace(old, new, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,9 @@ ODD_NPZ: dict[str, tuple[Callable[[dict[str, np.ndarray]], object], str]] = {
     "sizes": (lambda a: a.update(test_images=a["test_images"][:, :4]), "pixels"),
     "text": (lambda a: a.update(train_labels=np.array(["cat"] * 50)), "not numbers"),
     "fractions": (lambda a: a.update(train_labels=a["train_labels"] + 0.5), "whole numbers"),
+    "infinite classes": (lambda a: a.update(train_labels=np.where(a["train_labels"] == 1, np.inf, 0.0)), "whole numbers"),
+    "no images": (lambda a: a.update(test_images=a["test_images"][:0], test_labels=a["test_labels"][:0]), "are none"),
+    "no pixels": (lambda a: a.update(train_images=a["train_images"][:, :0], test_images=a["test_images"][:, :0]), "no pixels"),
     "pickled": (lambda a: a.update(train_labels=np.array([{}] * 50, dtype=object)), "pickled"),
 }
 
@@ -159,3 +163,12 @@ def test_a_damaged_or_missing_npz_file_is_named(tmp_path: Path) -> None:
     for name in ("own.npz", "nobody.npz"):
         with pytest.raises(DataError, match=name):
             load_images(str(tmp_path / name))
+
+
+def test_what_numpy_says_of_damage_is_told_in_one_line(tmp_path: Path) -> None:
+    header = b"{'descr':'|u1','fortran_order':False,'shape':(8,),}".ljust(20_001) + b"\n"
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("train_images.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"12345678")
+    with pytest.raises(DataError, match=r"own\.npz: cannot be read as npz") as caught:
+        load_images(str(tmp_path / "own.npz"))
+    assert len(str(caught.value).splitlines()) == 1

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from biosim import backend
 from biosim.compare import accuracy
 from biosim.drives import ImageDrive
 from biosim.errors import InputError
-from biosim.scorers import SCOPES, keep, load_scorer, prune
+from biosim.scorers import SCOPES, keep, load_scorer, popup_device, prune
 from biosim.scorers.backprop import Backprop
 from biosim.scorers.edge_popup import Scorer, Search, _initial_scores
 from biosim.substrates.rate import propagate
@@ -155,3 +158,13 @@ def test_unknown_rivals_and_options_are_explained() -> None:
         load_scorer("edge-popup", {"epoch": 3})
     with pytest.raises(InputError, match="density"):
         keep({}, Network.layered([3, 2], [0]), 0.0, "layer", (0,))
+
+
+@pytest.mark.parametrize(("release", "there"), [("3.2.1", False), ("3.3.0+git1234", True), ("4.0", True)])
+def test_triton_is_used_from_the_release_with_masked_histograms_on(release: str, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, kernels = ModuleType("triton"), ModuleType("biosim.scorers.popup_triton")
+    fake.__version__, fake.__spec__ = release, ModuleSpec("triton", None)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "triton", fake)  # as of pytorch-triton, no package of whose is called triton
+    monkeypatch.setitem(sys.modules, "biosim.scorers.popup_triton", kernels)
+    assert popup_device._kernels(torch.device("cuda")) is (kernels if there else None)
+    assert popup_device._kernels(torch.device("cpu")) is None

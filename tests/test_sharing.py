@@ -22,8 +22,10 @@ from biosim import streams
 from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.equations import Competition, parse_rule
 from biosim.equations.products import TILE, matmul, outer_sum
-from biosim.errors import InputError
+from biosim.errors import BiosimError, InputError
 from biosim.nursery.sharing import check_shared
+from biosim.processes import launch
+from biosim.processes.distributed import joined
 from biosim.processes.team import ALONE, Alone, Share
 from biosim.runner import run
 from biosim.scenario import read_scenario
@@ -191,6 +193,47 @@ def test_processes_that_a_model_cannot_serve_end_with_one_message(tmp_path: Path
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("builds whole networks only") == 1 and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("RANK", ""), ("WORLD_SIZE", "two"), ("BIOSIM_PATIENCE", "-1")])
+def test_an_environment_that_makes_no_sense_is_told_of(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, given in (environment(tmp_path, 0, 2) | {name: value}).items():
+        monkeypatch.setenv(key, given)
+    with pytest.raises(BiosimError, match=f"{name}={value}, which is no whole number"), joined("cpu"):
+        pass
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in place of biosim: the first process stops at once, the others would stay."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n[ $RANK = 0 ] && exit 130\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return program
+
+
+def test_a_process_that_was_stopped_is_not_outlived_by_the_others(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "GRACE", 0.3)
+    began = time.monotonic()
+    assert launch.launch([], 3) == launch.STOPPED
+    assert time.monotonic() - began < 10
+
+
+def test_when_one_cannot_be_started_none_is_left(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.write_text("#!/bin/sh\nexec sleep 60\n")
+    start, started = subprocess.Popen, list[Any]()
+
+    def failing(*how: Any, **more: Any) -> Any:
+        if started:
+            raise OSError("no more processes")
+        started.append(start(*how, **more))
+        return started[0]
+
+    monkeypatch.setattr(launch.subprocess, "Popen", failing)
+    with pytest.raises(BiosimError, match="2 processes cannot be started: no more processes"):
+        launch.launch([], 2)
+    assert started[0].poll() is not None
 
 
 def children_of(process: int) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,3 +152,36 @@ def test_damaged_files_never_end_in_a_traceback(name: str, tmp_path: Path) -> No
                 read(path, told)
             except BiosimError as error:
                 assert str(path) in str(error)
+
+
+WRITER = """\
+from biosim.exchange import Format
+def write(circuit, path, records):
+    {}
+FORMAT = Format("own", "a", "b", ".own", lambda path: False, write)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("path.write_text('half'); raise ValueError('boo\\nand more')", "cannot be written as own: boo"),
+        ("pass", "the format 'own' left nothing at the path that it was given"),
+        ("raise SystemExit(7)\nraise SystemExit(7)", "own.py:4: cannot be imported: SystemExit: 7"),
+    ],
+)
+def test_a_writer_that_fails_leaves_what_was_there(body: str, words: str, cli: Cli, tmp_path: Path) -> None:
+    write(made(), tmp_path / "c.npz", "npz")
+    (tmp_path / "own.py").write_text(WRITER.format(body))
+    (tmp_path / "kept.own").write_text("precious")
+    where = ["--out", str(tmp_path / "kept.own"), "--force"]
+    code, _, err = cli("export", str(tmp_path / "c.npz"), "--to", str(tmp_path / "own.py"), *where)
+    assert code == 2 and words in err and len(err.strip().splitlines()) == 1, err
+    assert (tmp_path / "kept.own").read_text() == "precious" and not list(tmp_path.glob(".part*"))
+
+
+def test_a_pipe_is_not_overwritten_even_by_force(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BiosimError, match="pipe is a device or a pipe"):
+        write(made(), tmp_path / "pipe", "npz", force=True)
+    assert (tmp_path / "pipe").is_fifo()

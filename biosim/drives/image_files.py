@@ -44,7 +44,7 @@ def _npz(path: Path) -> RawImages:
     if odd := [name for name in NPZ if arrays[name].dtype.kind not in "buif"]:
         raise DataError(f"{path}: '{odd[0]}' holds {arrays[odd[0]].dtype}, not numbers")
     for name in NPZ[1::2]:
-        if not np.array_equal(arrays[name], np.floor(arrays[name])):
+        if not np.isfinite(arrays[name]).all() or not np.array_equal(arrays[name], np.floor(arrays[name])):
             raise DataError(f"{path}: '{name}' must hold whole numbers, the classes from 0 on")
     train, train_labels, test, test_labels = (arrays[name] for name in NPZ)
     return _together(str(path), (train, train_labels), (test, test_labels))
@@ -57,6 +57,8 @@ def _together(source: str, train: tuple[npt.NDArray[Any], npt.NDArray[Any]], tes
                 f"{source}: the {part} images {values.shape} and labels {labels.shape} do not belong together; "
                 "images are (n, height, width), labels (n,)"
             )
+        if values.size == 0:
+            raise DataError(f"{source}: the {part} images {values.shape} are none, or have no pixels")
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(f"{source}: training images are {train[0].shape[1:]} and test images {test[0].shape[1:]} pixels")
     side = (int(train[0].shape[1]), int(train[0].shape[2]))

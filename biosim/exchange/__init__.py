@@ -52,7 +52,10 @@ def find(name: str, writing: bool) -> Format:
         When there is none, or it cannot be written (or read).
     """
     if name.endswith(".py"):
-        form = _load(library.find("formats", name))
+        try:
+            form = _load(library.find("formats", name))
+        except InputError as error:
+            raise BiosimError(f"{'--to' if writing else '--as'} {name}: {error.message}") from None
         if (form.write if writing else form.read) is None:
             raise BiosimError(f"{name}: the format cannot be {'written' if writing else 'read'}")
         return form
@@ -99,6 +102,8 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
         raise BiosimError(f"--to {name}: {count:.3g} synapses are more than the {form.largest:.3g} it can carry: {form.because}")
     if path.exists() and not force:
         raise BiosimError(f"{path} is there already; name another with --out, or overwrite it with --force")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BiosimError(f"{path} is a device or a pipe, not a file; name another with --out")
     if path.is_dir() and (others := sorted({p.name for p in path.iterdir()} - set(form.parts))):
         raise BiosimError(f"{path} is a folder that holds other files, such as {others[0]}; name another with --out")
     aside = path.with_name(f".part-{path.name}")  # the ending stays: some writers look at it
@@ -107,10 +112,17 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         form.write(chosen, aside, records)
-        _remove(path)
+        if not aside.exists():  # before what is there makes way
+            raise BiosimError(f"{path} cannot be written: the format '{form.name}' left nothing at the path that it was given")
+        if path.is_dir() or aside.is_dir():
+            _remove(path)
         aside.replace(path)
+    except BiosimError:
+        raise
     except OSError as error:
         raise BiosimError(f"{path} cannot be written: {error.strerror or error}") from None
+    except Exception as error:  # other people's writers raise whatever they like
+        raise BiosimError(f"{path} cannot be written as {form.name}: {_first_line(error)}") from error
     finally:
         _remove(aside)
     return replicate
@@ -159,5 +171,8 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     except BiosimError:
         raise
     except Exception as error:  # other people's readers raise whatever they like when a file is damaged
-        text = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise BiosimError(f"{path}: cannot be read as {form.name}: {text}") from None
+        raise BiosimError(f"{path}: cannot be read as {form.name}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -32,7 +32,9 @@ def prepare(scenario: Scenario, device: str = "cpu", team: Team = ALONE) -> Expe
     if device == "cuda" and isinstance(scenario, (StudyScenario, SpikingScenario)):
         raise BiosimError(f"--device cuda: a {scenario.spec.kind} scenario runs on the CPU; leave --device out")
     if team.size > 1 and not isinstance(scenario, DevelopmentScenario):
-        raise BiosimError(f"--processes {team.size}: a {scenario.spec.kind} scenario runs in one process; leave --processes out")
+        raise BiosimError(
+            f"--processes {team.size}: a scenario of the kind {scenario.spec.kind} runs in one process; leave --processes out"
+        )
     if isinstance(scenario, StudyScenario):
         return StudyExperiment(scenario)
     if isinstance(scenario, ConditionsScenario):

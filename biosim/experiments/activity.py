@@ -117,7 +117,11 @@ def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperim
     if missing:
         raise scenario.error(InputError(f"drive() returned {type(drive).__name__}, which has no {missing[0]}", ("drive", "kind")))
     if (check := getattr(scenario.measure, "check", None)) is not None:
-        _part(scenario, "measure", lambda: check(network, drive, **_taken(check, scenario.measure_arguments)))
+        _part(
+            scenario,
+            "measure",
+            lambda: check(network, drive, **_taken(check, {"moments": scenario.spec.moments, **scenario.measure_arguments})),
+        )
     if (watch := _watch(scenario, drive)) is not None:
         _part(scenario, "measure", lambda: watch(network))
     _try(scenario, network, drive, where)

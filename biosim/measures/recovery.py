@@ -8,6 +8,7 @@ that were and are not, a neuron; one that came and went in between, or went and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,8 +51,8 @@ WINDOW = 0.05  # share of development over which numbers of before and of the en
 Array = npt.NDArray[np.float64]
 
 
-def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str = "10 s") -> None:
-    """Refuse what cannot be measured; parameters as for :func:`measure`."""
+def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str = "10 s", moments: int | None = None) -> None:
+    """Refuse what cannot be measured; parameters as for :func:`measure`, and how many records development makes."""
     if not isinstance(drive, Scotoma):
         raise InputError("recovery is measured where a part of a sheet loses its input: drive kind scotoma", ("name",))
     if not target > 0:
@@ -60,6 +61,11 @@ def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str =
     if not drive.clock.dt <= between <= WINDOW * drive.clock.duration:
         most = WINDOW * drive.clock.duration
         raise InputError(f"two sessions lie between a step of {drive.clock.dt:g} s and {most:g} s apart, not {between:g} s", ("imaging",))
+    least, steps = math.ceil(1 / WINDOW), drive.clock.steps
+    if moments is not None and moments < min(least, steps):
+        raise InputError(f"recovery is averaged over {WINDOW:.0%} of development: it takes {min(least, steps)} moments, not {moments}")
+    if drive.lesion_step < steps and not WINDOW * steps <= drive.lesion_step <= (1 - WINDOW) * steps:
+        raise InputError(f"recovery needs {WINDOW:.0%} of development before the onset of the lesion and after it")
 
 
 def parts_of(drive: Scotoma) -> dict[str, npt.NDArray[np.int64]]:

@@ -22,7 +22,7 @@ from biosim.errors import BiosimError
 from biosim.processes.launch import MEET
 
 PATIENCE = "BIOSIM_PATIENCE"  # names how many seconds to wait for a process that neither answers nor ends, ...
-PATIENT = 1800.0  # ... and what is waited otherwise
+PATIENT = 1800  # ... and what is waited otherwise
 LAST_WORD = 3.0  # seconds that a process which failed may take to say why
 ROWS = 1 << 26  # bytes handed on at a time when blocks are collected
 
@@ -120,6 +120,14 @@ class Processes:
         return f"another of the {self.size} processes is gone without a word: {why}; the command that began the run goes on with it"
 
 
+def _number(name: str, otherwise: object = "") -> int:
+    """Return a whole number of the environment."""
+    text = os.environ.get(name, str(otherwise))
+    if not text.isdecimal():
+        raise BiosimError(f"the environment says {name}={text}, which is no whole number")
+    return int(text)
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Join the processes that the environment names, and leave them in the end.
@@ -129,12 +137,12 @@ def joined(device: str) -> Iterator[Processes]:
     BiosimError
         When they cannot meet.
     """
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, size = (_number(name) for name in ("RANK", "WORLD_SIZE"))
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank)) % torch.cuda.device_count())
+        torch.cuda.set_device(_number("LOCAL_RANK", rank) % torch.cuda.device_count())
     here = torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else torch.device("cpu")
     meet = f"file://{os.environ[MEET]}" if MEET in os.environ else "env://"
-    backend, patience = "nccl" if device == "cuda" else "gloo", timedelta(seconds=float(os.environ.get(PATIENCE, PATIENT)))
+    backend, patience = "nccl" if device == "cuda" else "gloo", timedelta(seconds=_number(PATIENCE, PATIENT))
     try:
         dist.init_process_group(backend, meet, patience, size, rank)
     except (RuntimeError, ValueError) as error:

@@ -52,17 +52,20 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             "NUMBA_NUM_THREADS": threads,
             "GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo",
         }
-        children = []
-        for rank in range(processes):
-            with (Path(place) / f"{rank}.txt").open("wb") as said:
-                streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": said} if rank else {}
-                environment = {**usual, **os.environ, **own, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-                command = [sys.executable, "-m", "biosim", *arguments]
-                children.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
-        with _handed_on(children):
+        children: list[subprocess.Popen[bytes]] = []
+        with _handed_on(children):  # from the first on: were a later one not to start, nobody would end it
+            for rank in range(processes):
+                with (Path(place) / f"{rank}.txt").open("wb") as said:
+                    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": said} if rank else {}
+                    environment = {**usual, **os.environ, **own, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                    command = [sys.executable, "-m", "biosim", *arguments]
+                    try:
+                        children.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
+                    except OSError as error:
+                        raise BiosimError(f"{processes} processes cannot be started: {error}") from None
             failed, ended = _wait(children)
         first = children[0].returncode
-        if first >= 0 and not ended and (failed is None or first):
+        if first >= 0 and (failed is None or (first and not ended)):
             return int(first)  # it has said what there was to say
         rank = failed or 0
         last = (Path(place) / f"{rank}.txt").read_text(errors="replace").strip()[-4000:]
@@ -71,13 +74,17 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int | None, bool]:
-    """Wait until all have ended, and end those that do not once one has failed; return that one, and whether others had to be ended."""
+    """Wait until all have ended, and end those that do not once one has failed or was stopped.
+
+    Returns the one that failed, and whether others had to be ended.
+    """
     failed: int | None = None
     ended, until = False, float("inf")
     while any(child.poll() is None for child in children):
         if failed is None:
             failed = next((k for k, child in enumerate(children) if child.returncode not in (None, 0, STOPPED)), None)
-            until = time.monotonic() + GRACE if failed is not None else until
+        if until == float("inf") and any(child.returncode for child in children):
+            until = time.monotonic() + GRACE
         if time.monotonic() > until:
             _end_all(children)
             ended = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -26,7 +25,8 @@ def _kernels(device: torch.device) -> ModuleType | None:
     """Return the Triton kernels, where they run."""
     if device.type != "cuda" or find_spec("triton") is None:
         return None
-    if tuple(int(n) for n in version("triton").split(".")[:2]) < _TRITON:
+    release = str(import_module("triton").__version__)  # of the module: the package that brings it has several names
+    if tuple(int(n) for n in release.split(".")[:2]) < _TRITON:
         return None
     return import_module("biosim.scorers.popup_triton")
 

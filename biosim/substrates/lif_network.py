@@ -23,9 +23,11 @@ from pydantic import Field
 from torch import Tensor
 
 from biosim.errors import InputError
+from biosim.state import State, array
 from biosim.substrates.lif_network_kernels import advance
 from biosim.synapses import Network, Projection
 
+LONGEST = 10**9  # time steps of a window, or of a refractory time
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -49,6 +51,9 @@ class LifNetworkSubstrate:
             raise InputError(f"a window must last a whole number of time steps of {dt:g} s, not {window:g} s", ("window",))
         if refractory < dt:
             raise InputError(f"a neuron is refractory for at least the time step of {dt:g} s, not {refractory:g} s", ("refractory",))
+        for name, lasts in (("window", window), ("refractory", refractory)):
+            if lasts > LONGEST * dt:
+                raise InputError(f"must last at most {LONGEST:.0e} time steps of {dt:g} s, not {lasts:g} s", (name,))
         self.network, self.window, self.threshold = network, window, threshold
         self.keep, self.hold = math.exp(-dt / tau), round(refractory / dt)
         (self.population,), (self.projection,) = network.populations, network.projections.values()
@@ -71,6 +76,16 @@ class LifNetworkSubstrate:
         state = self._potential, self._arriving, self._free_in
         advance(held, weight, gain, numbers, self.per_window, self.hold, *state, count)
         return {self.population: torch.from_numpy(count / np.float32(self.window)).to(inputs.device)}
+
+    def state(self) -> State:
+        """Return what runs on from step to step: potentials, what arrives next, and how long each neuron is refractory yet."""
+        return {"potential": self._potential, "arriving": self._arriving, "free_in": self._free_in}
+
+    def restore(self, state: State) -> None:
+        """Take it over."""
+        shape = self._potential.shape
+        self._potential, self._arriving = (array(state.get(n), np.float32, shape, n).copy() for n in ("potential", "arriving"))
+        self._free_in = array(state.get("free_in"), np.int32, shape, "free_in", low=0).copy()
 
     def arriving(self, projection: Projection, activity: Mapping[str, Tensor]) -> Tensor:
         """Return what the synapses sense as ``pre``: the rate of their other neuron in the same window."""
