@@ -22,7 +22,7 @@ from biosim import streams
 from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.equations import Competition, parse_rule
 from biosim.equations.products import TILE, matmul, outer_sum
-from biosim.errors import BiosimError, InputError
+from biosim.errors import BiosimError, InputError, Interrupted
 from biosim.nursery.sharing import check_shared
 from biosim.processes import launch
 from biosim.processes.distributed import joined
@@ -217,6 +217,18 @@ def test_a_process_that_was_stopped_is_not_outlived_by_the_others(stand_in: Path
     monkeypatch.setattr(launch, "GRACE", 0.3)
     began = time.monotonic()
     assert launch.launch([], 3) == launch.STOPPED
+    stand_in.write_text(stand_in.read_text().replace("RANK = 0", "RANK = 1"))
+    with pytest.raises(Interrupted):
+        launch.launch([], 3)
+    assert time.monotonic() - began < 15
+
+
+def test_one_that_ends_before_they_have_met_ends_all(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.write_text("#!/bin/sh\n[ $RANK = 1 ] && echo no such thing >&2 && exit 3\nexec sleep 60\n")
+    monkeypatch.setattr(launch, "GRACE", 0.3)
+    began = time.monotonic()
+    with pytest.raises(BiosimError, match=r"process 2 of 3 ended with status 3; .*\nno such thing"):
+        launch.launch([], 3)
     assert time.monotonic() - began < 10
 
 

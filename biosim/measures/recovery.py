@@ -3,7 +3,8 @@
 The part that lost its input, the *zone*, is looked at as centre and border (its half nearer to the middle of the sheet, and the rest);
 outside it the neurons next to it, as many again as the zone has where there are so many, are its *surround*, all others are *far*.
 Turnover is what two imaging sessions would show: half the synapses that are there and were not ``imaging`` ago, and half of those
-that were and are not, a neuron; one that came and went in between, or went and came back, is not seen.
+that were and are not, a neuron; one that came and went in between is not seen. One that went and came back is told by its age,
+which no imaging would show, and counts as one that is new.
 """
 
 from __future__ import annotations

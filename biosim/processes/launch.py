@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, Interrupted
 
 MEET = "BIOSIM_MEET"  # names the file where the processes of one machine meet
 GRACE = 15.0  # seconds that the others have to end by themselves when one has failed
@@ -67,6 +67,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         first = children[0].returncode
         if first >= 0 and (failed is None or (first and not ended)):
             return int(first)  # it has said what there was to say
+        if failed is None:
+            raise Interrupted("SIGTERM")  # another was asked to stop, and the first one had to be made to
         rank = failed or 0
         last = (Path(place) / f"{rank}.txt").read_text(errors="replace").strip()[-4000:]
         how = _end(children[rank].returncode)
@@ -80,7 +82,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int | None, bool
     """
     failed: int | None = None
     ended, until = False, float("inf")
-    while any(child.poll() is None for child in children):
+    while None in [child.poll() for child in children]:  # all are asked: one that has ended is only known when asked
         if failed is None:
             failed = next((k for k, child in enumerate(children) if child.returncode not in (None, 0, STOPPED)), None)
         if until == float("inf") and any(child.returncode for child in children):

@@ -63,7 +63,7 @@ def survival(circuit: Circuit, where: str) -> Figure:
         x, mean = values.mean(0), kept.mean(0)
         if 0 < x.size <= FEW:
             spread = np.abs(np.stack([kept.min(0), kept.max(0)]) - mean)
-            axes.bar([f"{v:.3g}" for v in x], mean, 0.6, yerr=spread, color=LOCAL, error_kw={"lw": 0.8})
+            axes.bar([f"{v:.3g}" for v in x], mean, 0.6, yerr=spread if circuit.replicates > 1 else None, color=LOCAL, error_kw={"lw": 0.8})
         else:
             axes.plot(x, mean, color=LOCAL, lw=1.6)
             axes.fill_between(x, kept.min(0), kept.max(0), color=LOCAL, alpha=0.18, lw=0)
