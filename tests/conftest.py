@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import biosim  # noqa: F401 (before torch, as a user's script has it)
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")  # at most, where a test asks for them
 
-import numba  # isort: skip
+import numba
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
+import biosim  # noqa: F401 (before torch, as a user's script has it)
 from biosim.drives import ImageDrive, Images
 from biosim.synapses import Network
 
@@ -24,6 +26,7 @@ settings.register_profile("fixed", derandomize=True, deadline=None)  # a test gi
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 numba.set_num_threads(1)  # workers share the cores: threads of both would wait for each other; tests of threads ask for more
+torch.set_num_threads(1)  # numba's start made them two
 
 
 class Result(NamedTuple):
