@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "2")  # at most, where a test asks for them
 
+import biosim  # noqa: F401 (before torch, as a user's script has it) isort: skip
+
 import numba
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
-import biosim  # noqa: F401 (before torch, as a user's script has it)
 from biosim.drives import ImageDrive, Images
 from biosim.synapses import Network
 
