@@ -58,7 +58,7 @@ def survival(circuit: Circuit, where: str) -> Figure:
     """Share of the births that survives, by weight: in 20 bins of as many births, or for each of a few distinct weights."""
     figure, panels = _grid(circuit)
     for axes, name in panels:
-        x, kept = _by_weight(circuit.weight[name], circuit.mask[name], circuit.born[name])
+        x, kept = by_weight(circuit.weight[name], circuit.mask[name], circuit.born[name])
         mean, low, high = (np.asarray(of(0)) for of in (kept.mean, kept.min, kept.max))
         if 0 < x.size <= FEW:
             axes.bar(range(x.size), mean, 0.6, color=LOCAL)
@@ -74,7 +74,7 @@ def survival(circuit: Circuit, where: str) -> Figure:
     return figure
 
 
-def _by_weight(weight: _Array, mask: _Array, born: _Array) -> tuple[_Array, _Array]:
+def by_weight(weight: _Array, mask: _Array, born: _Array) -> tuple[_Array, _Array]:
     """Return weights, (bins,), and the share of the births near each that survives, (R, bins), of replicates that have births.
 
     Distinct weights where they are few in all replicates together, else quantiles of each replicate: 20, or as many as the least births.

@@ -94,6 +94,7 @@ def survivors(run: Run) -> Figure:
         axes.errorbar(place, share.mean(1), spread, fmt="none", ecolor="black", elinewidth=0.8)
     births = [int(run.circuit.born[n][0].sum()) for n in names]
     axes.set_xticks(range(len(names)), [f"{n}\n{b:,} born" for n, b in zip(names, births, strict=True)])
+    axes.set_ylim(bottom=0)
     axes.set(ylabel="survivors / born", title=f"Survivors by projection ({counted(run.circuit.replicates, ', bars: range')})")
     axes.legend(frameon=False, fontsize=7 if len(circuits) > _FEW else None, **_BESIDE)
     return figure
