@@ -77,6 +77,7 @@ class Viewer {
     this.part("heat").addEventListener("click", (e) => this.choose(this.heat.neuron(e.offsetX / e.target.clientWidth)));
     this.part("net").addEventListener("click", (e) => this.touched(this.net.near(e.offsetX, e.offsetY)));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
+    matchMedia("print").addEventListener("change", () => this.repaint()); // paper is light, whatever the screen was
     let late = 0, width = this.root.clientWidth;
     window.addEventListener("resize", () => {
       if (this.root.clientWidth === width) return;
@@ -139,6 +140,14 @@ class Viewer {
     this.loadField();
     this.show();
     this.root.dataset.ready ??= performance.now().toFixed(0); // ms since the page was asked for
+  }
+
+  // Draws anew, at once, in the colours of the page as it is now.
+  repaint() {
+    if (!this.own) return;
+    this.colours = palette();
+    this.heat.paint(this.colours, this.state.colour);
+    this.show();
   }
 
   loadField() {
