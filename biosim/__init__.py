@@ -11,6 +11,8 @@ import os
 from typing import Any
 
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # the same bits from MKL on any number of threads
+if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # numba's threads are torch's too once they start: one variable for both
+    os.environ.setdefault("NUMBA_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 __version__ = "0.1.0"
 

@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import biosim  # noqa: F401 (before torch, as a user's script has it)
+os.environ.setdefault("NUMBA_NUM_THREADS", "2")  # at most, where a test asks for them
 
-import numba  # isort: skip
+import biosim  # noqa: F401 (before torch, as a user's script has it) isort: skip
+
+import numba
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from biosim.drives import ImageDrive, Images
@@ -24,6 +27,7 @@ settings.register_profile("fixed", derandomize=True, deadline=None)  # a test gi
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 numba.set_num_threads(1)  # workers share the cores: threads of both would wait for each other; tests of threads ask for more
+torch.set_num_threads(1)  # numba's start made them two
 
 
 class Result(NamedTuple):

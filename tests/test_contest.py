@@ -24,7 +24,8 @@ from biosim.wiring.paths import breaks
 
 Cli = Callable[..., tuple[int, str, str]]
 Births = Callable[..., Network]
-GRID = TINY.replace("rivals: [edge-popup, random]", "densities: [0.5, 0.3]\nretrain: {epochs: 1}\nrivals: [all]")
+FEW = ", ".join(f"{{name: {search}, evaluations: 150}}" for search in ("annealing", "greedy-flips", "genetic"))
+GRID = TINY.replace("rivals: [edge-popup, random]", f"densities: [0.5, 0.3]\nretrain: {{epochs: 1}}\nrivals: [all, {FEW}]")
 
 
 def test_all_rivals_fill_one_table(cli: Cli, tmp_path: Path) -> None:

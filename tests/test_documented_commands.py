@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from documented import ROOT, SYNOPSIS, Snippet, commands, snippets, words, wrong, yaml_of
 
+from biosim.cli import main
 from biosim.commands.exchange import export
 from biosim.equations import parse_rule
 from biosim.runner import run
@@ -45,7 +46,14 @@ LEAN = (
 PARTED = SMALL.split("densities")[0].replace("name: small", "name: parted").replace("[edge-popup, snip, random]", "[random]") + (
     "replicates: 1\nmoments: 4\nconditions:\n  rates: {}\n  spikes: {rule.feedback: direct}\n"
 )
-STANDS_FOR = {"RUN_A": "RUN", "RUN_B": "other", "/folder/of/idx/files": "bars", "my.yaml": "my-scenario.yaml", "DIR": "out"}
+STANDS_FOR = {
+    "RUN_A": "RUN",
+    "RUN_B": "other",
+    "/folder/of/idx/files": "bars",
+    "my.yaml": "my-scenario.yaml",
+    "DIR": "out",
+    "SWEEP": "swept",
+}
 SHIPPED = {p.stem: p for p in (ROOT / "scenarios").glob("*.yaml")}
 NEVER = {  # commands that are checked for their words only, and why
     "biosim doctor --compile": "compiles the spiking engine for a minute",
@@ -92,6 +100,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setattr(sys, "argv", ["make_data.py", "bars"])
             runpy.run_path("make_data.py", run_name="__main__")
         exec(next(s.text for s in snippets() if "np.savez" in s.text), {})
+        sweep = ["biosim", "sweep", "RUN.yaml", "--over", "schedule.density=.3,.2", "--set", "rivals=[]", "--set", "comparisons=null"]
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match=r"^0$"):
+            patch.setattr(sys, "argv", [*sweep, "--set", "densities=[]", "--seeds", "0..0", "--workers", "1", "--out", "swept"])
+            main()
         export(Path("RUN"), "graphml", out=Path("connectome.graphml"))
         export(Path("RUN"), "torch-prune", out=Path("local.torch-prune.safetensors"))
     for name, text in re.findall(r"Save this as `([\w.-]+)`:\n\n```\w+\n(.*?)```", (ROOT / "docs/start.md").read_text(), re.DOTALL):
@@ -201,6 +213,8 @@ def test_every_short_command_is_run(snippet: Snippet, cli: Cli, desk: Path, monk
         given.append("--force")
     if given[0] == "compare":
         given += ["--nulls", "3", "--samples", "50"]
+    if given == ["report", "RUN", "RUN"]:
+        given = ["report", "RUN", "other", "--nulls", "3"]
     code, _, err = cli(*given)
     assert code == 0, err
 

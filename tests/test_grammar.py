@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from biosim.equations import Level, Rule, parse_expression, parse_quantity, parse_rule
+from biosim.equations import BUILT_IN, Level, Rule, parse_expression, parse_quantity, parse_rule
+from biosim.equations.units import TIME
 from biosim.errors import EquationError, InputError, LocalityError
 from biosim.rules import load_rule, rule_paths
 
@@ -168,3 +169,24 @@ def test_event_sections_are_read_for_spiking_substrates() -> None:
     )
     assert rule.event_driven and rule.plastic
     assert rule.level() == Level.synapse
+
+
+LADDER = {  # every name a rule may read, by the level that reading it implies: what "local" means here, in one place
+    Level.synapse: {"pre", "post", "weight", "age", "silent_for", "random", "dt", "noise_post"},
+    Level.neuron: {f"{stem}_{side}" for stem in ("mean", "var", "degree", "weight_sum") for side in ("pre", "post")},
+    Level.modulated: {"reward", "advantage"},
+    Level.broadcast: {"teach_pre", "teach_post"},
+}
+
+
+def test_the_ladder_of_locality_is_this_one() -> None:
+    assert {level: {n for n, entry in BUILT_IN.items() if entry.level == level} for level in LADDER} == LADDER
+    assert set(BUILT_IN) == set().union(*LADDER.values())
+
+
+@pytest.mark.parametrize(("level", "name"), [(level, name) for level, names in LADDER.items() for name in sorted(names)])
+def test_reading_a_name_makes_a_rule_of_its_level(level: Level, name: str) -> None:
+    sampled = {"coincidences": [f"c = pre*post*{name}"], "eliminate": "weight < c"}
+    plain = {"eliminate": f"{name} > 0*dt" if BUILT_IN[name].dimension == TIME else f"weight < 0*{name}"}
+    rule = parse_rule(sampled if "sample" in BUILT_IN[name].axes else plain, "one")
+    assert rule.level() == level

@@ -29,6 +29,21 @@ def test_rates_are_what_their_names_say() -> None:
     assert (np.diff(drops["increasing-rate"]) > 0).all()
 
 
+@pytest.mark.parametrize(
+    ("kind", "half_way"),
+    [("constant", 0.6), ("decreasing-rate", 0.2 + 0.8 / 8), ("increasing-rate", 1 - 0.8 / 8), ("constant-share", 0.2**0.5)],
+)
+def test_half_way_through_the_window_the_target_is_what_the_formula_says(kind: str, half_way: float) -> None:
+    assert Schedule(kind, 0.2, 0.2, 0.6).target(0.4) == pytest.approx(half_way)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_dies_before_the_window_opens(kind: str) -> None:
+    schedule = Schedule(kind, 0.2, 0.3, 0.7)  # type: ignore[arg-type]
+    assert not any(schedule.may_die(u) for u in (0.0, 0.1, 0.29))
+    assert schedule.may_die(0.31) == (kind != "end-only")
+
+
 def test_silence_explores_at_the_final_density_unless_told_otherwise() -> None:
     assert [Schedule(density=0.2).active_target(u) for u in (0.0, 0.5, 1.0)] == pytest.approx([0.2] * 3)
     eased = [Schedule(density=0.2, active_at_most=0.6).active_target(u) for u in np.linspace(0, 1, 50)]

@@ -104,6 +104,6 @@ class Together:
             return
         asked = interrupts.asked()
         if self.team.any(bool(asked) or self.own.is_due()):
-            self.own.keep(state())
+            self.own.keep(state)
             if self.team.any(bool(asked)):
                 raise Interrupted(asked or "SIGTERM")

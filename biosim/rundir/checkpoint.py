@@ -178,7 +178,7 @@ class AtWork:
         """Keep the state when it is time to, or when a signal asks to stop: then raise Interrupted."""
         stop = interrupts.asked()
         if stop or self.is_due():
-            self.keep(state())
+            self.keep(state)
         if stop:
             raise Interrupted(stop)
 
@@ -186,10 +186,10 @@ class AtWork:
         """Return whether it is time for a checkpoint."""
         return time.monotonic() >= self.due
 
-    def keep(self, state: State) -> None:
-        """Keep a state now."""
+    def keep(self, state: Callable[[], State]) -> None:
+        """Keep a state now; taking it counts towards what checkpoints cost."""
         now = time.monotonic()
-        self.checkpoints.keep(self.stage, state, self.seconds())
+        self.checkpoints.keep(self.stage, state(), self.seconds())
         took = time.monotonic() - now
         self.spent += took
         self.due = now + took + (max(self.checkpoints.every, RARER * took) if self.checkpoints.every else 0.0)
