@@ -88,7 +88,8 @@ def by_weight(weight: _Array, mask: _Array, born: _Array) -> tuple[_Array, _Arra
         places = [np.searchsorted(distinct, v).clip(0, distinct.size - 1) for v in values]
         n = np.stack([np.bincount(p, minlength=distinct.size) for p in places])
         left = np.stack([np.bincount(p, a, distinct.size) for p, a in zip(places, alive, strict=True)])
-        kept = np.ma.masked_array(left / np.maximum(n, 1), n == 0)  # a replicate may have no birth of a weight
+        # a replicate may have no birth of a weight
+        kept = np.ma.masked_where(n == 0, left / np.maximum(n, 1))  # type: ignore[no-untyped-call]
         return distinct, kept
     bins = min(20, min(v.size for v in values))
     parts = [np.array_split(np.argsort(v, kind="stable"), bins) for v in values]
