@@ -31,6 +31,7 @@ from biosim.wiring.paths import breaks
 
 Row = dict[str, Any]
 TRAINED = "its mask or its weights come from training weights: there is no frozen circuit"
+NOTHING = "the local circuit lost every synapse: there is no density to prune to"
 MEASURED = ("density", "synapses", "effective_density", "neurons", "accuracy")
 
 
@@ -91,11 +92,16 @@ class Contest:
             self._retrained(source, label, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
 
     def rival(self, label: str, rival: Rival) -> None:
-        """Run one rival at every density."""
-        scorer, network = load_scorer(rival.name, rival.options), self.births()
+        """Run one rival at every density; where the local circuit lost every synapse there is nothing to match."""
+        scorer = load_scorer(rival.name, rival.options)
+        if self.primary == 0 and not self.densities:
+            regimes = [r for r in rival.regimes if r == "frozen" or self.training is not None or rival.regimes == ("retrained",)]
+            self.rows += [self._missing(label, scorer.level, regime, self.primary, NOTHING) for regime in regimes]
+            return
+        network = self.births()
         name = find_source(rival.name).name
         report = self._report(label)
-        wanted = tuple(sorted({self.primary, *self.densities}, reverse=True))
+        wanted = tuple(sorted({self.primary, *self.densities} - {0.0}, reverse=True))
         task = Task(network, self.drive, wanted, self.seeds, self.training or Training(), self._like, report)
         for made in make(scorer, task):
             about = {"scorer": name, "locality": scorer.level, "seeds": list(self.seeds)}

@@ -39,6 +39,10 @@ comparisons: {rivals: [edge-popup], searches: 2, nulls: 3, samples: 50, measures
 replicates: 2
 moments: 4
 """
+LEAN = (
+    SMALL.split("densities")[0].replace("name: small", "name: lean").replace("[edge-popup, snip, random]", "[]")
+    + "replicates: 2\nmoments: 4\n"
+)
 PARTED = SMALL.split("densities")[0].replace("name: small", "name: parted").replace("[edge-popup, snip, random]", "[random]") + (
     "replicates: 1\nmoments: 4\nconditions:\n  rates: {}\n  spikes: {rule.feedback: direct}\n"
 )
@@ -87,7 +91,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder as a reader has it who followed the pages: the examples, two runs, a data set, an exported graph."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(ROOT / "docs" / "examples", folder, dirs_exist_ok=True)
-    for name, text, seed in (("RUN", SMALL, 0), ("other", SMALL, 0), ("parted", PARTED, 0)):
+    for name, text, seed in (("RUN", SMALL, 0), ("other", LEAN, 0), ("parted", PARTED, 0)):
         (folder / f"{name}.yaml").write_text(text)
         settings = ["rule.feedback=direct"] if name == "other" else []
         run(read_scenario(folder / f"{name}.yaml", [f"seed={seed}", *settings]), folder / name, report=False)
@@ -203,6 +207,8 @@ def _validated(snippet: Snippet, cli: Cli) -> int:
 def test_every_short_command_is_run(snippet: Snippet, cli: Cli, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
     given = [STANDS_FOR.get(w, w.replace("RUN/conditions", "parted/conditions")) for w in program(snippet)[1:]]
+    if given[0] in ("report", "resume"):  # a run of few figures: what they draw, other tests look at
+        given[1:2] = ["other"]
     if given[0] in ("export", "import"):
         given.append("--force")
     if given[0] == "compare":

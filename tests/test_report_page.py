@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
 
-from biosim.report import write_report
+from biosim.report import viewer, write_report
 from biosim.report.pair import write_pair_report
+from biosim.report.parts import percent
+from biosim.report.shell import VIEWER, page, write_page
 from biosim.report.sweep_page import write_sweep_report
 from biosim.report.viewer import viewer_data
 from biosim.rundir import seal
@@ -167,6 +169,17 @@ def test_figures_follow_the_page_into_the_dark(pages: dict[str, Path], read: Any
     assert bright["light"] < 100 and bright["dark"] > 600
 
 
+def test_paper_is_light_and_nothing_is_cut_off(pages: dict[str, Path], read: Any) -> None:
+    page = read(pages["development"], width=718).page  # A4 less its margins
+    corner = "c => [...c.getContext('2d').getImageData(3, c.height - 3, 1, 1).data].slice(0, 3)"  # of a canvas: its paper
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(200)
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.locator("canvas[data-part=net]").evaluate(corner) == [255, 255, 255]
+    assert page.evaluate("document.documentElement.scrollWidth") == 718
+    page.emulate_media(media="screen")
+
+
 def test_the_page_says_what_it_should(pages: dict[str, Path], read: Any, runs: dict[str, Path]) -> None:
     page = read(pages["development"]).page
     text, run = page.inner_text("body"), open_run(runs["development"])
@@ -174,6 +187,9 @@ def test_the_page_says_what_it_should(pages: dict[str, Path], read: Any, runs: d
         "Does it work?",
         "It does.",
         "1 of 2 checks passed",
+        f"of the synapses are left; test accuracy in %: three-factor {percent(run.table[0]['accuracy'])}; random ".replace(
+            " ± ", "\u00a0±\u00a0"
+        ),
         "broadcast",
         "biosim run tiny.yaml",
         run.about["id"],
@@ -373,6 +389,26 @@ def test_by_keyboard_alone(pages: dict[str, Path], read: Any) -> None:
     reader.part("colour").focus()
     press("ArrowDown")
     reader.until("location.search.includes('colour=weight')")
+
+
+def test_what_a_page_does_not_hold_is_not_called_dead(
+    runs: dict[str, Path], tmp_path: Path, read: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "HELD", 300)
+    section = viewer.viewer_section(open_run(runs["development"]))
+    assert section is not None
+    reader = read(write_page(tmp_path / "page.html", page("part", "<h1>Part</h1>", [section], VIEWER)), "?t=0&order=number")
+    box = reader.part("heat").bounding_box()
+    spoken = set()
+    for column in range(0, 24, 4):
+        reader.part("heat").click(position={"x": box["width"] * (column + 0.5) / 24, "y": 20})
+        found = re.match(r"Neuron (\d+) of hidden1: (\d+) of (\d+) inputs held from input alive", reader.part("field-said").text_content())
+        assert found and found[2] == found[3] != "0"
+        spoken.add(int(found[1]))
+    assert 1 < len(spoken) < 24
+    reader.part("neuron").fill(str(next(k for k in range(24) if k not in spoken)))
+    reader.page.keyboard.press("Enter")
+    assert "the page holds no synapses" in reader.part("field-said").text_content()
 
 
 def test_what_is_drawn_is_said(pages: dict[str, Path], read: Any) -> None:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from report_pages import CONDITIONS, make
 
 from biosim.report import viewer
+from biosim.report.distributions import by_weight
+from biosim.report.figures import at_random, receptive_fields
 from biosim.report.inline_svg import in_the_dark, inline_svg
 from biosim.report.life import life_of, order_of
 from biosim.report.packing import NEVER, Edges, dense_edges, frames, inflate, pack
@@ -146,6 +148,44 @@ def test_colours_are_readable_in_the_dark(red: int, green: int, blue: int) -> No
     dark = luminance(in_the_dark(colour))
     if luminance(f"#{colour}") < 0.3:  # what is read on white: contrast (WCAG 2.1) with the page in the dark
         assert (dark + 0.05) / (luminance("#10141a") + 0.05) > 2.9
+
+
+def test_synapses_at_random_are_births_and_as_many_as_survived() -> None:
+    random = np.random.default_rng(0)
+    born = random.random((3, 30, 20)) < 0.3
+    mask = born & (random.random(born.shape) < np.array([0.1, 0.5, 0.9])[:, None, None])
+    mask[0] = False
+    drawn = at_random(mask, born, random)
+    assert not (drawn & ~born).any() and (drawn.sum((1, 2)) == mask.sum((1, 2))).all()
+    assert 0.3 < (drawn & mask)[1].sum() / mask[1].sum() < 0.7  # half of the births are kept: by chance half of the survivors are drawn
+
+
+def test_survival_by_weight_is_that_of_every_replicate() -> None:
+    born = np.ones((3, 4, 3), bool)
+    weight = np.where(np.arange(12).reshape(4, 3) % 2, 0.5, -0.5) * np.ones((3, 1, 1))
+    weight[2] = 0.5  # has no negative births
+    mask = born & (weight > 0)
+    x, kept = by_weight(weight, mask, born)
+    assert x.tolist() == [-0.5, 0.5] and kept[:, 1].tolist() == [1, 1, 1] and kept[:2, 0].tolist() == [0, 0] and kept.mean(0)[0] == 0
+    born[0] = False  # a replicate without births, one with fewer than there are quantiles
+    weight = np.arange(36.0).reshape(3, 4, 3)
+    born[1, 0] = False
+    x, kept = by_weight(weight, born & (weight > 18), born)
+    assert kept.shape == (2, 9) and (np.diff(x) > 0).all() and kept[0].tolist() == [0] * 4 + [1] * 5 and (kept[1] == 1).all()
+    assert by_weight(weight, born & False, born & False)[0].size == 0
+
+
+def test_a_circuit_that_lost_everything_has_a_page_and_its_rivals_say_why(tmp_path: Path) -> None:
+    kill = "rule: {name: kill, state: {x: 1}, eliminate: x > 0}\nschedule: {kind: free}\n"
+    text = re.sub(r"rule: .*\nschedule: .*\n", kill, TINY).replace("hidden: [24, 16]", "hidden: [12]").replace("epochs: 2", "epochs: 1")
+    run = open_run(make(tmp_path, "run", text))
+    assert [(row["method"], row["density"]) for row in run.table] == [("kill", [0, 0]), ("edge-popup", None), ("random", None)]
+    page = (run.folder / "report.html").read_text()
+    assert (
+        "the local circuit lost every synapse" in page
+        and "0.0\u00a0±\u00a00.0 % of the synapses are left; test accuracy in %: kill" in page
+    )
+    assert sum(axes.axison for axes in receptive_fields(run).axes) == 12  # one panel a neuron, none empty
 
 
 # -- sweeps and pairs -----------------------------------------------------------------------------

@@ -111,7 +111,12 @@ def _figure(development: Development, circuit: Circuit, name: str, weight: Array
         values = values / (scale or circuit.born[name].sum(1).mean(1))
         axes.plot(u, values.mean(1), color=colour, label=label)
         axes.fill_between(u, values.min(1), values.max(1), color=colour, alpha=0.2, lw=0)
-    axes.set(xlabel="development (%)", ylim=(-0.02, 1.02), title=f"n = {len(weight)} replicates, band: range")
+    axes.set(
+        xlabel="development (%)",
+        ylabel="segregation; share of inputs",
+        ylim=(-0.02, 1.02),
+        title=f"n = {len(weight)} replicates, band: range",
+    )
     axes.legend(frameon=False, fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     both = LinearSegmentedColormap.from_list("eyes", ["#1b6ca8", "white", "#d1495b"])

@@ -13,7 +13,7 @@ from biosim.report import study
 from biosim.report.development import others
 from biosim.report.distributions import DISTRIBUTIONS, distributions
 from biosim.report.figures import LOCAL, RIVALS, band, time_axis
-from biosim.report.parts import Section, inline, mean_and_deviation, rule_text, table
+from biosim.report.parts import Section, counted, inline, mean_and_deviation, percent, rule_text, table
 from biosim.store import Run
 
 OWN = "development"  # the figure that every such run comes with
@@ -38,7 +38,7 @@ def _development(run: Run) -> Figure:
     for colour, name in zip([LOCAL, *RIVALS], rates, strict=False):
         band(right, x, np.array([r[name] for r in records]), colour, name.removeprefix("rate."))
     n = len(run.about["seeds"])
-    right.set(xlabel=f"developmental time ({unit})", ylabel="mean activity", title=f"Activity (n = {n} replicates, band: range)")
+    right.set(xlabel=f"developmental time ({unit})", ylabel="mean activity", title=f"Activity ({counted(n, ', band: range')})")
     for axes in (left, right):
         axes.legend(frameon=False, fontsize=7)
     return figure
@@ -56,6 +56,13 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     }
     rows = [[name, *mean_and_deviation(values), said[name]] for name, values in run.results["metrics"].items()]
     return ["metric", "mean", "sd", "what it is"], sorted(rows, key=lambda row: not row[0].startswith("measure.")), []
+
+
+def answer(run: Run) -> str:
+    """Return what the heading says the run came to: the synapses left, and what checks ask of the measure."""
+    metrics = run.results["metrics"]
+    asked = study.told({name.removeprefix("measure."): metrics[name] for name in study.asked(run) if name.startswith("measure.")})
+    return f"{percent(metrics['circuit.density'])} % of the synapses are left{f'; {asked}' if asked else ''}."
 
 
 def facts(run: Run) -> list[str]:

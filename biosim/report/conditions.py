@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from biosim.report.figures import LOCAL, RIVALS, band, time_axis
-from biosim.report.parts import Section, inline, mean_and_deviation, table
+from biosim.report.parts import Section, counted, inline, mean_and_deviation, percent, table
 from biosim.scenario.checks import named_in
 from biosim.store import CONDITIONS, REPORT, Run
 
@@ -40,7 +40,7 @@ def drawings(run: Run) -> dict[str, Any]:
                 axes.hlines(values.mean(), place - 0.25, place + 0.25, color="black", lw=1.2)
         axes.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         axes.set(ylabel=metric, xlim=(-0.6, len(names) - 0.4))
-    figure.suptitle(f"Conditions (n = {len(run.about['seeds'])} replicates; line: mean)", fontsize=9)
+    figure.suptitle(f"Conditions ({counted(len(run.about['seeds']), '; line: mean')})", fontsize=9)
     return {"conditions": figure} | figures
 
 
@@ -59,7 +59,7 @@ def _histories(run: Run) -> dict[str, Any]:
         band(axes, x, np.array([r["density"] for r in records]), [LOCAL, *RIVALS][k % 7], name, ("-", "--", ":")[k // 7 % 3])
     axes.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
-    axes.set_title(f"Density (n = {len(run.about['seeds'])} replicates, band: range)", fontsize=9)
+    axes.set_title(f"Density ({counted(len(run.about['seeds']), ', band: range')})", fontsize=9)
     return {"histories": figure}
 
 
@@ -82,6 +82,14 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
 def _cell(values: list[float] | None) -> str:
     mean, deviation = mean_and_deviation(values or ())
     return f"{mean} ± {deviation}" if deviation else mean
+
+
+def answer(run: Run) -> str:
+    """Return what the heading says the run came to: the synapses left, where networks developed, condition by condition."""
+    metrics = run.results["metrics"]
+    left = {name: metrics[f"{name}.circuit.density"] for name in run.conditions if f"{name}.circuit.density" in metrics}
+    told = ", ".join(f"{name} {percent(values)}" for name, values in left.items())
+    return f"Synapses left in %: {told}." if left else ""
 
 
 def facts(run: Run) -> list[str]:

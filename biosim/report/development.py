@@ -15,6 +15,8 @@ from biosim.report.figures import make_figures
 from biosim.report.parts import Section, inline, percent, rule_text, table
 from biosim.store import LOCAL, Run
 
+BESIDE = 5  # methods that the heading has room for, beside the local one
+
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of a run."""
@@ -31,10 +33,12 @@ def _same_circuit(run: Run, drawn: Mapping[str, str]) -> str:
     data = run.comparison
     if data is not None:
         return section(data, drawn)
+    if not run.results["comparisons"]:
+        return ""
     note = """<p class=quiet>Jaccard index of the survivors of two methods on the same births, against two random masks of the same sizes.
 Overlap of edges alone says little: two searches by the same method differ as much. <code>biosim compare</code> and the section
 <code>comparisons</code> of a scenario put every measure between its null and its ceiling.</p>"""
-    return _overlap(run.results["comparisons"]) + note
+    return _overlap(run.results["comparisons"], [name for name, _, _ in run.circuit.projections]) + note
 
 
 _PLANTED = """ Precision: synapses kept that belong to the planted subnetwork, over synapses kept; recall: the same over
@@ -101,15 +105,16 @@ def _seconds(own: Mapping[str, Mapping[str, Any]]) -> str:
     return f"{search:.0f} + {spent['retrained'] - search:.0f}"
 
 
-def _overlap(comparisons: dict[str, Any]) -> str:
+def _overlap(comparisons: dict[str, Any], projections: list[str]) -> str:
     rows = []
     for rival, found in comparisons.items():
-        for projection, o in found["overlap"].items():
+        for projection in projections:
+            o = found["overlap"][projection]
             digits = {"jaccard": 3, "chance": 3, "deviation": 4, "kappa": 3}
             means = ["n/a" if o[key] is None else f"{np.mean(o[key]):.{n}f}" for key, n in digits.items()]
             rows.append([rival, projection, *means, percent(found["agreement"])])
     head = ["with", "projection", "Jaccard", "by chance", "sd of chance", "kappa", "predictions agree %"]
-    return table(head, rows, "Overlap") if rows else "<p class=quiet>No rivals were run.</p>"
+    return table(head, rows, "Overlap")
 
 
 def others(about: dict[str, Any]) -> str:
@@ -122,6 +127,16 @@ def others(about: dict[str, Any]) -> str:
         share = f"from {100 * growth['start']:g} to {100 * growth['peak']:g} % of births"
         parts.append((f"Growth: {html.escape(growth['rule']['name'])}, {share}", growth["rule"]))
     return "".join(f"<h3>{title}</h3>{rule_text(rule)}" for title, rule in parts)
+
+
+def answer(run: Run) -> str:
+    """Return what the heading says the run came to: the local circuit, and what stands beside it."""
+    rows = run.headline[: 1 + BESIDE]
+    if not rows or rows[0] is not run.table[0]:
+        return ""
+    told = [f"{row['method']}{', retrained' * (row['regime'] == 'retrained')} {percent(row['accuracy'])}" for row in rows]
+    beside = f"; {', '.join(told[1:])}" if rows[1:] else ""
+    return f"{percent(rows[0]['density'])} % of the synapses are left; {run.about['evaluated_on']} accuracy in %: {told[0]}{beside}."
 
 
 def facts(run: Run) -> list[str]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
 from biosim.report.figures import LOCAL, RIVALS, degrees
+from biosim.report.parts import counted
 from biosim.store import Run
 
 DISTRIBUTIONS = ("degrees", "weights", "survival-by-weight")
@@ -49,7 +50,7 @@ def weights(circuit: Circuit, where: str) -> Figure:
             axes.hist(values, bins, histtype="stepfilled", color=colour, alpha=0.6, label=f"{label}: {len(values):,}{share}")
         axes.set(xlabel=f"weight in {name}", ylabel="synapses", ylim=(0, 1.45 * axes.get_ylim()[1]))
         axes.legend(frameon=False, fontsize=7)
-    figure.suptitle(f"Weights ({where}; n = {circuit.replicates} replicates together)", fontsize=9)
+    figure.suptitle(f"Weights ({where}; {counted(circuit.replicates, ' together')})", fontsize=9)
     return figure
 
 
@@ -57,30 +58,40 @@ def survival(circuit: Circuit, where: str) -> Figure:
     """Share of the births that survives, by weight: in 20 bins of as many births, or for each of a few distinct weights."""
     figure, panels = _grid(circuit)
     for axes, name in panels:
-        shares = [_by_weight(circuit.weight[name][r], circuit.mask[name][r], circuit.born[name][r]) for r in range(circuit.replicates)]
-        values, kept = (np.array([own[k] for own in shares]) for k in (0, 1)) if len({len(s[0]) for s in shares}) == 1 else shares[0]
-        values, kept = np.atleast_2d(values), np.atleast_2d(kept)
-        x, mean = values.mean(0), kept.mean(0)
+        x, kept = by_weight(circuit.weight[name], circuit.mask[name], circuit.born[name])
+        mean, low, high = (np.asarray(of(0)) for of in (kept.mean, kept.min, kept.max))
         if 0 < x.size <= FEW:
-            spread = np.abs(np.stack([kept.min(0), kept.max(0)]) - mean)
-            axes.bar([f"{v:.3g}" for v in x], mean, 0.6, yerr=spread if circuit.replicates > 1 else None, color=LOCAL, error_kw={"lw": 0.8})
+            axes.bar(range(x.size), mean, 0.6, color=LOCAL)
+            axes.errorbar(range(x.size), mean, np.abs(np.stack([low, high]) - mean), fmt="none", ecolor="black", elinewidth=0.8)
+            axes.set_xticks(range(x.size), [f"{v:.3g}" for v in x])
         else:
             axes.plot(x, mean, color=LOCAL, lw=1.6)
-            axes.fill_between(x, kept.min(0), kept.max(0), color=LOCAL, alpha=0.18, lw=0)
+            axes.fill_between(x, low, high, color=LOCAL, alpha=0.18, lw=0)
         axes.axhline(circuit.mask[name].sum() / max(1, circuit.born[name].sum()), color="0.5", ls=":", lw=1)
         axes.set(xlabel=f"weight in {name}", ylabel="survivors / born")
         axes.set_ylim(0, max(0.02, min(1.02, 1.15 * axes.get_ylim()[1])))
-    figure.suptitle(f"Who survives ({where}; n = {circuit.replicates} replicates)", fontsize=9)
+    figure.suptitle(f"Who survives ({where}; {counted(circuit.replicates, ', mean and range')})", fontsize=9)
     return figure
 
 
-def _by_weight(weight: _Array, mask: _Array, born: _Array) -> tuple[_Array, _Array]:
-    """Return weights and the share of the births near each that survives: distinct weights where they are few, else 20 quantiles."""
-    values, alive = weight[born].astype(np.float64), mask[born]
-    distinct = np.unique(values[:100_000])
+def by_weight(weight: _Array, mask: _Array, born: _Array) -> tuple[_Array, _Array]:
+    """Return weights, (bins,), and the share of the births near each that survives, (R, bins), of replicates that have births.
+
+    Distinct weights where they are few in all replicates together, else quantiles of each replicate: 20, or as many as the least births.
+    """
+    values = [w[b].astype(np.float64) for w, b in zip(weight, born, strict=True) if b.any()]
+    alive = [m[b] for m, b in zip(mask, born, strict=True) if b.any()]
+    if not values:
+        return np.zeros(0), np.zeros((1, 0))
+    distinct = np.unique(np.concatenate([v[:100_000] for v in values]))
     if distinct.size <= FEW:
-        place = np.searchsorted(distinct, values).clip(0, max(0, distinct.size - 1))
-        n = np.bincount(place, minlength=distinct.size)
-        return distinct, np.bincount(place, alive, distinct.size) / np.maximum(n, 1)
-    parts = np.array_split(np.argsort(values, kind="stable"), 20)
-    return np.array([values[p].mean() for p in parts]), np.array([alive[p].mean() for p in parts])
+        places = [np.searchsorted(distinct, v).clip(0, distinct.size - 1) for v in values]
+        n = np.stack([np.bincount(p, minlength=distinct.size) for p in places])
+        left = np.stack([np.bincount(p, a, distinct.size) for p, a in zip(places, alive, strict=True)])
+        # a replicate may have no birth of a weight
+        kept = np.ma.masked_where(n == 0, left / np.maximum(n, 1))  # type: ignore[no-untyped-call]
+        return distinct, kept
+    bins = min(20, min(v.size for v in values))
+    parts = [np.array_split(np.argsort(v, kind="stable"), bins) for v in values]
+    x = np.array([[v[p].mean() for p in own] for v, own in zip(values, parts, strict=True)]).mean(0)
+    return x, np.array([[a[p].mean() for p in own] for a, own in zip(alive, parts, strict=True)])

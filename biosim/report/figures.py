@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
 from biosim.report.image_spikes import SPIKING_FIGURES
+from biosim.report.parts import counted
 from biosim.store import Run
 
 LOCAL, RIVALS = "#1b6ca8", ["#d1495b", "#8d99ae", "#66a182", "#edae49", "#5c4d7d", "#00798c"]
@@ -61,7 +62,7 @@ def development(run: Run) -> Figure:
         line = ("--", ":", "-.")[index // 7 % 3]
         right.axhline(100 * float(np.mean(row["accuracy"])), color=colour, ls=line, lw=1, label=f"{row['method']}{trained}, {split}")
     n = run.circuit.replicates
-    right.set(xlabel=f"developmental time ({unit})", ylabel="accuracy (%)", title=f"Accuracy (n = {n} replicates, band: range)")
+    right.set(xlabel=f"developmental time ({unit})", ylabel="accuracy (%)", title=f"Accuracy ({counted(n, ', band: range')})")
     right.legend(frameon=False, fontsize=7, **(_BESIDE if methods > _FEW else {}))
     return figure
 
@@ -79,22 +80,22 @@ def survivors(run: Run) -> Figure:
     axes = figure.subplots()
     width = 0.8 / len(circuits)
     for m, (method, circuit) in enumerate(circuits.items()):
-        share = np.array([circuit.mask[n].sum((1, 2)) / circuit.born[n].sum((1, 2)) for n in names])
+        share = np.array([circuit.mask[n].sum((1, 2)) / np.maximum(1, circuit.born[n].sum((1, 2))) for n in names])
         spread = np.abs(np.stack([share.min(1), share.max(1)]) - share.mean(1))
         place = np.arange(len(names)) + (m - (len(circuits) - 1) / 2) * width
         axes.bar(
             place,
             share.mean(1),
             width * 0.92,
-            yerr=spread,
             color=[LOCAL, *RIVALS][m % 7],
             hatch=("", "///", "...")[m // 7 % 3],
             label=method,
-            error_kw={"lw": 0.8},
         )
+        axes.errorbar(place, share.mean(1), spread, fmt="none", ecolor="black", elinewidth=0.8)
     births = [int(run.circuit.born[n][0].sum()) for n in names]
     axes.set_xticks(range(len(names)), [f"{n}\n{b:,} born" for n, b in zip(names, births, strict=True)])
-    axes.set(ylabel="survivors / born", title=f"Survivors by projection (n = {run.circuit.replicates}, bars: range)")
+    axes.set_ylim(bottom=0)
+    axes.set(ylabel="survivors / born", title=f"Survivors by projection ({counted(run.circuit.replicates, ', bars: range')})")
     axes.legend(frameon=False, fontsize=7 if len(circuits) > _FEW else None, **_BESIDE)
     return figure
 
@@ -110,6 +111,18 @@ def _degrees(axes: Axes, before: npt.NDArray[np.int64], after: npt.NDArray[np.in
     axes.legend(frameon=False, fontsize=7)
 
 
+def at_random(mask: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return as many of the births of each replicate as survived in it, drawn at random."""
+    drawn = np.zeros(mask.shape, np.bool_)
+    for own, births, left in zip(drawn, born, mask.sum((1, 2)), strict=True):
+        place = np.flatnonzero(births)
+        chosen = np.zeros(place.size, np.bool_)
+        if left:
+            chosen[np.argpartition(random.random(place.size), left - 1)[:left]] = True
+        own.ravel()[place] = chosen
+    return drawn
+
+
 def degrees(run: Run) -> Figure:
     """In- and out-degree of every projection, before and after."""
     circuit = run.circuit
@@ -118,11 +131,11 @@ def degrees(run: Run) -> Figure:
     chance = np.random.default_rng(0)
     for row, (name, pre, post) in zip(grid, circuit.projections, strict=True):
         mask, born = circuit.mask[name], circuit.born[name]
-        random = (chance.random(mask.shape) < mask.mean()) & born
+        random = at_random(mask, born, chance)
         for axes, axis, neuron, what in ((row[0], 2, pre, "out"), (row[1], 1, post, "in")):
             _degrees(axes, born.sum(axis), mask.sum(axis), random.sum(axis))
             axes.set(xlabel=f"{what}-degree of {neuron} in {name}", ylabel="neurons")
-    figure.suptitle(f"Degrees before and after (n = {circuit.replicates} replicates together)")
+    figure.suptitle(f"Degrees before and after ({counted(circuit.replicates, ' together')})")
     return figure
 
 
@@ -133,16 +146,21 @@ def receptive_fields(run: Run) -> Figure:
     height, width = run.about["image_side"]
     fields = (circuit.weight[name] * circuit.mask[name])[0].T.reshape(-1, height, width)
     leaving = [p for p in circuit.projections if p[1] == post]
-    strength = sum(np.abs(circuit.weight[n] * circuit.mask[n])[0].sum(1) for n, _, _ in leaving)
-    order = np.argsort(-np.asarray(strength), kind="stable")[:24]
+    strength = np.zeros(len(fields)) + sum(np.abs(circuit.weight[n] * circuit.mask[n])[0].sum(1) for n, _, _ in leaving)
+    order = np.argsort(-strength, kind="stable")[:24]
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     limit = float(np.abs(fields).max()) or 1.0
-    for axes, neuron in zip(figure.subplots(3, 8).ravel(), order, strict=False):
+    panels = figure.subplots(3, 8).ravel()
+    for empty in panels[len(order) :]:
+        empty.set_axis_off()
+    for axes, neuron in zip(panels, order, strict=False):
         axes.imshow(fields[neuron], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(f"{neuron}", fontsize=6, pad=1)
         axes.set(xticks=[], yticks=[])
     figure.suptitle(
-        f"Surviving inputs of {len(order)} {post} neurons with the strongest outputs (red +, blue -, white none; replicate 0)", fontsize=8
+        f"Surviving inputs of {len(order)} {post} neurons{' with the strongest outputs' * bool(leaving)} "
+        "(red +, blue -, white none; replicate 0)",
+        fontsize=8,
     )
     return figure
 

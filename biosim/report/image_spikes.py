@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
 from biosim.drives.encoding import encode
+from biosim.report.parts import counted
 from biosim.store import Run
 from biosim.streams import generator
 from biosim.substrates.time_stepped import unfold
@@ -88,7 +89,7 @@ def rates(run: Run) -> Figure:
         axes.set(xlabel=f"mean rate of a neuron of {name} (Hz)", ylabel="neurons")
         axes.legend(frameon=False, fontsize=7)
     n = circuit.replicates
-    figure.suptitle(f"Rates over {len(pixels)} {run.about['evaluated_on']} images (n = {n} replicates together)")
+    figure.suptitle(f"Rates over {len(pixels)} {run.about['evaluated_on']} images ({counted(n, ' together')})")
     return figure
 
 
@@ -111,7 +112,7 @@ def survival(run: Run) -> Figure:
         axes.fill_between(moments / steps * seconds / 60, share.min(0), share.max(0), color=colour, alpha=0.18, lw=0)
     axes.set(xlabel="developmental time (min)", ylabel="synapses alive / born", ylim=(0, 1.02))
     axes.legend(frameon=False)
-    axes.set_title(f"Survivors over time, by projection (n = {circuit.replicates} replicates, band: range)")
+    axes.set_title(f"Survivors over time, by projection ({counted(circuit.replicates, ', band: range')})")
     return figure
 
 

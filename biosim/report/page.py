@@ -10,7 +10,7 @@ from typing import Any
 
 from biosim.findings import svg
 from biosim.report import activity, conditions, development, spiking, study
-from biosim.report.parts import Section, checks_table
+from biosim.report.parts import UNBROKEN, Section, checks_table
 from biosim.report.provenance import provenance_section, scenario_section
 from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
@@ -77,4 +77,6 @@ def heading(run: Run) -> str:
     badge = f"<p><span class='badge {word}'>{passed} of {len(checks)} checks passed</span></p>" if checks else ""
     asked = f"<p class=question>{html.escape(scenario['question'])}</p>" if scenario.get("question") else ""
     said = f"<p class=headline>{html.escape(scenario['headline'])}</p>" if scenario.get("headline") else ""
-    return f"<h1>{html.escape(run.name)}</h1>{asked}{said}{badge}<p class=quiet>{'; '.join(facts)}.</p>"
+    found = html.escape(KINDS[run.kind].answer(run)).replace(" ± ", UNBROKEN)
+    answer = f"<p class=answer>{found}</p>" if found else ""
+    return f"<h1>{html.escape(run.name)}</h1>{asked}{said}{answer}{badge}<p class=quiet>{'; '.join(facts)}.</p>"

@@ -66,6 +66,11 @@ def percent(values: list[float]) -> str:
     return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {deviation:.1f}"
 
 
+def counted(n: int, said: str = "") -> str:
+    """Return how many replicates a figure shows; ``said``, of what is done with several, where there are several."""
+    return f"n = {n} replicates{said}" if n > 1 else "n = 1 replicate"
+
+
 def mean_and_deviation(values: Sequence[float | None]) -> tuple[str, str]:
     """Return mean and standard deviation over the replicates in which a metric is defined, as text."""
     known = np.array([v for v in values if v is not None])

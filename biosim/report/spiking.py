@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from biosim.report.parts import Section, inline, mean_and_deviation, rule_text, table
+from biosim.report.parts import Section, inline, mean_and_deviation, percent, rule_text, table
 from biosim.report.spiking_figures import spiking_figures
 from biosim.store import Run
 
@@ -20,6 +20,11 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     """Return heading, rows and notes of what was measured: a row a metric."""
     rows = [[name, *mean_and_deviation(values)] for name, values in run.results["metrics"].items()]
     return ["measured", "mean", "sd"], rows, []
+
+
+def answer(run: Run) -> str:
+    """Return what the heading says the run came to: the synapses left."""
+    return f"{percent(run.results['metrics']['circuit.density'])} % of the synapses that a rule governs are left."
 
 
 def facts(run: Run) -> list[str]:

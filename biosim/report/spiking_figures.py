@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from biosim.report.figures import LOCAL, RIVALS, band
+from biosim.report.parts import counted
 from biosim.store import Run
 
 SHOWN = 150  # neurons of a population that a raster has room for
@@ -54,7 +55,7 @@ def development(run: Run) -> Figure:
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
     left.set_ylim(0, 1.02)
-    right.set_title(f"n = {len(run.about['seeds'])} replicates, band: range", fontsize=9)
+    right.set_title(counted(len(run.about["seeds"]), ", band: range"), fontsize=9)
     return figure
 
 

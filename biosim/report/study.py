@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from biosim.report.parts import Section, inline, mean_and_deviation, table
+from biosim.scenario.checks import named_in
 from biosim.store import FIGURES, TABLES, Run
 
 SHOWN = 200  # rows of a table that the page shows
+TOLD = 3  # metrics that the heading has room for
 
 
 def drawings(run: Run) -> dict[str, str]:
@@ -27,6 +29,26 @@ def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:
     for name, values in run.results["metrics"].items():
         rows.append([name, *mean_and_deviation(values), run.about["measures"][name.removeprefix("study.")]])
     return ["metric", "mean", "sd", "what it is"], rows, []
+
+
+def asked(run: Run) -> list[str]:
+    """Return the metrics that checks name, as many as the heading has room for."""
+    known = list(run.results["metrics"])
+    found = [m for check in run.about["scenario"]["checks"] for m in named_in(check["value"], check["needs"], known)]
+    return list(dict.fromkeys(found))[:TOLD]
+
+
+def told(metrics: Mapping[str, list[float | None]]) -> str:
+    """Return metrics and their means, as text."""
+    found = ((name, *mean_and_deviation(values)) for name, values in metrics.items())
+    return ", ".join(f"{name} {mean} ± {deviation}" if deviation else f"{name} {mean}" for name, mean, deviation in found)
+
+
+def answer(run: Run) -> str:
+    """Return what the heading says the run came to: what checks ask for, else the first things measured."""
+    metrics = run.results["metrics"]
+    names = asked(run) or list(metrics)[:TOLD]
+    return f"{told({name.removeprefix('study.'): metrics[name] for name in names})}." if names else ""
 
 
 def facts(run: Run) -> list[str]:

@@ -8,8 +8,10 @@ class Heat {
   }
 
   // own: unpacked edges; rows, columns: neurons in the order shown; groups: how many belong to each community.
-  load(own, rows, columns, groups) {
+  // part: whether the page holds the synapses among some neurons only
+  load(own, rows, columns, groups, part) {
     this.own = own;
+    this.held = part ? new Set(own.post) : null;
     this.sizes = [rows.length, columns.length];
     this.groups = groups;
     this.order = [rows, columns];
@@ -124,10 +126,15 @@ class Heat {
     }
   }
 
-  // The postsynaptic neuron under a place of the canvas, from 0 to 1 across.
+  // The postsynaptic neuron under a place of the canvas, from 0 to 1 across; the nearest whose synapses the page holds.
   neuron(across) {
-    const at = Math.min(this.sizes[1] - 1, Math.max(0, Math.floor(across * this.sizes[1])));
-    return this.order[1][at];
+    const columns = this.order[1], at = Math.min(this.sizes[1] - 1, Math.max(0, Math.floor(across * this.sizes[1])));
+    if (this.held) {
+      for (let far = 0; far < columns.length; far++) {
+        for (const k of [at - far, at + far]) if (this.held.has(columns[k])) return columns[k];
+      }
+    }
+    return columns[at];
   }
 
   summary(name, pre, post, ends) {

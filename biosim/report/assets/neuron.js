@@ -7,7 +7,8 @@ class Field {
   }
 
   // Gathers the births that lead to a neuron.
-  load(own, neuron, pre, size, pixels) {
+  load(own, neuron, pre, size, pixels, part) {
+    this.part = part; // whether the page holds the synapses among some neurons only
     this.own = own;
     this.neuron = neuron;
     this.pre = pre;
@@ -48,9 +49,10 @@ class Field {
   }
 
   summary(post) {
+    if (this.part && !this.edges.length) return `Of neuron ${this.neuron} of ${post} the page holds no synapses: it holds those among some neurons only.`;
     const plus = this.alive.filter((k) => this.own.weight[k] > 0).length;
     const as = this.pixels ? `as an image of ${this.pixels[0]} × ${this.pixels[1]} pixels` : `along ${this.pre}`;
-    return `Neuron ${this.neuron} of ${post}: ${number(this.alive.length)} of ${number(this.edges.length)} inputs from ${this.pre} alive, ` +
+    return `Neuron ${this.neuron} of ${post}: ${number(this.alive.length)} of ${number(this.edges.length)} ${this.part ? "inputs held" : "inputs"} from ${this.pre} alive, ` +
       `${number(plus)} positive, ${number(this.alive.length - plus)} negative; ${as}.`;
   }
 
@@ -59,6 +61,6 @@ class Field {
     const top = [...this.alive].sort((a, b) => Math.abs(this.own.weight[b]) - Math.abs(this.own.weight[a])).slice(0, 8);
     this.list.textContent = top.length
       ? `${this.own.flat ? "First" : "Strongest"} inputs: ` + top.map((k) => `${this.own.pre[k]} (${((this.own.weight[k] / 127) * this.own.scale).toPrecision(2)})`).join(", ")
-      : "No input is left.";
+      : this.edges.length ? "No input is left." : "";
   }
 }

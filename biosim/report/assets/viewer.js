@@ -77,6 +77,7 @@ class Viewer {
     this.part("heat").addEventListener("click", (e) => this.choose(this.heat.neuron(e.offsetX / e.target.clientWidth)));
     this.part("net").addEventListener("click", (e) => this.touched(this.net.near(e.offsetX, e.offsetY)));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.load());
+    matchMedia("print").addEventListener("change", () => this.repaint()); // paper is light, whatever the screen was
     let late = 0, width = this.root.clientWidth;
     window.addEventListener("resize", () => {
       if (this.root.clientWidth === width) return;
@@ -103,6 +104,11 @@ class Viewer {
     this.load();
   }
 
+  // How many neurons at either end the page holds the synapses of, where these are not all.
+  held() {
+    return this.data.replicates[this.state.replicate].projections[this.data.projections[this.state.projection][0]].of;
+  }
+
   async edges() {
     const { replicate, projection } = this.state, key = `${replicate}/${projection}`;
     if (!this.unpacked.has(key)) {
@@ -127,7 +133,7 @@ class Viewer {
     const grouped = sorted && replicate.modularity !== null;
     this.colours = palette();
     this.own = own;
-    this.heat.load(own, ordered[0], ordered[1], grouped ? [replicate.groups[pre], replicate.groups[post]] : [[], []]);
+    this.heat.load(own, ordered[0], ordered[1], grouped ? [replicate.groups[pre], replicate.groups[post]] : [[], []], this.held());
     this.heat.seek(this.state.frame, false);
     this.heat.paint(this.colours, this.state.colour);
     this.net.load(this.data, this.state.replicate);
@@ -136,9 +142,17 @@ class Viewer {
     this.root.dataset.ready ??= performance.now().toFixed(0); // ms since the page was asked for
   }
 
+  // Draws anew, at once, in the colours of the page as it is now.
+  repaint() {
+    if (!this.own) return;
+    this.colours = palette();
+    this.heat.paint(this.colours, this.state.colour);
+    this.show();
+  }
+
   loadField() {
     const [, pre, post] = this.data.projections[this.state.projection];
-    this.field.load(this.own, this.state.neuron, pre, this.size(1), this.data.pixels[pre] || null);
+    this.field.load(this.own, this.state.neuron, pre, this.size(1), this.data.pixels[pre] || null, Boolean(this.held()));
     this.post = post;
   }
 
@@ -161,7 +175,7 @@ class Viewer {
     slider.setAttribute("aria-valuetext", `${this.share(frame).toFixed(0)} % of development, density ${percentage(now, births)}`);
     Object.assign(this.root.dataset, { frame, step, alive: now, births, held: this.heat.alive, drawn: this.net.shown });
     const [name, pre, post] = data.projections[this.state.projection];
-    const said = this.heat.summary(name, pre, post, data.replicates[this.state.replicate].projections[name].of);
+    const said = this.heat.summary(name, pre, post, this.held());
     this.part("heat-said").textContent = said;
     this.part("net-said").textContent = this.net.summary(now);
     this.part("field-said").textContent = this.field.summary(post);
