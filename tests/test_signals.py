@@ -19,7 +19,7 @@ from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.substrates.rate import ForwardSubstrate, propagate
 from biosim.synapses import Network
-from biosim.teaching import Feedback, feedback_level
+from biosim.teaching import Feedback, feedback_level, readout_error
 
 Births = Callable[..., Network]
 CLOCK = Clock(0.05, 8, 400)
@@ -190,3 +190,25 @@ def test_exploration_out_of_range_is_refused(bad: dict[str, float]) -> None:
 def test_the_rule_of_a_mirror_is_data() -> None:
     rule = load_rule("weight-mirror", "feedback")
     assert isinstance(rule, Rule) and rule.during == "noise" and rule.role == "feedback"
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_along_copied_weights_what_arrives_is_the_gradient(activation: str) -> None:
+    """Reciprocal feedback at birth: each hidden neuron hears minus the derivative of the loss by its own summed input."""
+    network = Network.layered([6, 9, 7, 4], (3, 4), activation=activation)  # type: ignore[arg-type]
+    random = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(2, 11, 6, generator=random), torch.randint(0, 4, (2, 11), generator=random)
+    act = {"relu": torch.relu, "tanh": torch.tanh}[activation]
+    sums, activity, values = {}, {"input": inputs}, inputs
+    for p in network.projections.values():
+        total = torch.bmm(values, p.weight).requires_grad_() if not sums else torch.bmm(values, p.weight)
+        if sums:
+            total.retain_grad()
+        sums[p.post.name] = total
+        values = total if p.post.name == "output" else act(total)
+        activity[p.post.name] = values.detach()
+    torch.nn.functional.cross_entropy(values.flatten(0, 1), labels.flatten(), reduction="sum").backward()
+    heard = Feedback(network, "reciprocal", (3, 4)).carry(readout_error(activity["output"], labels), activity)
+    for name, total in sums.items():
+        assert total.grad is not None
+        torch.testing.assert_close(heard[name], -total.grad, rtol=1e-4, atol=1e-5)
