@@ -49,6 +49,8 @@ def test_each_condition_is_a_run_of_its_own(cli: Cli, scenario: Path, tmp_path: 
         np.testing.assert_allclose(result["conditions"][name]["circuit.density"], own.circuit.density())
     page = (out / "report.html").read_text()
     assert "conditions/dense/report.html" in page and "<svg" in page
+    own = (out / "conditions" / "dense" / "report.html").read_text()
+    assert f"<h1>{run.name}, dense</h1>" in own and "href='../../report.html'" in own and "href='../../report.html'" not in page
 
 
 def test_a_condition_equals_the_same_settings_by_hand(cli: Cli, scenario: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from biosim.report.parts import UNBROKEN, Section, checks_table
 from biosim.report.provenance import provenance_section, scenario_section
 from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
+from biosim.rundir.artefacts import CONDITIONS
 from biosim.store import FIGURES, REPORT, RUN, Run, write_atomic
 
 KINDS: dict[str, ModuleType] = {
@@ -46,7 +47,7 @@ def write_report(run: Run) -> Path:
     _ = run.results  # says so where the run has not finished
     with told_of(run.folder / RUN):
         drawings = {n: d if isinstance(d, str) else svg(d) for n, d in KINDS[run.kind].drawings(run).items()}
-        text = page(f"{run.name}: biosim", heading(run), sections(run, drawings), VIEWER)
+        text = page(f"{titled(run)}: biosim", heading(run), sections(run, drawings), VIEWER)
     folder = run.folder / FIGURES
     folder.mkdir(exist_ok=True)
     for name, drawn in drawings.items():
@@ -60,6 +61,16 @@ def sections(run: Run, drawings: Mapping[str, str]) -> list[Section]:
     found = [Section("Checks", checks_table(run.results["checks"])), *([viewer] if viewer is not None else [])]
     own: list[Section] = KINDS[run.kind].body(run, drawings)
     return [*found, *(s for s in own if s.content), scenario_section(run), provenance_section(run)]
+
+
+def titled(run: Run) -> str:
+    """Return what a page calls its run: the scenario, and which of its conditions it is."""
+    return f"{run.name}, {run.folder.name}" if _whole(run) else run.name
+
+
+def _whole(run: Run) -> bool:
+    """Whether the run is one condition of a run that lies above it."""
+    return run.folder.parent.name == CONDITIONS and (run.folder.parents[1] / RUN).is_file()
 
 
 def heading(run: Run) -> str:
@@ -79,4 +90,5 @@ def heading(run: Run) -> str:
     said = f"<p class=headline>{html.escape(scenario['headline'])}</p>" if scenario.get("headline") else ""
     found = html.escape(KINDS[run.kind].answer(run)).replace(" ± ", UNBROKEN)
     answer = f"<p class=answer>{found}</p>" if found else ""
-    return f"<h1>{html.escape(run.name)}</h1>{asked}{said}{answer}{badge}<p class=quiet>{'; '.join(facts)}.</p>"
+    up = "<p class=quiet><a href='../../report.html'>The run of all conditions</a></p>" if _whole(run) else ""
+    return f"<h1>{html.escape(titled(run))}</h1>{up}{asked}{said}{answer}{badge}<p class=quiet>{'; '.join(facts)}.</p>"
