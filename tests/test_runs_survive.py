@@ -1,121 +1,28 @@
-"""Runs that are stopped, killed, damaged or fought over: they go on to the same end, or say in one line why not."""
+"""Runs that are stopped, killed, out of disk or fought over: they go on to the same end, or say in one line why not."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pytest
-from conftest import TINY
+from stopped_runs import CONDITIONS, MACHINE, NOISE, RATE, SPIKING, WAVES, Clean, Cli, StopError, left, stop_at
 
-from biosim.errors import BiosimError, DamageError, Notice
+from biosim.errors import BiosimError, Notice
 from biosim.rundir import files, lock, seal
-from biosim.rundir.checkpoint import AtWork, Checkpoints, read_state, write_state
+from biosim.rundir.checkpoint import AtWork, Checkpoints, read_state
 from biosim.runner import resume, run
 from biosim.scenario import read_scenario
 from biosim.store import open_run
 
-Cli = Callable[..., Any]
-RATE = TINY.replace("moments: 5", "moments: 100").replace("replicates: 2", "replicates: 1") + (
-    "densities: [0.2]\nlocal_densities: true\nretrain: {epochs: 1}\ncomparisons: {searches: 2, nulls: 5, samples: 50, measures: [overlap]}\n"
-)
-SPIKING = """\
-name: small
-model: {name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000 Hz}
-simulation: {duration: 1 s, decide_every: 100 ms, window: 200 ms}
-rules: {exc-exc: {name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms}}
-moments: 100
-"""
-CONDITIONS = TINY.replace("rivals: [edge-popup, random]", "rivals: [random]") + (
-    "conditions:\n  dense: {schedule.density: 0.6}\n  sparse: {schedule.density: 0.2}\n"
-    'checks:\n  - {name: fewer, value: sparse.circuit.density, needs: "< dense.circuit.density"}\n'
-)
-NOISE = """\
-name: noise
-model: {name: clustered-linear, neurons: 60, clusters: 3, bridges: 2}
-drive: {kind: white-noise, samples: 10, steps: 12}
-rule: {name: noise-pruning, keep: 0.3, when: 50 % dev}
-schedule: {kind: critical-window, density: 0.02, opens: 0.0, closes: 1.0}
-measure: {name: slow-modes, modes: 2}
-moments: 12
-replicates: 2
-"""
-MACHINE = """\
-name: machine
-model: {name: rbm, visible: 64, hidden: 12}
-drive: {kind: two-phases, dataset: digits, batch: 128, epochs: 1}
-rule: {name: fisher, power: 2}
-plasticity: {name: contrastive-divergence, rate: 0.2}
-schedule: {kind: constant-share, density: 0.3, opens: 0.2, closes: 0.9}
-measure: encoding
-moments: 100
-replicates: 2
-"""
-WAVES = """\
-name: waves
-model: {name: two-eyes, ganglion: 6, cells: 6}
-drive: {kind: waves, waves: 240, batch: 20, width: 2}
-rule: burst-timing
-measure: eye-segregation
-moments: 12
-replicates: 2
-"""
-
-
-class StopError(Exception):
-    """What a test stops a run with."""
-
-
-def stop_at(stage: str, step: int) -> Callable[[str, int, int, Mapping[str, float]], None]:
-    """Return a progress that stops the run where a stage tells of a step."""
-
-    def progress(name: str, now: int, steps: int, numbers: Mapping[str, float]) -> None:
-        if name == stage and now >= step:
-            raise StopError
-
-    return progress
-
-
-def left(folder: Path) -> dict[str, Any]:
-    """Return all that a run left, but for the seconds it took."""
-    found: dict[str, Any] = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.safetensors")}
-    found["metrics"] = (folder / "metrics.jsonl").read_bytes()
-    results = open_run(folder).results
-    found["results"] = {k: v for k, v in results.items() if k not in ("seconds", "table")}
-    found["table"] = [{k: v for k, v in row.items() if k != "seconds"} for row in results.get("table", [])]
-    if (folder / "comparison.json").exists():
-        found["comparison"] = (folder / "comparison.json").read_bytes()
-    return found
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path, dict[str, Any]]]:
-    """Return a function from a scenario's text to its file, its run that nobody stopped, and what that left; run once each."""
-    made: dict[str, tuple[Path, Path, dict[str, Any]]] = {}
-
-    def of(text: str) -> tuple[Path, Path, dict[str, Any]]:
-        if text not in made:
-            folder = tmp_path_factory.mktemp("clean")
-            (folder / "scenario.yaml").write_text(text)
-            finished, _ = run(read_scenario(folder / "scenario.yaml"), folder / "run", report=False)
-            made[text] = folder / "scenario.yaml", folder / "run", left(finished.folder)
-        return made[text]
-
-    return of
-
-
-Clean = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 STAGES = [
     (RATE, "developing", 1), (RATE, "developing", 5), (RATE, "three-factor, retrained", 2), (RATE, "developing 20 %", 3),
     (RATE, "edge-popup", 4), (RATE, "random, retrained", 1), (RATE, "local, search 2", 4), (RATE, "edge-popup, search 2", 2),
@@ -182,130 +89,6 @@ def test_ctrl_c_keeps_the_step_it_was_at_and_says_how_to_go_on(clean: Clean, tmp
     assert left(folder) == whole and (folder / "report.html").exists()
 
 
-# -- damage ---------------------------------------------------------------------------------------
-@pytest.fixture
-def stopped(clean: Clean, tmp_path: Path) -> Path:
-    """Return a run that was stopped at step 5 of its development, with two checkpoints."""
-    path, _, _ = clean(RATE)
-    with pytest.raises(StopError):
-        run(read_scenario(path), tmp_path / "run", progress=stop_at("developing", 5), report=False, checkpoint_every=0.0)
-    return tmp_path / "run"
-
-
-def harm(path: Path, dice: random.Random) -> None:
-    """Cut a file, flip a bit, or write something else."""
-    content, kind = path.read_bytes(), dice.randrange(4)
-    place = dice.randrange(len(content))
-    if kind == 0:
-        path.write_bytes(content[:place])
-    elif kind == 1:
-        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << dice.randrange(8))]) + content[place + 1 :])
-    elif kind == 2:
-        path.write_bytes(dice.choice([b"", b"\0" * 100, b"{}", content[::-1], content + b"\0"]))
-    else:
-        path.write_bytes((2**63).to_bytes(8, "little") + content[8:])
-
-
-def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(clean: Clean, stopped: Path) -> None:
-    _, _, whole = clean(RATE)
-    work = stopped / "checkpoints" / "work.safetensors"
-    harm(work, random.Random(1))
-    with pytest.warns(Notice, match=r"work\.safetensors is damaged: .*; the one before it is used"):
-        resume(stopped, report=False)
-    assert left(stopped) == whole
-
-
-def test_without_a_whole_checkpoint_a_stage_begins_anew(clean: Clean, stopped: Path) -> None:
-    _, _, whole = clean(RATE)
-    for name in ("work", "before"):
-        harm(stopped / "checkpoints" / f"{name}.safetensors", random.Random(2))
-    with pytest.warns(Notice) as noted:
-        resume(stopped, report=False)
-    assert [n for n in noted if "the stage begins anew" in str(n.message)] and left(stopped) == whole
-
-
-def test_harm_of_every_kind_is_noticed(stopped: Path, tmp_path: Path) -> None:
-    source, copy, dice = stopped / "checkpoints" / "work.safetensors", tmp_path / "copy.safetensors", random.Random(0)
-    for _ in range(200):
-        shutil.copy(source, copy)
-        harm(copy, dice)
-        with pytest.raises(DamageError, match=r"copy\.safetensors is damaged"):
-            read_state(copy)
-
-
-def test_a_stage_whose_result_is_damaged_is_done_again(clean: Clean, tmp_path: Path) -> None:
-    path, _, whole = clean(RATE)
-    folder = tmp_path / "run"
-    with pytest.raises(StopError):
-        run(read_scenario(path), folder, progress=stop_at("random, retrained", 1), report=False)
-    (done,) = (folder / "checkpoints").glob("rival-edge-popup.*")
-    harm(done, random.Random(0))
-    with pytest.warns(Notice, match="rival-edge-popup.* is damaged: .*; that stage is done again"):
-        resume(folder, report=False)
-    assert left(folder) == whole
-
-
-def crafted(path: Path, name: str, change: Callable[[Any], Any]) -> None:
-    """Change one array of a checkpoint and seal it again, as a stranger can."""
-    about, state = read_state(path)
-    *above, last = name.split("/")
-    node = state
-    for key in above:
-        node = node[key]
-    node[last] = change(np.array(node[last]))
-    write_state(path, about, state)
-
-
-@pytest.mark.parametrize(
-    ("name", "change", "expected"),
-    [
-        ("state/projections/input-hidden1/weight", lambda w: w[:, :3], "'weight' is torch.float32"),
-        ("state/projections/input-hidden1/alive", lambda a: a.astype(np.int8), "'alive' is torch.int8"),
-        ("state/populations/output/gain", lambda g: g[:, :0], "'gain of output' is"),
-    ],
-)
-def test_a_sealed_state_of_something_else_is_refused(stopped: Path, name: str, change: Callable[[Any], Any], expected: str) -> None:
-    crafted(stopped / "checkpoints" / "work.safetensors", name, change)
-    with pytest.raises(DamageError, match=f"holds no state of this run: {expected}"):
-        resume(stopped, report=False)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("queue", 10**6), ("queued", 10**6), ("log_neuron", 10**6), ("log_step", 10**8), ("log_last", 10**9)],
-)
-def test_an_index_that_leads_out_of_a_spiking_network_is_refused(clean: Clean, tmp_path: Path, name: str, value: int) -> None:
-    path, _, _ = clean(SPIKING)
-    with pytest.raises(StopError):
-        run(read_scenario(path), tmp_path / "run", progress=stop_at("developing", 3), report=False, checkpoint_every=0.0)
-    work = tmp_path / "run" / "checkpoints" / "work.safetensors"
-
-    def out(array: Any) -> Any:
-        array.reshape(-1)[:] = value
-        return array
-
-    crafted(work, f"state/simulation/0/{name}", out)
-    with pytest.raises(DamageError, match="holds no state of this run"):
-        resume(tmp_path / "run", report=False)
-
-
-def test_promised_sizes_are_checked_before_anything_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "s.safetensors"
-    write_state(path, {"run": "x"}, {"a": np.arange(4, dtype=np.float32), "deep": {"b~/": np.ones((2, 0)), "c": [1.5, None, "x"]}})
-    about, state = read_state(path)
-    assert about == {"run": "x"} and state["deep"]["c"] == [1.5, None, "x"] and state["deep"]["b~/"].shape == (2, 0)
-    np.testing.assert_array_equal(state["a"], np.arange(4, dtype=np.float32))
-    from safetensors.numpy import load_file
-
-    np.testing.assert_array_equal(load_file(path)["/a"], state["a"])  # it is what it says it is
-    content = path.read_bytes()
-    for old, new in ((b'"shape":[4]', b'"shape":[9]'), (b'"shape":[4]', b'"shape":-4 '), (b"[0,16]", b"[0,90]"), (b'"F32"', b'"F99"')):
-        path.write_bytes(content.replace(old, new, 1))
-        with pytest.raises(DamageError, match="is damaged"):
-            read_state(path)
-
-
-# -- disks, folders, clocks, other processes -------------------------------------------------------
 def test_a_full_disk_stops_a_run_with_one_message_and_loses_nothing(clean: Clean, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _, whole = clean(SPIKING)
     folder, written = tmp_path / "run", []
@@ -408,24 +191,6 @@ def test_checkpoints_that_take_long_are_made_more_rarely(tmp_path: Path, monkeyp
         now[0] += 1.0
         keeper.offer(slow)
     assert keeper.spent == 10.0 * len(made) and 0.015 < keeper.spent / now[0] <= 0.025
-
-
-# -- whose run it is -------------------------------------------------------------------------------
-def test_a_run_directory_is_data(stopped: Path, tmp_path: Path) -> None:
-    """A stranger's run that names code by a path is refused, and that code is not executed."""
-    evil, mark = tmp_path / "evil.py", tmp_path / "mark"
-    evil.write_text(f"open({str(mark)!r}, 'w')\ndef build(*a, **k): pass\n")
-    about = {k: v for k, v in json.loads((stopped / "run.json").read_text()).items() if k != "sha256"}
-    for name in (str(evil), f"{evil}/", f"{tmp_path}/./evil.py/."):
-        document = json.loads(about["document"]) | {"model": {"name": name}}
-        (stopped / "run.json").write_text(json.dumps(seal.sealed(about | {"document": json.dumps(document)})))
-        with pytest.raises(BiosimError, match="names Python code by its path"):
-            resume(stopped, report=False)
-    assert not mark.exists()
-    document = json.loads(about["document"]) | {"schedule": {"kind": "decreasing-rate", "density": 0.31}}
-    (stopped / "run.json").write_text(json.dumps(seal.sealed(about | {"document": json.dumps(document)})))
-    with pytest.raises(BiosimError, match="begun with other files"):
-        resume(stopped, report=False)
 
 
 def test_what_cannot_be_taken_up_says_so(stopped: Path, tmp_path: Path, cli: Cli, clean: Clean) -> None:
