@@ -38,7 +38,7 @@ bench: $(STAMP)
 docs: $(STAMP)-docs
 	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
 
-# runs the scenarios whose figure in docs/gallery is out of date (all of them: about half an hour of one core)
+# runs the scenarios whose figure in docs/gallery is out of date (all of them: some twenty minutes of one core)
 gallery: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/gallery.py
 

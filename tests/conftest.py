@@ -23,7 +23,7 @@ from hypothesis import settings
 from biosim.drives import ImageDrive, Images
 from biosim.synapses import Network
 
-pytest_plugins = ["opened_pages", "stopped_runs"]  # fixtures of more than one file
+pytest_plugins = ["compared", "opened_pages", "stopped_runs"]  # fixtures of more than one file
 settings.register_profile("fixed", derandomize=True, deadline=None)  # a test gives the same verdict every time it is run
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

@@ -49,7 +49,6 @@ PARTED = SMALL.split("densities")[0].replace("name: small", "name: parted").repl
 STANDS_FOR = {
     "RUN_A": "RUN",
     "RUN_B": "other",
-    "/folder/of/idx/files": "bars",
     "my.yaml": "my-scenario.yaml",
     "DIR": "out",
     "SWEEP": "swept",
@@ -190,8 +189,7 @@ def _validated(snippet: Snippet, cli: Cli) -> int:
     while rest:
         word = rest.pop(0)
         if word == "--set":
-            path = rest.pop(0)
-            kept += ["--set", path.replace("/folder/of/idx/files", "bars")]
+            kept += ["--set", rest.pop(0)]
         elif word in ("--seed", "--replicates"):
             kept += ["--set", f"{word[2:]}={rest.pop(0)}"]
         elif word in ("--out", "--device", "--checkpoint-every"):

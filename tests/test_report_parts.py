@@ -14,7 +14,7 @@ import pytest
 from conftest import TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_pages import CONDITIONS, make
+from report_pages import CONDITIONS, GROWTH, make
 
 from biosim.report import viewer
 from biosim.report.distributions import by_weight
@@ -102,8 +102,7 @@ def test_what_a_page_cannot_hold_is_left_out_and_said(run_folder: Path, monkeypa
 
 
 def test_when_synapses_form_is_on_record(tmp_path: Path) -> None:
-    text = TINY.replace("rivals: [edge-popup, random]", "growth: {start: 0.4, until: 0.5}")
-    run = open_run(make(tmp_path, "run", text, page=False))
+    run = open_run(make(tmp_path, "run", GROWTH, page=False))
     data = run.dataset()
     for name, mask in run.circuit.mask.items():
         death, formed = (data[f"{what}_step.{name}"].values for what in ("death", "formed"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.utils import prune
+from torch_modules import assert_same, mlp, pruned_circuit
 
 from biosim import (
     Circuit,
     Feedback,
     ImageDrive,
-    Network,
     Schedule,
-    from_torch_prune,
     load_rule,
     network_from_torch,
     to_torch,
@@ -39,44 +35,6 @@ from biosim.store import circuit_bytes, read_circuit
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 
 
-def reply(module: nn.Module, inputs: torch.Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    with torch.no_grad():
-        return module.eval()(inputs.view(-1, *shape)).flatten(1).numpy()
-
-
-def assert_same(circuit: Circuit, module: nn.Module, shape: tuple[int, ...], replicate: int = 0) -> None:
-    x = torch.randn(7, int(np.prod(shape)), generator=torch.Generator().manual_seed(1))
-    wanted = reply(module, x, shape)
-    ours = circuit.respond(x)[replicate]
-    np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(wanted).max())))
-
-
-def mlp(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for a, b in itertools.pairwise(sizes):
-        layers += [nn.Linear(a, b, bias=False), activation()]
-    return nn.Sequential(*layers[:-1])
-
-
-def conv_net() -> nn.Sequential:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, 2, padding=1, bias=False), nn.ReLU(), nn.Dropout2d(0.3), nn.Conv2d(4, 6, (2, 3), bias=False), nn.Tanh(),
-        nn.Flatten(), nn.Linear(6 * 2 * 1, 4, bias=False),
-    )  # fmt: skip
-
-
-def pruned_circuit(network: Network, seed: int = 0, density: float = 0.4) -> Circuit:
-    """Return a circuit of random masks and random gains."""
-    random = np.random.default_rng(seed)
-    for p in network.projections.values():
-        p.eliminate(torch.from_numpy(random.random(p.shape) > density), 0)
-    for population in list(network.populations.values())[1:]:
-        population.gain = torch.from_numpy(random.uniform(0.5, 2, population.gain.shape).astype(np.float32))
-    return Circuit.of(network, {"rule": "made up", "locality": "synapse", "seeds": []})
-
-
-# -- births ---------------------------------------------------------------------------------------
 @st.composite
 def sequentials(draw: st.DrawFn) -> tuple[nn.Sequential, tuple[int, ...]]:
     """Draw a Sequential of convolutions, then Linears, with whatever does not matter strewn in between."""
@@ -266,81 +224,6 @@ def test_circuits_and_modules_must_fit() -> None:
         to_torch(replace(circuit, leak={"hidden1": 0.5}, steps=3), module)
 
 
-# -- masks ----------------------------------------------------------------------------------------
-def test_masks_go_through_torch_prune_and_back_exactly() -> None:
-    modules = [mlp(9, 8, 7, 3, activation=nn.Tanh) for _ in range(2)]
-    circuit = pruned_circuit(network_from_torch(modules))
-    written = [to_torch_prune(circuit, m, replicate=r) for r, m in enumerate(modules)]
-    assert all(prune.is_pruned(m) for m in written)
-    back = from_torch_prune(written)
-    assert back.populations == circuit.populations and back.projections == circuit.projections
-    for name, _, post in circuit.projections:
-        assert np.array_equal(back.mask[name], circuit.mask[name]) and np.array_equal(back.born[name], circuit.born[name])
-        assert np.array_equal(back.weight[name], circuit.weight[name] * circuit.gain[post][:, None, :])
-    for r, m in enumerate(written):
-        assert_same(back, m, (9,), r)
-    again = from_torch_prune([to_torch_prune(circuit, m, replicate=r, gains="leave-out") for r, m in enumerate(modules)])
-    for name in circuit.weight:  # births bit for bit
-        assert np.array_equal(again.weight[name], circuit.weight[name]) and np.array_equal(again.mask[name], circuit.mask[name])
-
-
-def test_masks_of_unshared_convolutions_come_back_with_their_births() -> None:
-    module, shape = conv_net(), (1, 6, 6)
-    network = network_from_torch(module, shape)
-    births = Circuit.of(network, {})
-    circuit = pruned_circuit(network)
-    written = to_torch_prune(circuit, module, shape)
-    back = from_torch_prune(written, shape, births)
-    for name in circuit.mask:
-        assert np.array_equal(back.mask[name], circuit.mask[name]) and np.array_equal(back.born[name], circuit.born[name])
-    assert back.density() == circuit.density()
-    assert_same(back, written, shape)
-    fewer = replace(
-        births, born={n: b & circuit.mask[n] for n, b in births.born.items()}, mask={n: circuit.mask[n] & False for n in circuit.mask}
-    )
-    with pytest.raises(InputError, match="never born"):
-        from_torch_prune(to_torch_prune(births, module, shape), shape, fewer)
-
-
-def test_what_torch_itself_pruned_is_read_as_a_circuit() -> None:
-    module, shape = conv_net(), (1, 6, 6)
-    prune.global_unstructured([(module[0], "weight"), (module[3], "weight"), (module[6], "weight")], prune.L1Unstructured, amount=0.6)
-    circuit = from_torch_prune(module, shape)
-    assert_same(circuit, module, shape)
-    kernel = module[0].weight_mask.sum((1, 2, 3))  # a shared mask holds wherever the kernel fits inside the padding
-    inner = circuit.mask["input-hidden1"][0].reshape(36, 4, 3, 3)[:, :, 1, 1].sum(0)
-    assert np.array_equal(inner, kernel.numpy())
-    born = network_from_torch(module, shape)  # births of a pruned module are what its masks have left
-    assert np.array_equal(born.projections["input-hidden1"].born.numpy(), circuit.mask["input-hidden1"])
-    assert_same(Circuit.of(born, {}), module, shape)
-
-
-def test_survivors_can_be_trained_and_the_dead_stay_dead() -> None:
-    circuit = pruned_circuit(network_from_torch(mlp(6, 5, 3)))
-    module = to_torch_prune(circuit, mlp(6, 5, 3))
-    optimiser = torch.optim.SGD(module.parameters(), 0.1)
-    before = from_torch_prune(module)
-    nn.functional.cross_entropy(module(torch.randn(20, 6)), torch.arange(20) % 3).backward()
-    optimiser.step()
-    after = from_torch_prune(module)
-    for name, mask in before.mask.items():
-        assert np.array_equal(after.mask[name], mask)
-        assert (after.weight[name] != before.weight[name])[mask].any()
-    assert_same(after, module, (6,))
-
-
-def test_an_unpruned_module_or_other_births_are_refused() -> None:
-    with pytest.raises(InputError, match="nothing in the module was pruned"):
-        from_torch_prune(mlp(6, 5, 3))
-    module = mlp(6, 5, 3)
-    prune.random_unstructured(module[0], "weight", 0.5)
-    with pytest.raises(InputError, match="births and module"):
-        from_torch_prune(module, births=network_from_torch(mlp(6, 4, 3)))
-    module[0].weight_mask.fill_(0.5)
-    with pytest.raises(InputError, match="other than 0 and 1"):
-        from_torch_prune(module)
-
-
 READER = """
 import json, sys, torch
 from safetensors.torch import load_file
@@ -374,7 +257,6 @@ def test_files_are_readable_without_biosim(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["reply"], circuit.respond(x)[0], **CLOSE)
 
 
-# -- in a scenario --------------------------------------------------------------------------------
 MODEL = """
 import torch
 from torch import nn
