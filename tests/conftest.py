@@ -31,6 +31,12 @@ numba.set_num_threads(1)  # workers share the cores: threads of both would wait 
 torch.set_num_threads(1)  # numba's start made them two
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Ignore warnings of biosim's own; named in pyproject.toml, they would import it, and numba, before this file sets its threads."""
+    for name in ("biosim.equations.PerformanceWarning", "biosim.errors.DisconnectedWarning"):
+        config.addinivalue_line("filterwarnings", f"ignore::{name}")
+
+
 class Result(NamedTuple):
     """What a command left: exit status and both streams."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numba
 import torch
 
 from biosim.develop import Development, develop
@@ -64,6 +66,19 @@ def grow(births: Births, drive: ImageDrive, rule: Rule | str, seeds: tuple[int, 
     network = births(seeds)
     feedback = Feedback(network, options.pop("feedback", "random"), seeds)
     return develop(network, drive, rule, feedback=feedback, seeds=seeds, **options)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch and numba use so many threads."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(count)
+    numba.set_num_threads(count)  # raises when numba started fewer
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        numba.set_num_threads(before[1])
 
 
 FROZEN = [n for n in ALL_RULES if not rule_named(n).plastic]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from developed import ALL_KINDS, ALL_RULES, COMPETING, FROZEN, LOSING, Births, grow, recorded, rule_named, site_after
+from developed import ALL_KINDS, ALL_RULES, COMPETING, FROZEN, LOSING, Births, grow, recorded, rule_named, site_after, threads
 
 from biosim.develop import develop
 from biosim.drives import ImageDrive
@@ -80,16 +80,10 @@ def test_replicates_do_not_touch_each_other(name: str, births: Births, drive: Im
 
 @pytest.mark.parametrize("name", ["three-factor", "noise", "oja"])
 def test_threads_change_nothing(name: str, births: Births, drive: ImageDrive) -> None:
-    import numba
-
     results = []
-    threads = torch.get_num_threads(), numba.get_num_threads()
     for count in (1, 2):
-        torch.set_num_threads(count)
-        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
-        results.append(grow(lambda seeds: births(seeds, hidden=(150, 140)), drive, name).circuit)
-    torch.set_num_threads(threads[0])
-    numba.set_num_threads(threads[1])
+        with threads(count):
+            results.append(grow(lambda seeds: births(seeds, hidden=(150, 140)), drive, name).circuit)
     for projection in results[0].mask:
         assert np.array_equal(results[0].mask[projection], results[1].mask[projection])
 

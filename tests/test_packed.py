@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import torch
+from developed import threads
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
@@ -152,13 +152,9 @@ def test_a_whole_development_keeps_the_same_synapses(name: str, births: Births, 
 def test_replicates_and_threads_change_nothing(name: str, births: Births, drive: ImageDrive) -> None:
     """Replicates are packed when their own counts say so, hence not all at the same step."""
     rule = rule_named(name)
-    batch = grow(births, drive, rule, (10, 11, 12)).network
-    threads = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
+    with threads(2):
+        batch = grow(births, drive, rule, (10, 11, 12)).network
     alone = grow(births, drive, rule, (11,)).network
-    torch.set_num_threads(threads[0])
-    numba.set_num_threads(threads[1])
     for projection, p in batch.projections.items():
         q = alone.projections[projection]
         assert p.packed and q.packed
