@@ -35,7 +35,7 @@ def write_pair_report(first: Run, second: Run, path: Path, nulls: int = 100, pro
         raise BiosimError(f"{first.folder} is compared with itself; name another run")
     for run in runs.values():
         _ = run.results
-    with told_of(first.folder / RUN):
+    with told_of(f"{first.folder / RUN}, or {second.folder / RUN},"):
         text = _page(runs, nulls, progress)
     return write_page(path, text)
 
