@@ -13,19 +13,18 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
 import torch  # isort: skip
+from timing import Step, seconds
 from torch import Tensor, nn
 
 from biosim.scorers.edge_popup import Scorer, Search
 from biosim.synapses import Network
 
 BATCH, DENSITY, STEPS = 128, 0.2, 10_000
-Step = Callable[[], object]
 
 
 class _Sorted(torch.autograd.Function):
@@ -119,18 +118,6 @@ def made_up(replicates: int, sizes: Sequence[int], device: str) -> tuple[Network
     inputs = torch.randn(replicates, BATCH, sizes[0], generator=random).to(device)
     labels = torch.randint(0, sizes[-1], (replicates, BATCH), generator=random).to(device)
     return network, inputs, labels
-
-
-def seconds(step: Step, count: int, device: str) -> float:
-    """Return the mean time of a step over a block."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(count):
-        step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / count
 
 
 def agreement(sizes: Sequence[int], device: str) -> float:

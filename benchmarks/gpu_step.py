@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
-import numpy as np  # isort: skip
-import torch
+import torch  # isort: skip
+from timing import Step, images, seconds
 from torch import nn
 
-from biosim.drives import ImageDrive, Images
+from biosim.drives import ImageDrive
 from biosim.homeostasis import InDegree
 from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
@@ -30,16 +29,12 @@ from biosim.synapses import Network
 from biosim.teaching import Feedback
 
 BATCH, ROUNDS, CLOCK = 128, 7, 14_040
-Step = Callable[[], None]
 
 
-def images(sizes: Sequence[int]) -> Images:
-    """Return made-up images: a step costs the same whatever is on them."""
-    random = np.random.default_rng(0)
-    pixels = random.standard_normal((4 * BATCH, sizes[0])).astype(np.float32)
-    labels = random.integers(0, sizes[-1], len(pixels))
+def shown_to(sizes: Sequence[int]) -> ImageDrive:
+    """Return the drive of a network of these sizes."""
     side = round(sizes[0] ** 0.5)
-    return Images(pixels, labels, pixels, labels, (side, sizes[0] // side), "made up", "made up")
+    return ImageDrive(images(sizes[0], sizes[-1], 4 * BATCH, (side, sizes[0] // side)), BATCH, epochs=CLOCK // 4)
 
 
 def sgd_step(sizes: Sequence[int], inputs: torch.Tensor, labels: torch.Tensor) -> Step:
@@ -76,21 +71,9 @@ def development_step(rule_name: str, sizes: Sequence[int], replicates: int, driv
     return step
 
 
-def seconds(step: Step, count: int, device: str) -> float:
-    """Return the mean time of a step over one block."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(count):
-        step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return (time.perf_counter() - began) / count
-
-
 def measure(rule: str, sizes: Sequence[int], replicates: int, device: str) -> str:
     """Return a line of the table."""
-    drive = ImageDrive(images(sizes), BATCH, epochs=CLOCK // 4)
+    drive = shown_to(sizes)
     shown = next(iter(drive.presentations(tuple(range(replicates)), torch.device(device))))
     assert shown.labels is not None
     steps = sgd_step(sizes, shown.inputs, shown.labels), development_step(rule, sizes, replicates, drive, device)
@@ -107,7 +90,7 @@ def measure(rule: str, sizes: Sequence[int], replicates: int, device: str) -> st
 
 def profile(rule: str, sizes: Sequence[int], replicates: int, device: str) -> str:
     """Return where a step's time goes."""
-    drive = ImageDrive(images(sizes), BATCH, epochs=CLOCK // 4)
+    drive = shown_to(sizes)
     step = development_step(rule, sizes, replicates, drive, device)
     seconds(step, 20, device)
     with torch.profiler.profile() as seen:

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import time
 from collections.abc import Callable
 
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
-import numpy as np  # isort: skip
-import torch
+import torch  # isort: skip
+from timing import images, seconds
 from torch import nn
 
-from biosim.drives import ImageDrive, Images
+from biosim.drives import ImageDrive
 from biosim.homeostasis import InDegree
 from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
@@ -31,14 +30,6 @@ from biosim.teaching import Feedback
 
 SIZES, BATCH = (784, 500, 500, 10), 128
 ROUNDS, BLOCK = 12, 28  # a round times 28 steps of each; synapses compete every 7 steps at this length of development
-
-
-def images() -> Images:
-    """Return made-up images: a step costs the same whatever is on them."""
-    random = np.random.default_rng(0)
-    pixels = random.standard_normal((4 * BATCH, SIZES[0])).astype(np.float32)
-    labels = random.integers(0, SIZES[-1], len(pixels))
-    return Images(pixels, labels, pixels, labels, (28, 28), "made up", "made up")
 
 
 def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
@@ -73,17 +64,9 @@ def development_step(rule_name: str, drive: ImageDrive, plasticity: str | None =
     return step
 
 
-def seconds(step: Callable[[], None]) -> float:
-    """Return the mean time of a step over one block."""
-    began = time.perf_counter()
-    for _ in range(BLOCK):
-        step()
-    return (time.perf_counter() - began) / BLOCK
-
-
 def main() -> None:
     """Print the ratio for every rule."""
-    drive = ImageDrive(images(), BATCH, epochs=14_040 // 4)
+    drive = ImageDrive(images(SIZES[0], SIZES[-1], 4 * BATCH, (28, 28)), BATCH, epochs=14_040 // 4)
     shown = next(iter(drive.presentations((0,), torch.device("cpu"))))
     assert shown.labels is not None
     sgd = sgd_step(shown.inputs[0], shown.labels[0])
@@ -92,8 +75,8 @@ def main() -> None:
     pairs_of_rules = [(name, None) for name in rule_paths()] + [("minimal-value", name) for name in rule_paths("plasticity")]
     for name, plasticity in pairs_of_rules:
         local = development_step(name, drive, plasticity)
-        seconds(sgd), seconds(local)
-        pairs = [(seconds(sgd), seconds(local)) for _ in range(ROUNDS)]
+        seconds(sgd, BLOCK), seconds(local, BLOCK)
+        pairs = [(seconds(sgd, BLOCK), seconds(local, BLOCK)) for _ in range(ROUNDS)]
         ratio = statistics.median(b / a for a, b in pairs)
         a, b = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
         label = name if plasticity is None else f"{name} + {plasticity}"

@@ -76,11 +76,11 @@ def test_constant_weights_take_a_bit_each() -> None:
 def test_neurons_are_sorted_by_what_the_survivors_join(run_folder: Path) -> None:
     life = life_of(open_run(run_folder))
     assert life is not None
-    orders, groups, score = order_of(life, 0)
+    orders, groups, score = order_of(life, {name: life.edges(name, 0) for name in life.projections})
     assert score is not None and score > 0
     for name, size in life.populations.items():
         assert sorted(orders[name].tolist()) == list(range(size)) and sum(groups[name]) == size
-    again = order_of(life, 0)[0]
+    again = order_of(life, {name: life.edges(name, 0) for name in life.projections})[0]
     assert all((orders[n] == again[n]).all() for n in orders)
 
 

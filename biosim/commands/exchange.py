@@ -29,7 +29,7 @@ def export(
     if out is None:
         stem = circuit if source.is_dir() else source.stem
         out = folder / f"{stem}{(form.ending and '.' + form.name + form.ending) or '-' + form.name}"
-    written = write(found, out, to, replicate, records, force)
+    written = write(found, out, form, replicate, records, force)
     which = "all replicates" if written is None else f"replicate {written} of {found.replicates}"
     typer.echo(f"{out}: {which}; {form.carries}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from functools import lru_cache, reduce
+from functools import cache, reduce
 
 import torch
 from torch import Tensor
@@ -58,9 +58,12 @@ def _evaluate(node: ast.expr, values: Mapping[str, Tensor], like: Tensor) -> Ten
     raise AssertionError(ast.dump(node))
 
 
-@lru_cache(maxsize=1024)
+@cache
 def _constant(value: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return a constant where the other values are; made once, since an accelerator waits for every number it is sent."""
+    """Return a constant where the other values are; made once, since an accelerator waits for every number it is sent.
+
+    It is kept for good: a recorded graph reads it where it lies.
+    """
     with torch.inference_mode(False):
         return torch.tensor(value, dtype=dtype, device=device)
 

@@ -67,7 +67,9 @@ def find(name: str, writing: bool) -> Format:
     return formats()[name]
 
 
-def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None, records: Records = (), force: bool = False) -> int | None:
+def write(
+    circuit: Circuit, path: Path, form: str | Format, replicate: int | None = None, records: Records = (), force: bool = False
+) -> int | None:
     """Write a circuit; the file (or folder) is whole or not there.
 
     Parameters
@@ -75,8 +77,8 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
     circuit : Circuit
     path : Path
         Must not be there yet, unless ``force``.
-    name : str
-        A format's name.
+    form : str or Format
+        The name of a format, or the path of its file.
     replicate : int, optional
         All of them when left out, where the format carries them; else the first.
     records : sequence of mapping
@@ -92,14 +94,14 @@ def write(circuit: Circuit, path: Path, name: str, replicate: int | None = None,
     BiosimError
         When the format does not exist or cannot carry the circuit, or the file cannot be written.
     """
-    form = find(name, True)
+    form = find(form, True) if isinstance(form, str) else form
     if replicate is not None and not 0 <= replicate < circuit.replicates:
         raise BiosimError(f"--replicate {replicate}: the circuit has {circuit.replicates}, counted from 0")
     if replicate is None and not form.replicates:
         replicate = 0
     chosen = circuit if replicate is None else single(circuit, replicate)
     if form.largest is not None and (count := synapses(chosen)) > form.largest:
-        raise BiosimError(f"--to {name}: {count:.3g} synapses are more than the {form.largest:.3g} it can carry: {form.because}")
+        raise BiosimError(f"--to {form.name}: {count:.3g} synapses are more than the {form.largest:.3g} it can carry: {form.because}")
     if path.exists() and not force:
         raise BiosimError(f"{path} is there already; name another with --out, or overwrite it with --force")
     if path.exists() and not path.is_file() and not path.is_dir():

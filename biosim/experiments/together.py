@@ -81,8 +81,6 @@ class Together:
 
     def load(self, restore: Callable[[State], None]) -> bool:
         """Give the latest state that all processes have to ``restore``; return whether there is one."""
-        if self.team.size == 1:
-            return self.own.load(restore)
         kept = self.own.checkpoints.latest(self.own.stage)
         found = next(kept, None)
         while True:
@@ -99,9 +97,6 @@ class Together:
 
     def offer(self, state: Callable[[], State]) -> None:
         """Keep the state in all processes when it is time to in one, or when one is asked to stop: then raise Interrupted."""
-        if self.team.size == 1:
-            self.own.offer(state)
-            return
         asked = interrupts.asked()
         if self.team.any(bool(asked) or self.own.is_due()):
             self.own.keep(state)

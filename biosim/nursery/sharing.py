@@ -52,8 +52,6 @@ def _not_local_to_a_block(rules: Sequence[Rule]) -> Iterator[str]:
 
 def survivor_of(network: Network, provenance: Mapping[str, Any]) -> Circuit | None:
     """Freeze a network; where processes share it the first one collects the whole."""
-    if network.team.size == 1:
-        return Circuit.of(network, provenance)
     found = []
     for what in ("alive", "weight", "born"):
         parts = {n: p.share.collect(getattr(p, what)) for n, p in network.projections.items()}

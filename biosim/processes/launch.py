@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from biosim.errors import BiosimError, Interrupted
 
@@ -56,11 +55,11 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         with _handed_on(children):  # from the first on: were a later one not to start, nobody would end it
             for rank in range(processes):
                 with (Path(place) / f"{rank}.txt").open("wb") as said:
-                    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": said} if rank else {}
+                    shown, told = (subprocess.DEVNULL, said) if rank else (None, None)
                     environment = {**usual, **os.environ, **own, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                     command = [sys.executable, "-m", "biosim", *arguments]
                     try:
-                        children.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
+                        children.append(subprocess.Popen(command, env=environment, start_new_session=True, stdout=shown, stderr=told))
                     except OSError as error:
                         raise BiosimError(f"{processes} processes cannot be started: {error}") from None
             failed, ended = _wait(children)

@@ -24,25 +24,32 @@ class Team(Protocol):
     @property
     def rank(self) -> int:
         """Which of the processes this one is, from 0."""
+        ...
 
     @property
     def size(self) -> int:
         """How many processes there are."""
+        ...
 
     def gather(self, own: Tensor, widths: Sequence[int]) -> Tensor:
         """Join (..., width) blocks of all processes along their last dimension; ``widths`` are theirs."""
+        ...
 
     def collect(self, own: Tensor, widths: Sequence[int]) -> Tensor | None:
         """Join (R, n_pre, width) blocks on the CPU of the first process; the others get None."""
+        ...
 
     def total(self, counts: Tensor) -> Tensor:
         """Return the sum of integers over the processes."""
+        ...
 
     def any(self, truth: bool) -> bool:
         """Return whether it is so in any of the processes."""
+        ...
 
     def begin(self, work: bool = True) -> bool:
         """Return whether there is work to be done together, which the first process says, once; the others wait for it."""
+        ...
 
 
 class Alone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ def _spiking(run: Run) -> Life:
     return Life(sizes, ends, circuit.replicates, births, clock, seconds, clock, edges, "at birth", notes)
 
 
-def order_of(life: Life, r: int) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, list[int]], float | None]:
+def order_of(life: Life, edges: Mapping[str, Edges]) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, list[int]], float | None]:
     """Return the neurons of each population sorted by community, how many belong to each, and the modularity.
 
     Communities are those of the survivors of one replicate, all projections together; within one, neurons stand in order of
@@ -131,7 +131,7 @@ def order_of(life: Life, r: int) -> tuple[dict[str, npt.NDArray[np.int64]], dict
     """
     shift = dict(zip(life.populations, np.cumsum([0, *life.populations.values()]), strict=False))
     nodes = sum(life.populations.values())
-    source, target = (np.concatenate(parts) for parts in zip(*_survivors(life, r, shift), strict=True))
+    source, target = (np.concatenate(parts) for parts in zip(*_survivors(life, edges, shift), strict=True))
     degree = np.bincount(source, minlength=nodes) + np.bincount(target, minlength=nodes)
     labels, score = np.zeros(nodes, np.int64), None
     if 0 < len(source) <= SORTED:
@@ -148,8 +148,10 @@ def order_of(life: Life, r: int) -> tuple[dict[str, npt.NDArray[np.int64]], dict
     return orders, groups, score
 
 
-def _survivors(life: Life, r: int, shift: dict[str, Any]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+def _survivors(
+    life: Life, edges: Mapping[str, Edges], shift: dict[str, Any]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     for name, (pre, post) in life.projections.items():
-        edges = life.edges(name, r)
-        kept = edges.died == -1
-        yield edges.pre[kept] + shift[pre], edges.post[kept] + shift[post]
+        own = edges[name]
+        kept = own.died == -1
+        yield own.pre[kept] + shift[pre], own.post[kept] + shift[post]

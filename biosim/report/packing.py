@@ -43,6 +43,11 @@ class Edges:
     weight: _Array
     births: int
 
+    @property
+    def scale(self) -> float:
+        """The largest magnitude of a weight; 1 where there is none."""
+        return float(np.nanmax(np.abs(self.weight), initial=0.0)) or 1.0
+
     def alive(self, at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return how many are there after ``at`` steps, (frames,)."""
         n = len(at) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from biosim.store import RUN, Run
 ROOM = 800_000  # characters of packed edges for each of the two viewers
 
 
-def write_pair_report(first: Run, second: Run, path: Path, nulls: int = 100, progress: Callable[[int, int], None] | None = None) -> Path:
+def write_pair_report(first: Run, second: Run, path: Path, nulls: int = 100) -> Path:
     """Write the page of two runs to ``path``.
 
     Raises
@@ -35,17 +35,17 @@ def write_pair_report(first: Run, second: Run, path: Path, nulls: int = 100, pro
         raise BiosimError(f"{first.folder} is compared with itself; name another run")
     for run in runs.values():
         _ = run.results
-    with told_of(first.folder / RUN):
-        text = _page(runs, nulls, progress)
+    with told_of(f"{first.folder / RUN}, or {second.folder / RUN},"):
+        text = _page(runs, nulls)
     return write_page(path, text)
 
 
-def _page(runs: Mapping[str, Run], nulls: int, progress: Callable[[int, int], None] | None) -> str:
+def _page(runs: Mapping[str, Run], nulls: int) -> str:
     both = first, second = runs["first"], runs["second"]
     sections = [
         Section("What differs", _differences(first, second)),
         Section("Measured", _beside(_measured(run) for run in both)),
-        Section("The same circuit?", _same_circuit(first, second, nulls, progress), "Same circuit?"),
+        Section("The same circuit?", _same_circuit(first, second, nulls), "Same circuit?"),
         Section("Checks", _beside(checks_table(run.results["checks"]) for run in both)),
     ]
     for (name, run), prefix in zip(runs.items(), ("", "b-"), strict=True):
@@ -68,13 +68,13 @@ def _measured(run: Run) -> str:
     return f"<h3>{html.escape(run.name)}</h3>{table(head, rows, f'Measured: {run.folder.name}')}{said}"
 
 
-def _same_circuit(first: Run, second: Run, nulls: int, progress: Callable[[int, int], None] | None) -> str:
+def _same_circuit(first: Run, second: Run, nulls: int) -> str:
     if {first.kind, second.kind} != {"development"}:
         return "<p>Circuits are compared between two runs of the kind development; these are of the kinds " + (
             f"{html.escape(first.kind)} and {html.escape(second.kind)}.</p>"
         )
     try:
-        found = compare_runs(first, second, nulls=nulls, progress=progress)
+        found = compare_runs(first, second, nulls=nulls)
     except BiosimError as error:
         return f"<p>These circuits cannot be compared: {html.escape(str(error))}</p>"
     drawings = {name: svg(drawn) for name, drawn in comparison_figures(found.data, found.circuits).items()}

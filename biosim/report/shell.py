@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from biosim.errors import BiosimError
 from biosim.report.assets import asset
@@ -60,8 +62,13 @@ def page(title: str, heading: str, sections: Sequence[Section], scripts: Sequenc
 """
 
 
+def embedded(data: Mapping[str, Any]) -> str:
+    """Return plain data as JSON that no parser of a page takes for markup."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
 @contextmanager
-def told_of(path: Path) -> Iterator[None]:
+def told_of(path: Path | str) -> Iterator[None]:
     """Turn what goes wrong on data that nobody's run left into one line on the file it came from."""
     try:
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from biosim.findings import svg
 from biosim.report.assets import asset
 from biosim.report.figures import LOCAL, RIVALS
 from biosim.report.parts import Section, facts_table, inline, table
-from biosim.report.shell import SWEEP, page, told_of, write_page
+from biosim.report.shell import SWEEP, embedded, page, told_of, write_page
 from biosim.store import REPORT
 from biosim.sweep.plan import Plan
 from biosim.sweep.run import SWEEP as PLAN
@@ -101,8 +100,7 @@ def _by_rank(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[Row], dict[
 
 def explorer(data: Mapping[str, Any]) -> str:
     """Return the plot, its filter and its table, with their data as a text that no parser takes for markup."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    return Template(asset("sweep.html")).substitute(data=text, still=_still(data))
+    return Template(asset("sweep.html")).substitute(data=embedded(data), still=_still(data))
 
 
 def _still(data: Mapping[str, Any]) -> str:

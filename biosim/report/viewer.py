@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping
 from string import Template
 from typing import Any
@@ -15,6 +14,7 @@ from biosim.report.assets import asset
 from biosim.report.life import Life, life_of, order_of
 from biosim.report.packing import Edges, deflate, frame_of, frames, pack, size_of
 from biosim.report.parts import Section
+from biosim.report.shell import embedded
 from biosim.store import Run
 
 ROOM = 1_700_000  # characters of packed edges on a page; the first replicate is there in any case
@@ -30,15 +30,19 @@ def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
     if life is None or not life.projections or life.steps < 1 or life.size > LARGEST:
         return None
     at = frames(life.steps)
-    counts, births = _counts(life, at)
+    counts: dict[str, list[list[int]]] = {name: [] for name in life.projections}
+    births: dict[str, list[int]] = {name: [] for name in life.projections}
     held: list[dict[str, Any]] = []
     spent = 0
     for r in range(life.replicates):
-        own = _replicate(life, r, at)
-        spent += sum(size_of(p["edges"]) for p in own["projections"].values())
-        if held and spent > room:
-            break
-        held.append(own)
+        edges = {name: life.edges(name, r) for name in life.projections}
+        for name, of in edges.items():
+            counts[name].append(of.alive(at).tolist())
+            births[name].append(of.births)
+        if spent <= room:
+            own = _replicate(life, edges, at)
+            spent += sum(size_of(p["edges"]) for p in own["projections"].values())
+            held += [own] if spent <= room or not held else []
     return {
         "name": run.name,
         "at": at.tolist(),
@@ -66,33 +70,23 @@ def _left_out(held: list[dict[str, Any]], replicates: int) -> list[str]:
     return notes
 
 
-def _counts(life: Life, at: npt.NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return synapses alive in every frame and births, by projection: a list of replicates each."""
-    alive: dict[str, Any] = {}
-    births: dict[str, Any] = {}
-    for name in life.projections:
-        edges = [life.edges(name, r) for r in range(life.replicates)]
-        alive[name] = [e.alive(at).tolist() for e in edges]
-        births[name] = [e.births for e in edges]
-    return alive, births
-
-
-def _replicate(life: Life, r: int, at: npt.NDArray[np.int64]) -> dict[str, Any]:
-    orders, groups, score = order_of(life, r)
-    packed, total = {}, sum(len(life.edges(name, r).pre) for name in life.projections)
+def _replicate(life: Life, edges: Mapping[str, Edges], at: npt.NDArray[np.int64]) -> dict[str, Any]:
+    orders, groups, score = order_of(life, edges)
+    packed, total = {}, sum(len(own.pre) for own in edges.values())
     for name, (pre, post) in life.projections.items():
-        edges, shape = life.edges(name, r), (life.populations[pre], life.populations[post])
+        shape = life.populations[pre], life.populations[post]
         rows, columns = _sample(HELD / max(1, total), shape, orders[pre], orders[post])
         whole = rows.all() and columns.all()
-        shown = edges if whole else edges.among(rows, columns)
-        scale = float(np.nanmax(np.abs(edges.weight), initial=0.0)) or 1.0
-        packed[name] = {"edges": pack(shown, at, shape, scale)} | ({} if whole else {"of": [int(rows.sum()), int(columns.sum())]})
+        shown = edges[name] if whole else edges[name].among(rows, columns)
+        packed[name] = {"edges": pack(shown, at, shape, edges[name].scale)} | (
+            {} if whole else {"of": [int(rows.sum()), int(columns.sum())]}
+        )
     return {
         "projections": packed,
         "order": {name: deflate(order.astype("<u4")) for name, order in orders.items()},
         "groups": groups,
         "modularity": score,
-        "drawing": _drawing(life, r, at, orders),
+        "drawing": _drawing(life, edges, at, orders),
     }
 
 
@@ -111,7 +105,7 @@ def _spaced(size: int, most: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.int64)) if size else np.zeros(0, np.int64)
 
 
-def _drawing(life: Life, r: int, at: npt.NDArray[np.int64], orders: Mapping[str, _Array]) -> dict[str, Any]:
+def _drawing(life: Life, edges: Mapping[str, Edges], at: npt.NDArray[np.int64], orders: Mapping[str, _Array]) -> dict[str, Any]:
     """Return some neurons of each population, and births among them drawn by lot (seed 0), the same for the same run."""
     dots = {name: orders[name][_spaced(size, DOTS)] for name, size in life.populations.items()}
     place = {name: np.full(life.populations[name], -1) for name in dots}
@@ -119,20 +113,19 @@ def _drawing(life: Life, r: int, at: npt.NDArray[np.int64], orders: Mapping[str,
         place[name][chosen] = np.arange(len(chosen))
     among: list[tuple[int, Edges]] = []
     for k, (name, (pre, post)) in enumerate(life.projections.items()):
-        among.append((k, life.edges(name, r).among(place[pre] >= 0, place[post] >= 0)))
+        among.append((k, edges[name].among(place[pre] >= 0, place[post] >= 0)))
     total = sum(len(e.pre) for _, e in among)
     chosen = np.zeros(total, np.bool_)
     chosen[np.random.default_rng(0).permutation(total)[:DRAWN]] = True
     lines: list[list[int]] = []
     start, ends = 0, list(life.projections.values())
-    for k, edges in among:
-        own = np.flatnonzero(chosen[start : start + len(edges.pre)])
-        start += len(edges.pre)
-        scale = float(np.nanmax(np.abs(edges.weight), initial=0.0)) or 1.0
-        died = np.where(edges.died == -1, len(at), frame_of(edges.died, at))
+    for k, few in among:
+        own = np.flatnonzero(chosen[start : start + len(few.pre)])
+        start += len(few.pre)
+        died = np.where(few.died == -1, len(at), frame_of(few.died, at))
         columns = (
-            np.full(len(own), k), place[ends[k][0]][edges.pre[own]], place[ends[k][1]][edges.post[own]],
-            frame_of(edges.formed, at)[own], died[own], np.round(100 * edges.weight[own] / scale).astype(int),
+            np.full(len(own), k), place[ends[k][0]][few.pre[own]], place[ends[k][1]][few.post[own]],
+            frame_of(few.formed, at)[own], died[own], np.round(100 * few.weight[own] / few.scale).astype(int),
         )  # fmt: skip
         lines += np.stack(columns, 1).astype(int).tolist() if len(own) else []
     return {"dots": {name: chosen.tolist() for name, chosen in dots.items()}, "lines": lines, "among": total}
@@ -155,8 +148,7 @@ def viewer_section(
 
 def markup(data: Mapping[str, Any], prefix: str) -> str:
     """Return the viewer's elements, with its data as a text that no parser takes for markup."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     said = "".join(f"<li>{html.escape(note)}</li>" for note in data["notes"])
     notes = f"<ul class=quiet>{said}</ul>" if said else ""
     name, last = html.escape(data["name"]), len(data["at"]) - 1
-    return Template(asset("viewer.html")).substitute(prefix=prefix, name=name, last=last, notes=notes, data=text)
+    return Template(asset("viewer.html")).substitute(prefix=prefix, name=name, last=last, notes=notes, data=embedded(data))

@@ -155,16 +155,22 @@ class ConditionsSpec(ExperimentSpec):
     )
 
 
-class StudySpec(BaseModel):
-    """``study:`` a file of ``studies/`` and the arguments of its ``run``."""
+class _FileSpec(BaseModel):
+    """A file and the arguments of its function; the name alone where it is given none."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    name: str = Field(description="name of a file in studies/, or a path ending in .py")
+    name: str
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+
+class StudySpec(_FileSpec):
+    """``study:`` a file of ``studies/`` and the arguments of its ``run``."""
+
+    name: str = Field(description="name of a file in studies/, or a path ending in .py")
 
 
 class StudyScenarioSpec(ExperimentSpec):
@@ -220,16 +226,10 @@ class ActivityDriveSpec(BaseModel):
     kind: str = Field(description="name of a file in drives/, or a path ending in .py")
 
 
-class MeasureSpec(BaseModel):
+class MeasureSpec(_FileSpec):
     """``measure:`` a file of ``measures/`` and the arguments of its ``measure``."""
 
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
     name: str = Field(description="name of a file in measures/, or a path ending in .py")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
 
 
 class ActivitySpec(DevelopingSpec):

@@ -15,10 +15,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from biosim.replay import Replay
 from biosim.scorers.backprop import Backprop
 
 _TRITON = (3, 3)  # the first with masked histograms
-_WARM = 3  # steps taken before the graph is recorded: libraries set themselves up
 
 
 def _kernels(device: torch.device) -> ModuleType | None:
@@ -61,34 +61,12 @@ class DeviceStep:
         self.kernels = _kernels(first.device)
         self.thresholds = [self.kernels.Threshold(k, len(first), first.device) if self.kernels and k else None for _, k in groups]
         self.rate, self.accuracy = first.new_zeros(()), first.new_zeros(())
-        self.inputs = self.labels = first
-        self.taken = 0
-        self.graph: torch.cuda.CUDAGraph | None = None
+        self._replay = Replay(self._step)
 
     def __call__(self, rate: float, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step; return the accuracy, ()."""
         self.rate.fill_(rate)
-        if self.taken == 0 or self.inputs.shape != inputs.shape:
-            self.inputs, self.labels, self.graph, self.taken = inputs.clone(), labels.clone(), None, 0
-        else:
-            self.inputs.copy_(inputs)
-            self.labels.copy_(labels)
-        self.taken += 1
-        if self.graph is not None:
-            self.graph.replay()
-        elif inputs.device.type == "cuda" and self.taken > _WARM:
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
-                self._step()
-            self.graph.replay()
-        elif inputs.device.type == "cuda":
-            side, main = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
-            side.wait_stream(main)
-            with torch.cuda.stream(side):
-                self._step()
-            main.wait_stream(side)
-        else:
-            self._step()
+        self._replay({"inputs": inputs, "labels": labels})
         return self.accuracy.clone()
 
     def select(self) -> None:
@@ -111,9 +89,9 @@ class DeviceStep:
         for n in names:
             torch.mul(self.weights[n], size[n] >= cut, out=self.effective[n])
 
-    def _step(self) -> None:
+    def _step(self, given: Mapping[str, Tensor]) -> None:
         self.select()
-        gradients, accuracy = self.backprop.step(self.effective, self.inputs, self.labels)
+        gradients, accuracy = self.backprop.step(self.effective, given["inputs"], given["labels"])
         for name, score in self.scores.items():
             if self.kernels is not None:
                 arrays = score, self.speed[name], gradients[name].contiguous(), self.weights[name]

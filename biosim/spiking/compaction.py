@@ -147,15 +147,15 @@ def _fields(
     return found | {"column": column, "column_synapse": synapse, "column_source": source}
 
 
-def own_rows(assembly: Assembly, world: World, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def own_rows(world: World, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return where the rows of projection ``k`` begin and end in each part, (T, n_pre) each."""
     row, n_pre = world.proj[k, 2], world.proj[k, 3]
     return world.row_lo[:, row : row + n_pre], world.row_hi[:, row : row + n_pre]
 
 
-def place_of(assembly: Assembly, world: World, k: int) -> slice:
+def place_of(world: World, k: int) -> slice:
     """Return where the live synapses of projection ``k`` lie in the flat arrays: rows follow each other without gaps."""
-    lo, hi = own_rows(assembly, world, k)
+    lo, hi = own_rows(world, k)
     return slice(int(lo[0, 0]), int(hi[-1, -1]))
 
 
@@ -163,23 +163,23 @@ def mark_dead(
     assembly: Assembly, world: World, r: int, k: int, keep: npt.NDArray[np.bool_], death: npt.NDArray[np.int32], step: int
 ) -> None:
     """Note in ``death`` (one entry a birth edge) the step at which the synapses that are not kept died."""
-    births, lo_hi = assembly.network.projections[k].births, own_rows(assembly, world, k)
-    base = place_of(assembly, world, k).start
+    births, lo_hi = assembly.network.projections[k].births, own_rows(world, k)
+    base = place_of(world, k).start
     _mark_dead(births.starts[r], births.targets[r], *lo_hi, world.target, keep, base, death, np.int32(step))
 
 
 def birth_edges(assembly: Assembly, world: World, r: int, k: int) -> npt.NDArray[np.int64]:
     """Return the place among the birth edges of every live synapse."""
-    births, place = assembly.network.projections[k].births, place_of(assembly, world, k)
+    births, place = assembly.network.projections[k].births, place_of(world, k)
     out = np.empty(place.stop - place.start, np.int64)
-    _positions(births.starts[r], births.targets[r], *own_rows(assembly, world, k), world.target, out)
+    _positions(births.starts[r], births.targets[r], *own_rows(world, k), world.target, out)
     return out
 
 
 def without(assembly: Assembly, world: World, k: int, keep: npt.NDArray[np.bool_]) -> World:
     """Return the world with only the synapses of projection ``k`` that ``keep`` holds; the others are gone from memory."""
     projections = assembly.network.projections
-    places = [place_of(assembly, world, q) for q in range(len(projections))]
+    places = [place_of(world, q) for q in range(len(projections))]
     sizes = [p.stop - p.start for p in places]
     sizes[k] = int(np.count_nonzero(keep))
     total = sum(sizes)
@@ -190,7 +190,7 @@ def without(assembly: Assembly, world: World, k: int, keep: npt.NDArray[np.bool_
     for q, p in enumerate(projections):
         start, own = np.zeros(p.births.n_pre + 1, np.int64), keep if q == k else np.zeros(0, np.bool_)
         old = (world.target, world.weight, world.state, world.active)
-        at = _compact(*own_rows(assembly, world, q), own, places[q].start, *old, at, target, weight, state, active, start)
+        at = _compact(*own_rows(world, q), own, places[q].start, *old, at, target, weight, state, active, start)
         starts.append(start)
     bases = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return world.with_arrays(**_fields(assembly, starts, target, weight, state, active, bases))

@@ -212,26 +212,26 @@ class Simulation:
     def survivors(self, projection: str) -> npt.NDArray[np.int64]:
         """Return how many synapses of a projection live, (R,)."""
         k = self.index(projection)
-        places = [compaction.place_of(self.assembly, w, k) for w in self.worlds]
+        places = [compaction.place_of(w, k) for w in self.worlds]
         return np.array([p.stop - p.start for p in places], np.int64)
 
     def edges(self, projection: str, replicate: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]:
         """Return presynaptic neuron, postsynaptic neuron and weight of every live synapse."""
         k, world = self.index(projection), self.worlds[replicate]
-        lo, hi = compaction.own_rows(self.assembly, world, k)
-        place = compaction.place_of(self.assembly, world, k)
+        lo, hi = compaction.own_rows(world, k)
+        place = compaction.place_of(world, k)
         sources = np.repeat(np.arange(lo.shape[1]), hi[-1] - lo[0])
         return sources, world.target[place].astype(np.int64), world.weight[place].copy()
 
     def weights(self, projection: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return the weights of the live synapses, a view: rows of presynaptic neurons, targets ascending."""
         world = self.worlds[replicate]
-        return world.weight[compaction.place_of(self.assembly, world, self.index(projection))]
+        return world.weight[compaction.place_of(world, self.index(projection))]
 
     def state(self, projection: str, name: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return a per-synapse state of the projection's rule, a view in the order of :meth:`weights`."""
         world, names = self.worlds[replicate], self.plans[projection].states
-        return world.state[names.index(name), compaction.place_of(self.assembly, world, self.index(projection))]
+        return world.state[names.index(name), compaction.place_of(world, self.index(projection))]
 
     def death_steps(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int32]:
         """Return, for every birth edge, the step at which its synapse died; -1 while it lives."""
@@ -324,9 +324,9 @@ class Simulation:
             if active.all():
                 return
             world = self.worlds[replicate] = world.with_arrays(active=np.ones(len(world.target), np.bool_))
-        world.active[compaction.place_of(self.assembly, world, k)] = active
+        world.active[compaction.place_of(world, k)] = active
 
     def active(self, projection: str, replicate: int = 0) -> npt.NDArray[np.bool_]:
         """Return which live synapses are not silent, in the order of :meth:`weights`."""
-        world, place = self.worlds[replicate], compaction.place_of(self.assembly, self.worlds[replicate], self.index(projection))
+        world, place = self.worlds[replicate], compaction.place_of(self.worlds[replicate], self.index(projection))
         return world.active[place].copy() if world.active.size else np.ones(place.stop - place.start, np.bool_)

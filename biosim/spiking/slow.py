@@ -124,8 +124,8 @@ class SlowLines:
     def _chunks(self, r: int) -> Iterator[tuple[slice, npt.NDArray[np.int32]]]:
         """Yield slices of the live synapses with the two neurons of each."""
         world = self.simulation.worlds[r]
-        _, hi = compaction.own_rows(self.simulation.assembly, world, self.place)
-        place = compaction.place_of(self.simulation.assembly, world, self.place)
+        _, hi = compaction.own_rows(world, self.place)
+        place = compaction.place_of(world, self.place)
         ends = hi[-1] - place.start
         for start in range(0, place.stop - place.start, CHUNK):
             stop = min(start + CHUNK, place.stop - place.start)
@@ -193,7 +193,7 @@ def start_states(simulation: Simulation) -> None:
         for k, initial in enumerate(plan.rule.state.values()):
             constant = names_in(initial.node) <= plan.parameters.keys()
             for r, world in enumerate(simulation.worlds):
-                place = compaction.place_of(simulation.assembly, world, slow.place)
+                place = compaction.place_of(world, slow.place)
                 if constant:
                     world.state[k, place] = evaluate_constant(initial.node, plan.parameters)
                 elif place.stop > place.start:

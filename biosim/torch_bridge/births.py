@@ -108,13 +108,13 @@ def expand(layer: Layer, values: Tensor) -> Tensor:
     """Return values of the shape of a layer's weights as one a synapse, (n_pre, n_post) float32; 0 where none is born."""
     if isinstance(layer.module, nn.Linear):
         return values.T.to(torch.float32).contiguous()
-    pre, post, tap = _taps(layer.module, layer.inputs, layer.outputs)
+    pre, post, tap = _taps(layer.module, layer.inputs)
     out = torch.zeros(math.prod(layer.inputs), math.prod(layer.outputs))
     out[pre, post] = values.to(torch.float32).flatten()[tap]
     return out
 
 
-def _taps(conv: nn.Conv2d, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def _taps(conv: nn.Conv2d, inputs: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     """Return input neuron, output neuron and kernel entry of every synapse of a convolution."""
     (top, bottom), (left, right) = padding(conv)
     index = torch.arange(1, math.prod(inputs) + 1, dtype=torch.float64).view(1, *inputs)  # exact; 0 marks the padding

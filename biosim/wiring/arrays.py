@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul, tiles
+from biosim.equations.products import matmul
 from biosim.processes.team import Share
 from biosim.replay import Replay
 from biosim.state import State, fill, part, tensor
@@ -157,8 +157,7 @@ class SynapseArrays:
             if r in self.packed:
                 out[r] = self.packed[r].transmit(values[r])
             else:
-                for own in tiles(self.shape[2]):
-                    torch.mm(values[r], self._effective[r][:, own], out=out[r][:, own])
+                out[r] = matmul(values[r : r + 1], self._effective[r : r + 1])[0]
         return out
 
     def count(self, mask: Tensor, within: str = "post") -> Tensor:
