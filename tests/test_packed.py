@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from developed import threads
+from developed import NEURON_NAMES, Births, threads
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
@@ -26,8 +26,6 @@ from biosim.wiring import packed
 from biosim.wiring.packed import Packed, worth_packing
 from biosim.wiring.select import compete
 
-Births = Callable[..., Network]
-NEURON_NAMES = [f"{n}_{side}" for n in ("mean", "var", "degree", "weight_sum") for side in ("pre", "post")]
 INLINE: dict[str, dict[str, Any]] = {
     "all-it-may-read": {  # both sides of every neuron name, a trace, a draw, ages, an unfactorisable term, survivors' weights
         "parameters": {"tau": "5 % dev"},
