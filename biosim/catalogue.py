@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from biosim.errors import BiosimError, did_you_mean
 from biosim.library import names
+from biosim.scorer_sources import find_source, sources
 
 if TYPE_CHECKING:
-    from biosim.equations import Rule  # loads torch, which listing scenarios can do without
+    from biosim.equations import Rule  # loads numpy, which listing scenarios can do without
 
 KINDS = ("rules", "models", "drives", "substrates", "measures", "scenarios", "scorers", "studies", "analysis")
 
@@ -24,8 +25,6 @@ def entries(kind: str) -> dict[str, str]:
             found[name] = f"[{_level(rule)}] {role}{' '.join(rule.about.split())}"
         return found
     if kind == "scorers":
-        from biosim.scorers import sources
-
         return {n: _first(s.about) for n, s in sources().items()}
     if kind == "scenarios":
         return {n: _question(p) for n, p in names("scenarios").items()}
@@ -69,8 +68,6 @@ def _describe(kind: str, name: str, cite: bool) -> str:
     if cite:
         raise BiosimError(f"--cite is for rules; '{name}' is one of the {kind}")
     if kind == "scorers":
-        from biosim.scorers import find_source
-
         source = find_source(name)
         return source.about.strip() if source.own else f"{source.path}\n\n{source.about.strip()}"
     path = names(kind)[name]  # type: ignore[arg-type]
@@ -94,7 +91,7 @@ def rule_text(rule: Rule) -> str:
 
 
 def _level(rule: Rule) -> str:
-    from biosim.teaching import feedback_level
+    from biosim.rules.feedback_kinds import feedback_level
 
     return rule.level(feedback_level(rule.feedback)).name
 

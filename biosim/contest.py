@@ -23,7 +23,8 @@ from biosim.errors import DisconnectedWarning
 from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario.checks import METRICS, PLANTED, metric_prefix
 from biosim.scenario.roster import Rival
-from biosim.scorers import Made, Task, Training, find_source, load_scorer, make, retrain
+from biosim.scorer_sources import find_source
+from biosim.scorers import Made, Task, Training, load_scorer, make, retrain
 from biosim.scorers.keep import gains_after
 from biosim.state import State, part
 from biosim.synapses import Network

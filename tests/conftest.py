@@ -33,7 +33,7 @@ torch.set_num_threads(1)  # numba's start made them two
 
 def pytest_configure(config: pytest.Config) -> None:
     """Ignore warnings of biosim's own; named in pyproject.toml, they would import it, and numba, before this file sets its threads."""
-    for name in ("biosim.equations.PerformanceWarning", "biosim.errors.DisconnectedWarning"):
+    for name in ("biosim.equations.products.PerformanceWarning", "biosim.errors.DisconnectedWarning"):
         config.addinivalue_line("filterwarnings", f"ignore::{name}")
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from biosim.equations import Clock, Rule, Sensed
+from biosim.equations import Clock, Rule
+from biosim.equations.sensed import Sensed
 from biosim.nursery.decisions import Site
 from biosim.schedule import Schedule
 from biosim.synapses import Network, Population, Projection

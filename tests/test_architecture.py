@@ -30,7 +30,7 @@ def imports(path: Path) -> set[str]:
 
 LAYERS = [  # a file may import from its own layer and from those before it; a module of a package may have a place of its own
     [
-        "errors", "backend", "streams", "yamlfile", "library", "extras", "arguments", "state", "npz", "replay",
+        "errors", "backend", "streams", "yamlfile", "library", "scorer_sources", "extras", "arguments", "state", "npz", "replay",
         "rundir", "processes.launch",
     ],
     ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet"],

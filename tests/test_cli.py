@@ -192,8 +192,16 @@ def test_too_little_memory_is_told_in_one_line(cli: Cli, tiny: Path, monkeypatch
     assert code == 2 and err == "there is not enough memory: Unable to allocate 23.8 GiB\n"
 
 
-def test_listing_scenarios_and_models_loads_nothing_heavy() -> None:
-    code = "import sys; from biosim.catalogue import entries; entries('scenarios'); entries('models'); print([m for m in ('torch', 'numba') if m in sys.modules])"
+def test_listing_and_showing_load_nothing_heavy() -> None:
+    code = """if True:
+        import sys
+        from biosim.catalogue import KINDS, describe, entries
+        for kind in KINDS:
+            assert entries(kind), kind
+        for name, kind in (("three-factor", "rule"), ("weight-mirror", "rule"), ("edge-popup", "scorer"), ("mlp", "model")):
+            assert describe(name, kind)
+        print([m for m in ("torch", "numba", "brian2", "matplotlib") if m in sys.modules])
+    """
     end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert end.stdout.strip() == "[]"
 

@@ -12,9 +12,12 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from biosim.equations import Clock, CompiledRule, PerformanceWarning, Rule, Sensed, parse_expression, parse_rule
+from biosim.equations import Clock, Rule, parse_expression, parse_rule
+from biosim.equations.compiled import CompiledRule
 from biosim.equations.evaluate import evaluate
+from biosim.equations.products import PerformanceWarning
 from biosim.equations.program import Compiler, run_program
+from biosim.equations.sensed import Sensed
 from biosim.streams import edge_streams, edge_uniform
 
 R, S, N, M = 2, 5, 4, 3

@@ -13,7 +13,8 @@ import torch
 
 from biosim.develop import develop
 from biosim.drives.scotoma import Scotoma, drive
-from biosim.equations import Rule, Sensed
+from biosim.equations import Rule
+from biosim.equations.sensed import Sensed
 from biosim.errors import DamageError, InputError
 from biosim.library import find, load_module
 from biosim.measures import recovery

@@ -8,7 +8,7 @@ import torch
 from developed import ALL_RULES, COMPETING, Births, recorded, rule_named, site_after
 
 from biosim.drives import ImageDrive
-from biosim.equations import Sensed
+from biosim.equations.sensed import Sensed
 from biosim.library import find, load_module
 from biosim.synapses import Network
 from biosim.teaching import Feedback, readout_error

@@ -13,7 +13,8 @@ from developed import NEURON_NAMES, Births, threads
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
-from biosim.equations import Rule, Sensed, parse_rule
+from biosim.equations import Rule, parse_rule
+from biosim.equations.sensed import Sensed
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource
 from biosim.nursery.decisions import Site

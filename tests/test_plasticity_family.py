@@ -9,7 +9,8 @@ import pytest
 import torch
 from one_site import BIRTHS, CLOCK, STEPS, Arrays, M, N, S, centred, low_pass, outer, recorded, run, sensed, share, tiny
 
-from biosim.equations import Clock, Sensed, parse_rule
+from biosim.equations import Clock, parse_rule
+from biosim.equations.sensed import Sensed
 from biosim.nursery.decisions import Site
 from biosim.nursery.plasticity import PlasticSite
 from biosim.rules import load_rule, rule_paths

@@ -15,7 +15,7 @@ from torch import nn
 from biosim.circuit import Circuit
 from biosim.develop import develop
 from biosim.drives import ImageDrive
-from biosim.equations import Sensed
+from biosim.equations.sensed import Sensed
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import InDegree
 from biosim.nursery.decisions import Site

@@ -177,7 +177,7 @@ def spiking(name: str, keeper: Any = None) -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore::biosim.equations.PerformanceWarning")
+@pytest.mark.filterwarnings("ignore::biosim.equations.products.PerformanceWarning")
 @pytest.mark.parametrize("name", ["additive", "soft bounds, nearest spikes", "triplet", "competing", "on rates"])
 def test_a_spiking_network_that_was_stopped_lives_on_as_if_it_had_not_been(name: str, tmp_path: Path) -> None:
     whole = spiking(name)

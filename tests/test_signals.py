@@ -16,10 +16,11 @@ from biosim.errors import BiosimError, InputError
 from biosim.nursery.exploration import Exploration, Explorer
 from biosim.nursery.feedback_learning import FeedbackLearner
 from biosim.rules import load_rule, rule_paths
+from biosim.rules.feedback_kinds import feedback_level
 from biosim.schedule import Schedule
 from biosim.substrates.rate import ForwardSubstrate, propagate
 from biosim.synapses import Network
-from biosim.teaching import Feedback, feedback_level, readout_error
+from biosim.teaching import Feedback, readout_error
 
 Births = Callable[..., Network]
 CLOCK = Clock(0.05, 8, 400)

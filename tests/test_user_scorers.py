@@ -13,7 +13,8 @@ import torch
 from conftest import TINY
 
 from biosim.scenario import read_scenario
-from biosim.scorers import find_source, load_scorer, scorer_names, sources
+from biosim.scorer_sources import find_source, sources
+from biosim.scorers import load_scorer, scorer_names
 from biosim.store import open_run
 
 Cli = Callable[..., tuple[int, str, str]]

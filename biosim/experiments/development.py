@@ -25,6 +25,7 @@ from biosim.experiments.spikes import encoded, signals_of
 from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of, formed_steps
 from biosim.processes.team import ALONE, Team
 from biosim.recorder import Recorder
+from biosim.rules.feedback_kinds import feedback_rule
 from biosim.rundir import interrupts
 from biosim.rundir.checkpoint import AtWork, Checkpoints
 from biosim.rundir.circuit_file import circuit_of, state_of
@@ -36,7 +37,7 @@ from biosim.scorers import Training
 from biosim.state import Keeper, State
 from biosim.store import RunWriter
 from biosim.synapses import Network
-from biosim.teaching import Feedback, feedback_rule
+from biosim.teaching import Feedback
 
 PLANTED_NAME = re.compile(rf"\bplanted\.|\.(?:{'|'.join(PLANTED)})\b")
 

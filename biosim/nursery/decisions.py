@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biosim.equations import Clock, Competition, CompiledRule, Expression, Rule, Sensed
+from biosim.equations import Clock, Competition, Expression, Rule
+from biosim.equations.compiled import CompiledRule
+from biosim.equations.sensed import Sensed
 from biosim.nursery.plasticity import adopt
 from biosim.nursery.statistics import RunningStatistics
 from biosim.schedule import Schedule

@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from biosim.equations import Clock, CompiledRule, Rule, Sensed
+from biosim.equations import Clock, Rule
+from biosim.equations.compiled import CompiledRule
+from biosim.equations.sensed import Sensed
 from biosim.state import State, fill, part
 from biosim.streams import edge_streams, edge_uniform
 from biosim.substrates.activation import activate

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from biosim.equations import Clock, Competition, CompiledRule, Rule, Sensed
+from biosim.equations import Clock, Competition, Rule
+from biosim.equations.compiled import CompiledRule
+from biosim.equations.sensed import Sensed
 from biosim.errors import InputError
 from biosim.state import State, part
 from biosim.streams import edge_streams, edge_uniform

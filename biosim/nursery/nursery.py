@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive, Presentation
-from biosim.equations import Rule, Sensed
+from biosim.equations import Rule
+from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import Level
 from biosim.errors import LocalityError
 from biosim.homeostasis import Homeostasis, regulate

@@ -11,7 +11,9 @@ from dataclasses import replace
 
 import torch
 
-from biosim.equations import Clock, CompiledRule, Rule, Sensed
+from biosim.equations import Clock, Rule
+from biosim.equations.compiled import CompiledRule
+from biosim.equations.sensed import Sensed
 from biosim.errors import NumericalError
 from biosim.state import State
 from biosim.streams import edge_streams

@@ -7,7 +7,8 @@ from typing import cast
 
 import torch
 
-from biosim.equations import Clock, Rule, Sensed
+from biosim.equations import Clock, Rule
+from biosim.equations.sensed import Sensed
 from biosim.errors import InputError
 from biosim.nursery.decisions import Site
 from biosim.nursery.statistics import RunningStatistics

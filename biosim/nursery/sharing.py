@@ -9,8 +9,8 @@ from biosim.circuit import Circuit
 from biosim.equations import Competition, Rule
 from biosim.equations.products import TILE
 from biosim.errors import InputError
+from biosim.rules.feedback_kinds import feedback_rule
 from biosim.synapses import Network
-from biosim.teaching import feedback_rule
 
 
 def check_shared(network: Network, rules: Sequence[Rule], growth: bool, neuron_death: bool, feedback: str | None) -> None:

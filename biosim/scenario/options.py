@@ -14,8 +14,8 @@ from biosim.nursery.exploration import Exploration
 from biosim.nursery.growth import Growth
 from biosim.nursery.neurons import NeuronDeath
 from biosim.rules import load_rule, rule_paths
+from biosim.rules.feedback_kinds import feedback_level, feedback_rule
 from biosim.scenario.spec import DevelopingSpec, ExplorationSpec, LocalSpec, NeuronDeathSpec, ScenarioSpec
-from biosim.teaching import feedback_level, feedback_rule
 
 
 @dataclass(frozen=True)

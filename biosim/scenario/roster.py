@@ -8,7 +8,8 @@ from typing import Any
 
 from biosim.errors import InputError
 from biosim.scenario.spec import RivalSpec, ScenarioSpec
-from biosim.scorers import find_source, load_scorer, regimes, scorer_names, variants
+from biosim.scorer_sources import find_source
+from biosim.scorers import load_scorer, regimes, scorer_names, variants
 
 ALL = "all"
 

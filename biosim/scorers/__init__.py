@@ -7,10 +7,9 @@ A scorer never thresholds; :func:`keep` does, and never scores.
 
 from biosim.scorers.base import Made, Maker, Scorer, Task, load_scorer, make, prune, regimes, scorer_names, variants
 from biosim.scorers.keep import SCOPES, Scope, keep, keep_counts
-from biosim.scorers.sources import Source, find_source, sources
 from biosim.scorers.training import Training, retrain
 
 __all__ = [
-    "SCOPES", "Made", "Maker", "Scope", "Scorer", "Source", "Task", "Training", "find_source", "keep", "keep_counts", "load_scorer", "make",
-    "prune", "regimes", "retrain", "scorer_names", "sources", "variants",
+    "SCOPES", "Made", "Maker", "Scope", "Scorer", "Task", "Training", "keep", "keep_counts", "load_scorer", "make", "prune", "regimes",
+    "retrain", "scorer_names", "variants",
 ]  # fmt: skip

@@ -14,8 +14,8 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, UndefinedError, did_you_mean
+from biosim.scorer_sources import Source, find_source, sources
 from biosim.scorers.keep import SCOPES, Scope, gains_after, keep
-from biosim.scorers.sources import Source, find_source, sources
 from biosim.scorers.training import Training
 from biosim.synapses import Network
 

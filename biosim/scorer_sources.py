@@ -18,8 +18,8 @@ from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
 _PRIVATE = {
-    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton", "sources",
-    "surrogate", "training",
+    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton", "surrogate",
+    "training",
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def sources() -> dict[str, Source]:
 
     An entry point names a module that holds a ``Scorer``. The first of a name wins, in this order.
     """
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "scorers"
     found = {}
     for module in pkgutil.iter_modules([str(folder)]):
         if module.name not in _PRIVATE:
