@@ -11,6 +11,8 @@ import pytest
 from conftest import Result
 
 from biosim import open_run
+from biosim.errors import BiosimError
+from biosim.exchange import formats
 
 Cli = Callable[..., Result]
 
@@ -239,6 +241,22 @@ def test_without_images_and_without_a_network(workshop: Path, cli: Cli) -> None:
 def test_what_was_added_is_listed(workshop: Path, cli: Cli, kind: str, name: str) -> None:
     code, out, err = cli("list", kind)
     assert code == 0 and name in out.split(), err
+
+
+def test_a_broken_format_is_told_of_by_who_asks_for_it_alone(workshop: Path, cli: Cli) -> None:
+    (workshop / "formats" / "half_done.py").write_text("FORMAT = \n")
+    (workshop / "c.csv").write_text("pre,post,weight\n0,1,0.5\n1,0,0.25\n")
+    assert cli("import", "c.csv").code == 0
+    circuit = "c.circuit.safetensors"
+    for name in ("npz", "triples"):
+        code, _, err = cli("export", circuit, "--to", name)
+        assert code == 0 and not err, err
+    for name in ("half-done", "trpiles"):  # the second asks for a list
+        code, _, err = cli("export", circuit, "--to", name)
+        assert code == 2 and "half_done.py:1: cannot be imported: SyntaxError" in err and len(err.splitlines()) == 1, err
+    assert "did you mean 'triples'?" in err
+    with pytest.raises(BiosimError, match="half_done"):
+        formats()
 
 
 def test_a_file_without_a_format_says_what_it_needs(workshop: Path, cli: Cli) -> None:

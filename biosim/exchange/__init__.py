@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import shutil
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +23,34 @@ __all__ = ["Format", "Imported", "find", "formats", "read", "write"]
 
 
 def formats() -> dict[str, Format]:
-    """Return every format by name: those of this package, and those of files in the folder ``formats`` where one stands."""
-    return dict(sorted((_own() | {form.name: form for form in map(_load, library.names("formats").values())}).items()))
+    """Return every format by name: those of this package, and those of files in the folder ``formats`` where one stands.
+
+    Raises
+    ------
+    BiosimError
+        When a file of that folder is none.
+    """
+    known, broken = _known()
+    for error in broken.values():
+        raise error
+    return known
+
+
+def _known() -> tuple[dict[str, Format], dict[str, BiosimError]]:
+    """Return every format that can be used, by name, and by their files' names why others cannot."""
+    found, broken = dict(_own()), {}
+    for name, path in library.names("formats").items():
+        try:
+            form = _load(path)
+        except BiosimError as error:
+            broken[name] = error
+        else:
+            found[form.name] = form
+    return dict(sorted(found.items())), broken
+
+
+def _listed(known: Iterable[str], broken: Mapping[str, BiosimError]) -> str:
+    return "; ".join([", ".join(known), *map(str, broken.values())])
 
 
 @cache
@@ -51,20 +78,22 @@ def find(name: str, writing: bool) -> Format:
     BiosimError
         When there is none, or it cannot be written (or read).
     """
+    asked = f"{'--to' if writing else '--as'} {name}"
     if name.endswith(".py"):
         try:
             form = _load(library.find("formats", name))
         except InputError as error:
-            raise BiosimError(f"{'--to' if writing else '--as'} {name}: {error.message}") from None
+            raise BiosimError(f"{asked}: {error.message}") from None
         if (form.write if writing else form.read) is None:
             raise BiosimError(f"{name}: the format cannot be {'written' if writing else 'read'}")
         return form
-    known = [n for n, f in formats().items() if (f.write if writing else f.read)]
+    every, broken = _known()
+    if name in broken:
+        raise broken[name]
+    known = {n: f for n, f in every.items() if (f.write if writing else f.read)}
     if name not in known:
-        raise BiosimError(
-            f"{'--to' if writing else '--as'} {name}: unknown format{did_you_mean(name, known)}; there are: {', '.join(known)}"
-        )
-    return formats()[name]
+        raise BiosimError(f"{asked}: unknown format{did_you_mean(name, list(known))}; there are: {_listed(known, broken)}")
+    return known[name]
 
 
 def write(
@@ -159,11 +188,12 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     if name is not None:
         form = find(name, False)
     else:
-        fitting = [f for f in formats().values() if f.read is not None and _fits(f, path)]
+        every, broken = _known()
+        known = {n: f for n, f in every.items() if f.read is not None}
+        fitting = [f for f in known.values() if _fits(f, path)]
         if len(fitting) != 1:
-            known = ", ".join(n for n, f in formats().items() if f.read is not None)
             found = f"it may be {' or '.join(f.name for f in fitting)}" if fitting else "no format known here fits it"
-            raise BiosimError(f"{path}: {found}; say which with --as, one of: {known}")
+            raise BiosimError(f"{path}: {found}; say which with --as, one of: {_listed(known, broken)}")
         form = fitting[0]
     assert form.read is not None
     try:
