@@ -6,9 +6,9 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from biosim.errors import BiosimError, InputError
+from biosim.errors import BiosimError
 from biosim.findings import Findings, csv_text
-from biosim.library import find, load_module
+from biosim.library import find_given, load_module
 from biosim.store import Run, open_run, write_atomic
 
 __all__ = ["Findings", "analyse_runs", "main", "write_findings"]
@@ -22,10 +22,7 @@ def analyse_runs(name: str, runs: Sequence[Path], out: Path | None = None) -> li
     BiosimError
         When the analysis or a run cannot be used.
     """
-    try:
-        path = find("analysis", name)
-    except InputError as error:
-        raise BiosimError(error.message) from None
+    path = find_given("analysis", name)
     analyse = getattr(load_module(path), "analyse", None)
     if analyse is None:
         raise BiosimError(f"{path} has no function analyse(run)")

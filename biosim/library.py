@@ -62,6 +62,14 @@ def find(kind: Kind, name: str) -> Path:
     return known[key]
 
 
+def find_given(kind: Kind, name: str) -> Path:
+    """Return the file of what a command names, which stands under no key of a file: see :func:`find`."""
+    try:
+        return find(kind, name)
+    except InputError as error:
+        raise BiosimError(error.message) from None
+
+
 def load_module(path: Path) -> ModuleType:
     """Import a Python file, biosim's own or one outside any package.
 

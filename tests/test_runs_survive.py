@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -69,18 +70,14 @@ def test_ctrl_c_keeps_the_step_it_was_at_and_says_how_to_go_on(clean: Clean, tmp
     path, _, whole = clean(SPIKING)
     folder, stopped = tmp_path / "run", []
 
-    class Signals:
-        """Sends SIGINT in the middle of a decision, once."""
-
-        def __call__(self, name: str, step: int, steps: int, numbers: Mapping[str, float]) -> None:
-            if name == "developing" and step == 3 and not stopped:
-                stopped.append(step)
-                os.kill(os.getpid(), signal.SIGINT)
-
-    import biosim.cli as cli_module
+    def interrupting(name: str, step: int, steps: int, numbers: Mapping[str, float]) -> None:
+        """Send SIGINT in the middle of a decision, once."""
+        if name == "developing" and step == 3 and not stopped:
+            stopped.append(step)
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli_module._Progress, "__call__", Signals().__call__)
+        patch.setattr("biosim.commands.run.progress", lambda title: nullcontext(interrupting))
         code, _, err = cli("run", str(path), "--out", str(folder))
     assert code == 130 and f"biosim resume {folder}" in err and "Traceback" not in err
     assert open_run(folder).about["status"] == "interrupted"

@@ -195,6 +195,30 @@ def test_processes_that_a_model_cannot_serve_end_with_one_message(tmp_path: Path
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "more", "words"),
+    [
+        (("name: three-factor", "name: three-facto"), (), "wide.yaml:4: rule"),
+        (("", ""), ("--device", "tpu"), "--device tpu: there are cpu and cuda"),
+    ],
+)
+def test_a_mistake_is_told_before_any_process_is_started(
+    change: tuple[str, str], more: tuple[str, ...], words: str, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> None:
+        raise AssertionError("processes were started")
+
+    path = tmp_path / "wide.yaml"
+    path.write_text(WIDE.replace(*change))
+    monkeypatch.setattr(launch, "launch", refuse)
+    code, _, err = cli("run", str(path), "--processes", "1000", *more, "--out", str(tmp_path / "none"))
+    assert code == 2 and words in err and len(err.splitlines()) == 1, err
+    code, _, err = cli("run", "dice", "--processes", "1000")
+    assert code == 2 and "--processes 1000: a scenario of the kind study runs in one process" in err
+    code, _, err = cli("resume", str(tmp_path / "none"), "--processes", "1000")
+    assert code == 2 and "is not a run directory" in err
+
+
 @pytest.mark.parametrize(("name", "value"), [("RANK", ""), ("WORLD_SIZE", "two"), ("BIOSIM_PATIENCE", "-1")])
 def test_an_environment_that_makes_no_sense_is_told_of(name: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, given in (environment(tmp_path, 0, 2) | {name: value}).items():

@@ -19,9 +19,11 @@ from conftest import TINY
 from scipy import stats
 
 from biosim.errors import BiosimError
-from biosim.store import read_circuit
-from biosim.sweep.plan import make_plan, parse_over, parse_seeds
+from biosim.scenario import read_scenario
+from biosim.store import open_run, read_circuit
+from biosim.sweep.plan import make_plan, metrics_of, parse_over, parse_seeds
 from biosim.sweep.show import figure, summarise, swept
+from biosim.sweep.table import results_of
 from biosim.sweep.work import ATTEMPTS, finished, lock, perform
 
 Cli = Callable[..., Any]
@@ -172,12 +174,14 @@ def test_mistakes_are_told_before_anything_is_written(cli: Cli, study: Path, tmp
         (("--over", "study.scale"), "expected key=value"),
         (("--over", "study.scale=big,2"), "study.scale"),
         (("--seeds", "4..1"), "--seeds 4..1"),
+        (("--metric", "study.dra"), "--metric study.dra: not measured (did you mean 'study.draw'?); there are: study.draw"),
         (("--on", "slurm"), "no sbatch"),
         (("--on", "slurm", "--cluster", "what"), "--cluster what"),
     ):
         code, out, err = cli("sweep", str(study), *arguments, "--out", str(folder))
         assert code == 2 and words in err and "Traceback" not in err + out, err
         assert not (folder / "runs").exists()
+        assert not folder.exists() or "slurm" in arguments
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     assert cli("sweep", str(study), "--out", str(tmp_path / "mine"))[0] == 2
@@ -185,6 +189,12 @@ def test_mistakes_are_told_before_anything_is_written(cli: Cli, study: Path, tmp
         assert held
         code, _, err = cli("sweep", str(study), "--out", str(folder))
         assert code == 2 and "another sweep is at work" in err
+
+
+@pytest.mark.parametrize("kind", ["development", "spiking", "conditions", "study"])
+def test_what_runs_measure_is_known_before_them(kind: str, runs: dict[str, Path]) -> None:
+    promised = metrics_of(read_scenario(runs["study"].parent / f"{kind}.yaml"), 1)
+    assert {row["metric"] for row in results_of(open_run(runs[kind]).about)} <= set(promised)
 
 
 def fire(folder: Path, kills: int, over: threading.Event, fired: list[int], seed: int = 0) -> None:

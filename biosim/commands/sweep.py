@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from biosim.commands.console import Bar, print_rows, say
+from biosim.commands.run import Json
 from biosim.errors import BiosimError
+
+if TYPE_CHECKING:
+    from biosim.sweep.run import State
+    from biosim.sweep.work import Outcome
 
 FIGURE = "sweep"
 
@@ -30,7 +39,7 @@ def sweep(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="the sweep's folder; sweeps/NAME when left out")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and its estimated time, run nothing")] = False,
     time_first: Annotated[bool, typer.Option("--time-first", help="with --dry-run: do (and keep) one run, to tell the time")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")] = False,
+    as_json: Json = False,
     metric: Annotated[str | None, typer.Option(help="what to show and draw; the first one measured when left out")] = None,
 ) -> None:
     """Run a scenario under many settings and seeds; the same command again goes on where it was. Exit status 3 when runs fail."""
@@ -45,12 +54,15 @@ def sweep(
     from biosim.sweep.executor import EXECUTORS, Means
     from biosim.sweep.plan import make_plan, parse_over, parse_seeds
     from biosim.sweep.run import State, carry_out, outline
+    from biosim.sweep.show import check_metric
 
     if on not in EXECUTORS:
         raise BiosimError(f"--on {on}: there are {', '.join(EXECUTORS)}")
     plan = make_plan(
         what[0], parse_over(over or []), None if seeds is None else parse_seeds(seeds), settings or [], replicates, out, device
     )
+    if metric is not None:
+        check_metric(metric, plan.metrics)
     count = workers or max(1, usable_cores() // threads)
     means = Means(plan.folder, count, threads, retries, scheduler, _pairs(cluster or []))
     state = State.of(plan)
@@ -59,12 +71,12 @@ def sweep(
         carry_out(state, means, on, lambda *_: None)
         state.left = later
     for line in outline(state, on, count):
-        _say(line, as_json)
+        say(line, as_json)
     if dry_run:
         return
-    with _Live(count) as live:
+    with _live(count) as live:
         carry_out(state, means, on, live)
-    _say(f"{len(state.done)} of {len(plan.jobs)} runs done; the table is {plan.folder / 'results.csv'}", as_json)
+    say(f"{len(state.done)} of {len(plan.jobs)} runs done; the table is {plan.folder / 'results.csv'}", as_json)
     failed = _failed(plan, state.failed, as_json)
     if state.done:
         _figure(plan.folder, state.rows, metric, as_json)
@@ -79,9 +91,9 @@ def _failed(plan: Any, reasons: dict[str, str], as_json: bool) -> int:
     for job in plan.jobs:
         if job.id in reasons:
             place = ", ".join([*(f"{k}={v}" for k, v in job.point.items()), f"seed {job.seed}"])
-            _say(f"FAILED  {job.id} ({place}): {reasons[job.id]}", as_json)
+            say(f"FAILED  {job.id} ({place}): {reasons[job.id]}", as_json)
     if reasons:
-        _say("the same command tries them again", as_json)
+        say("the same command tries them again", as_json)
     return len(reasons)
 
 
@@ -92,7 +104,7 @@ def _show(folder: Path, metric: str | None, as_json: bool) -> None:
     plan, reasons = read_plan(folder)
     rows = read_table(folder)
     done = len({r["run"] for r in rows})
-    _say(f"sweep of {plan.scenario}: {done} of {len(plan.jobs)} runs done", as_json)
+    say(f"sweep of {plan.scenario}: {done} of {len(plan.jobs)} runs done", as_json)
     _failed(plan, reasons, as_json)
     chosen, summary = _figure(folder, rows, metric, as_json)
     if as_json:
@@ -102,33 +114,21 @@ def _show(folder: Path, metric: str | None, as_json: bool) -> None:
 
 def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) -> tuple[str, list[Any]]:
     """Print the summary of a sweep, draw it, and return the metric shown and the summary."""
-    import io
-
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from biosim.findings import svg
     from biosim.store import write_atomic
     from biosim.sweep.show import figure, metrics, summarise, swept, text_rows
 
     chosen, summary = summarise(rows, metric)
     head, lines = text_rows(summary)
-    table = Table(*head, title=f"{chosen}: mean and 95 % interval over seeds")
-    for line in lines:
-        table.add_row(*(escape(cell) for cell in line))
-    console = Console(stderr=as_json)
-    if not console.is_terminal:
-        console.width = 150
-    console.print(table)
+    print_rows(f"{chosen}: mean and 95 % interval over seeds", head, lines, as_json)
     if len(others := metrics(rows)) > 1:
-        _say(f"also measured: {', '.join(m for m in others if m != chosen)} (biosim sweep show {folder} --metric NAME)", as_json)
+        say(f"also measured: {', '.join(m for m in others if m != chosen)} (biosim sweep show {folder} --metric NAME)", as_json)
     drawn = figure(chosen, summary, swept(rows), rows[0]["scenario"])
     image = io.BytesIO()
     drawn.savefig(image, format="png", dpi=150)
     write_atomic(folder / f"{FIGURE}.png", image.getvalue())
     write_atomic(folder / f"{FIGURE}.svg", svg(drawn).encode())
-    _say(f"figure: {folder / f'{FIGURE}.png'}", as_json)
+    say(f"figure: {folder / f'{FIGURE}.png'}", as_json)
     return chosen, summary
 
 
@@ -142,47 +142,20 @@ def _pairs(texts: list[str]) -> dict[str, Any]:
     return found
 
 
-def _say(text: str, as_json: bool) -> None:
-    typer.echo(text, err=as_json)
+@contextmanager
+def _live(workers: int) -> Iterator[Callable[[State, Outcome | None], None]]:
+    """Yield what shows how far a sweep is."""
+    from biosim.sweep.run import duration
 
+    with Bar("{task.completed}/{task.total}  {task.fields[note]}", timed=False) as bar:
 
-class _Live:
-    """A bar on a terminal; elsewhere a line whenever another tenth is done, and for the first run."""
+        def tell(state: State, outcome: Outcome | None) -> None:
+            total, ended = len(state.plan.jobs), len(state.done) + len(state.failed)
+            if not bar.is_due("sweep", ended, total) or (outcome is None and bar.live is None):
+                return
+            left = state.remaining(workers)
+            failed = f"{len(state.failed)} failed, " if state.failed else ""
+            note = f"{failed}about {duration(left)} left" if left is not None else "timing the first run"
+            bar.show("sweep", ended, total, note, f"sweep: {ended} of {total} runs, {note}")
 
-    def __init__(self, workers: int) -> None:
-        from rich.console import Console
-
-        self.workers, self.tenth = workers, -1
-        self.console: Any = Console(stderr=True)
-        self.bar: Any = None
-        self.task: Any = None
-
-    def __enter__(self) -> _Live:
-        if self.console.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn
-
-            columns = (TextColumn("sweep"), BarColumn(), TextColumn("{task.completed}/{task.total}  {task.fields[note]}"))
-            self.bar = Progress(*columns, console=self.console)
-            self.bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-
-    def __call__(self, state: Any, outcome: Any) -> None:
-        from biosim.sweep.run import duration
-
-        total, ended = len(state.plan.jobs), len(state.done) + len(state.failed)
-        if self.bar is None and (outcome is None or 10 * ended // total <= self.tenth):
-            return
-        left = state.remaining(self.workers)
-        failed = f"{len(state.failed)} failed, " if state.failed else ""
-        note = f"{failed}about {duration(left)} left" if left is not None else "timing the first run"
-        if self.bar is not None:
-            if self.task is None:
-                self.task = self.bar.add_task("", total=total, note="")
-            self.bar.update(self.task, completed=ended, note=note)
-        else:
-            self.tenth = 10 * ended // total
-            self.console.print(f"sweep: {ended} of {total} runs, {note}", highlight=False, soft_wrap=True)
+        yield tell

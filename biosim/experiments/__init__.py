@@ -14,7 +14,21 @@ from biosim.experiments.study import StudyExperiment
 from biosim.processes.team import ALONE, Team
 from biosim.scenario import ActivityScenario, ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
 
-__all__ = ["Experiment", "Progress", "prepare"]
+__all__ = ["Experiment", "Progress", "check_means", "prepare"]
+
+
+def check_means(scenario: Scenario, device: str, processes: int) -> None:
+    """Raise a BiosimError when a scenario cannot be run on a device, or by so many processes."""
+    if device not in ("cpu", "cuda"):
+        raise BiosimError(f"--device {device}: there are cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
+    if device == "cuda" and isinstance(scenario, (StudyScenario, SpikingScenario)):
+        raise BiosimError(f"--device cuda: a {scenario.spec.kind} scenario runs on the CPU; leave --device out")
+    if processes > 1 and not isinstance(scenario, DevelopmentScenario):
+        raise BiosimError(
+            f"--processes {processes}: a scenario of the kind {scenario.spec.kind} runs in one process; leave --processes out"
+        )
 
 
 def prepare(scenario: Scenario, device: str = "cpu", team: Team = ALONE) -> Experiment:
@@ -25,16 +39,7 @@ def prepare(scenario: Scenario, device: str = "cpu", team: Team = ALONE) -> Expe
     BiosimError
         Naming the file, line and key of what is wrong.
     """
-    if device not in ("cpu", "cuda"):
-        raise BiosimError(f"--device {device}: there are cpu and cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise BiosimError("--device cuda: torch finds no CUDA device here; leave --device out to run on the CPU")
-    if device == "cuda" and isinstance(scenario, (StudyScenario, SpikingScenario)):
-        raise BiosimError(f"--device cuda: a {scenario.spec.kind} scenario runs on the CPU; leave --device out")
-    if team.size > 1 and not isinstance(scenario, DevelopmentScenario):
-        raise BiosimError(
-            f"--processes {team.size}: a scenario of the kind {scenario.spec.kind} runs in one process; leave --processes out"
-        )
+    check_means(scenario, device, team.size)
     if isinstance(scenario, StudyScenario):
         return StudyExperiment(scenario)
     if isinstance(scenario, ConditionsScenario):

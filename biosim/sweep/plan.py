@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from biosim.errors import BiosimError, InputError
-from biosim.library import find
-from biosim.scenario import ConditionsScenario, Scenario, read_scenario
+from biosim.errors import BiosimError
+from biosim.library import find_given
+from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, read_scenario
+from biosim.scenario.checks import METRICS, PLANTED
 
 RUNS = "runs"
 MOST = 100_000  # runs
+ROW = (*METRICS, "synapses")  # what a row of a development's table measures
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Plan:
     replicates : int
         Of each run.
     jobs : tuple of Job
+    metrics : tuple of str
+        What the runs may measure, as far as it is known before them; empty where a plan was read from its folder.
     """
 
     scenario: str
@@ -76,6 +80,7 @@ class Plan:
     seeds: tuple[int, ...]
     replicates: int
     jobs: tuple[Job, ...]
+    metrics: tuple[str, ...] = ()
 
 
 def parse_over(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -149,10 +154,7 @@ def make_plan(
     BiosimError
         With every mistake of every point, each line once.
     """
-    try:
-        path = find("scenarios", name).resolve()
-    except InputError as error:
-        raise BiosimError(error.message) from None
+    path = find_given("scenarios", name).resolve()
     count = len(seeds or (0,))
     for values in over.values():
         count *= len(values)
@@ -161,6 +163,7 @@ def make_plan(
     points = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     jobs: list[Job] = []
     mistakes: dict[str, None] = {}
+    metrics: dict[str, None] = {}
     title, folder = "", Path("sweeps")
     used: tuple[int, ...] = seeds or ()
     for point in points:
@@ -170,13 +173,23 @@ def make_plan(
             used = seeds if seeds is not None else (read.spec.seed,)
             _check_seeds(used, replicates)
             title = title or read.spec.name
+            metrics |= dict.fromkeys(metrics_of(read, replicates))
             folder = Path("sweeps") / title if out is None else out
             jobs += [_job(path, read, own, point, seed, replicates, folder, device) for seed in used]
         except BiosimError as error:
             mistakes |= dict.fromkeys(str(error).splitlines())
     if mistakes:
         raise BiosimError("\n".join(mistakes))
-    return Plan(title, folder, dict(over), used, replicates, tuple({job.id: job for job in jobs}.values()))
+    return Plan(title, folder, dict(over), used, replicates, tuple({job.id: job for job in jobs}.values()), tuple(metrics))
+
+
+def metrics_of(read: Scenario, replicates: int) -> tuple[str, ...]:
+    """Return what the table of a scenario's runs may measure, those of a planted subnetwork last, which few births have."""
+    if isinstance(read, DevelopmentScenario):
+        return (*ROW, *["seconds"] * (replicates == 1), *PLANTED)
+    if isinstance(read, ConditionsScenario):
+        return tuple(dict.fromkeys(name.split(".", 1)[1] for name in read.metrics))
+    return read.metrics
 
 
 def _check_seeds(seeds: tuple[int, ...], replicates: int) -> None:

@@ -21,6 +21,12 @@ def metrics(rows: Sequence[Row]) -> list[str]:
     return sorted(names, key=lambda n: PREFERRED.index(n) if n in PREFERRED else len(PREFERRED))
 
 
+def check_metric(metric: str, known: Sequence[str]) -> None:
+    """Raise a BiosimError that lists what there is when a metric is not measured."""
+    if metric not in known:
+        raise BiosimError(f"--metric {metric}: not measured{did_you_mean(metric, list(known))}; there are: {', '.join(known)}")
+
+
 def swept(rows: Sequence[Row]) -> list[str]:
     """Return the swept keys, as columns."""
     return [c for c in rows[0] if c not in ("run", "scenario", *AFTER)]
@@ -41,9 +47,9 @@ def summarise(rows: Sequence[Row], metric: str | None = None) -> tuple[str, list
     known = metrics(rows)
     if not known:
         raise BiosimError("the sweep has no results yet")
+    if metric is not None:
+        check_metric(metric, known)
     chosen = known[0] if metric is None else metric
-    if chosen not in known:
-        raise BiosimError(f"--metric {chosen}: not measured{did_you_mean(chosen, known)}; there are: {', '.join(known)}")
     places = [*swept(rows), "method", "regime", "density"]
     groups: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:

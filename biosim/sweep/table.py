@@ -31,7 +31,7 @@ def gather(jobs: Sequence[Job]) -> list[Row]:
         if about is None:
             continue
         first = {"run": job.id, "scenario": about["scenario"]["name"], **{k: typed[k][v] for k, v in job.point.items()}}
-        rows += [first | row for row in _results(about)]
+        rows += [first | row for row in results_of(about)]
     return rows
 
 
@@ -52,7 +52,7 @@ def _typed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _results(run: dict[str, Any]) -> Iterator[Row]:
+def results_of(run: dict[str, Any]) -> Iterator[Row]:
     """Yield the rows of one run: those of its table, or where it has none its metrics; of conditions, the name as method."""
     results, seeds = run["results"], run["seeds"]
     for line in results.get("table", ()):
