@@ -27,10 +27,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for name, command in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "run": run, "resume": resume, "validate": validate, "schema": schema, "list": list_, "show": show, "compare": compare,
     "analyse": analyse, "doctor": doctor, "export": export, "import": import_, "report": report, "sweep": sweep,
-}.items():  # fmt: skip
+}  # fmt: skip
+for name, command in COMMANDS.items():
     app.command(name)(command)
 
 

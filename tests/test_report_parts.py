@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import TINY
 from hypothesis import given, settings
@@ -17,11 +20,11 @@ from hypothesis import strategies as st
 from report_pages import CONDITIONS, GROWTH, make
 
 from biosim.report import viewer
-from biosim.report.distributions import by_weight
-from biosim.report.figures import at_random, receptive_fields
+from biosim.report.distributions import at_random, by_weight
+from biosim.report.figures import receptive_fields
 from biosim.report.inline_svg import in_the_dark, inline_svg
 from biosim.report.life import life_of, order_of
-from biosim.report.packing import NEVER, Edges, dense_edges, frames, inflate, pack
+from biosim.report.packing import NEVER, Edges, dense_edges, frames, pack
 from biosim.report.pair import leaves
 from biosim.report.sweep_page import explorer_data
 from biosim.rundir import seal
@@ -34,6 +37,11 @@ Cli = Callable[..., Any]
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = TINY.replace("[edge-popup, random]", "[random]").replace("density: 0.3", "density: 0.3, closes: 0.6")
     return make(tmp_path_factory.mktemp("parts"), "run", text)
+
+
+def inflate(text: str, kind: Any) -> npt.NDArray[Any]:
+    """Return the array that a page unpacks."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), kind)
 
 
 # -- lives of synapses ----------------------------------------------------------------------------
@@ -86,11 +94,13 @@ def test_neurons_are_sorted_by_what_the_survivors_join(run_folder: Path) -> None
 
 def test_what_a_page_cannot_hold_is_left_out_and_said(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = open_run(run_folder)
-    whole = viewer.viewer_data(run)
-    assert whole is not None and len(whole["replicates"]) == 2 and not whole["notes"]
+    life = life_of(run)
+    assert life is not None
+    whole = viewer.viewer_data(run, life)
+    assert len(whole["replicates"]) == 2 and not whole["notes"]
     monkeypatch.setattr(viewer, "HELD", 300)
-    small = viewer.viewer_data(run, room=10)
-    assert small is not None and len(small["replicates"]) == 1
+    small = viewer.viewer_data(run, life, room=10)
+    assert len(small["replicates"]) == 1
     assert [note.split(" ")[0] for note in small["notes"]] == ["The", "Of"] and "1 of 2 replicates" in small["notes"][0]
     rows, columns = small["replicates"][0]["projections"]["input-hidden1"]["of"]
     held = small["replicates"][0]["projections"]["input-hidden1"]["edges"]["edges"]

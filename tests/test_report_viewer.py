@@ -12,9 +12,10 @@ import pytest
 from opened_pages import CHROMIUM
 
 from biosim.report import viewer
+from biosim.report.life import life_of
 from biosim.report.shell import VIEWER, page, write_page
 from biosim.report.viewer import viewer_data
-from biosim.store import open_run
+from biosim.store import Run, open_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -48,11 +49,17 @@ def test_the_slider_moves_the_density_shown(pages: dict[str, Path], runs: dict[s
     assert reader.part("readout").get_attribute("aria-live") == "polite"
 
 
+def shown(run: Run) -> dict[str, Any]:
+    """Return what the viewer shows of a run."""
+    life = life_of(run)
+    assert life is not None
+    return viewer_data(run, life)
+
+
 @pytest.mark.parametrize("kind", ["development", "growth", "activity", "spiking"])
 def test_the_density_of_a_frame_is_the_one_recorded(kind: str, runs: dict[str, Path]) -> None:
     run = open_run(runs[kind])
-    data = viewer_data(run)
-    assert data is not None
+    data = shown(run)
     alive, births = (np.sum([data[what][name] for name in data["alive"]], 0) for what in ("alive", "births"))
     compared = 0
     for record in run.history:
@@ -64,8 +71,8 @@ def test_the_density_of_a_frame_is_the_one_recorded(kind: str, runs: dict[str, P
 
 
 def test_synapses_that_came_back_are_spoken_of(runs: dict[str, Path]) -> None:
-    data = viewer_data(open_run(runs["regrowth"]))
-    assert data is not None and "only the last life of each is on record" in data["notes"][0]
+    data = shown(open_run(runs["regrowth"]))
+    assert "only the last life of each is on record" in data["notes"][0]
     history = open_run(runs["regrowth"]).history
     assert [(step, density) for step, density in data["recorded"]] == [(r["step"], r["density"]) for r in history]
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from biosim.report import study
 from biosim.report.development import others
 from biosim.report.distributions import DISTRIBUTIONS, distributions
-from biosim.report.figures import LOCAL, RIVALS, band, time_axis
-from biosim.report.parts import Section, counted, inline, mean_and_deviation, percent, rule_text, table
+from biosim.report.drawing import BLUE, COLOURS, YELLOW, band, time_axis
+from biosim.report.parts import Section, counted, inline, mean_and_deviation, measured, percent, rule_text
 from biosim.store import Run
 
 OWN = "development"  # the figure that every such run comes with
@@ -31,11 +31,11 @@ def _development(run: Run) -> Figure:
     x, unit, _ = time_axis(records)
     figure = Figure(figsize=(7.2, 2.7), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for key, colour, label in (("density", LOCAL, "alive"), ("active", RIVALS[3], "active")):
+    for key, colour, label in (("density", BLUE, "alive"), ("active", YELLOW, "active")):
         band(left, x, np.array([r[key] for r in records]), colour, label)
     left.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02), title="Synapses")
     rates = [name for name in records[0] if name.startswith("rate.")]
-    for colour, name in zip([LOCAL, *RIVALS], rates, strict=False):
+    for colour, name in zip(COLOURS, rates, strict=False):
         band(right, x, np.array([r[name] for r in records]), colour, name.removeprefix("rate."))
     n = len(run.about["seeds"])
     right.set(xlabel=f"developmental time ({unit})", ylabel="mean activity", title=f"Activity ({counted(n, ', band: range')})")
@@ -81,9 +81,8 @@ def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
     head, rows, _ = table_rows(run)
     own = (OWN, *DISTRIBUTIONS)
     found = {n: d for n, d in drawn.items() if n not in own}
-    spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
     return [
-        Section("Measured", f"{table(head, rows, 'Measured')}{spread}{inline(found)}"),
+        Section("Measured", measured(head, rows) + inline(found)),
         Section("Development", inline({OWN: drawn[OWN]})),
         Section("Degrees, weights, survivors", inline({n: drawn[n] for n in DISTRIBUTIONS if n in drawn}), "Survivors"),
         *study.listings(run),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from biosim.compare.causal import INTERVENTIONS
-from biosim.report.parts import inline, table
+from biosim.report.parts import inline, noted, table
 
 HEAD = ["measure", "layer", "observed", "null", "ceiling", "effect", "g", "ratio"]
 BRIEF = "± is half the 95 % interval over births; ratio: effect / (ceiling - null), 0 chance, 1 as alike as two searches by one method"
@@ -103,11 +103,10 @@ def section(data: Mapping[str, Any], drawn: Mapping[str, str]) -> str:
     parts = []
     for other in data["pairs"]:
         rows, notes = measure_rows(primary(data, other))
-        said = f"<p class=quiet>{'<br>'.join(html.escape(n) for n in notes)}</p>" if notes else ""
         own = data["searches"]
         title = f"{data['reference']} ({own[data['reference']]} searches a birth) and {other} ({own[other]}), {data['births']} births"
         asked = "<br>".join(html.escape(line) for line in answers(data, other))
-        parts.append(f"<h3>{html.escape(title)}</h3><p>{asked}</p>{table(HEAD, rows, title)}{said}")
+        parts.append(f"<h3>{html.escape(title)}</h3><p>{asked}</p>{table(HEAD, rows, title)}{noted(notes)}")
     if data["interventions"]:
         parts.append(f"<h3>What the wiring does</h3>{table(*intervention_rows(data), 'Interventions')}")
     return "".join(parts) + READING + inline(drawn)

@@ -18,9 +18,10 @@ from biosim.compare.nulls import draw_null
 from biosim.errors import UndefinedError
 from biosim.graphs import Communities, Graph, communities
 from biosim.report.comparison import HEADLINE, primary
+from biosim.report.drawing import BLUE, GREEN, GREY
 from biosim.report.inline_svg import DARK_MARK, LIGHT_MARK
 
-OBSERVED, CEILING, NULL = "#1b6ca8", "#66a182", "#8d99ae"
+OBSERVED, CEILING, NULL = BLUE, GREEN, GREY
 STARTS, NULLS = 3, 5  # searches for communities, of the circuits and of each null
 
 Mask = npt.NDArray[np.bool_]

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import numpy as np
 from matplotlib.figure import Figure
 
-from biosim.report.figures import LOCAL, RIVALS, band, time_axis
-from biosim.report.parts import Section, counted, inline, mean_and_deviation, percent, table
+from biosim.report.drawing import BLUE, band, colour, style, time_axis
+from biosim.report.parts import Section, counted, inline, mean_and_deviation, measured, percent
 from biosim.scenario.checks import named_in
 from biosim.store import CONDITIONS, REPORT, Run
 
@@ -35,7 +35,7 @@ def drawings(run: Run) -> dict[str, Any]:
         for place, name in enumerate(names):
             values = np.array([v for v in run.results["metrics"].get(f"{name}.{metric}", []) if v is not None])
             spread = np.linspace(-0.12, 0.12, len(values)) if len(values) > 1 else np.zeros(len(values))
-            axes.plot(place + spread, values, "o", ms=3.5, color=LOCAL, alpha=0.7)
+            axes.plot(place + spread, values, "o", ms=3.5, color=BLUE, alpha=0.7)
             if len(values):
                 axes.hlines(values.mean(), place - 0.25, place + 0.25, color="black", lw=1.2)
         axes.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
@@ -56,7 +56,7 @@ def _histories(run: Run) -> dict[str, Any]:
     axes = figure.subplots()
     for k, (name, records) in enumerate(known.items()):
         x = np.array([r["time"] for r in records], np.float64) / scale
-        band(axes, x, np.array([r["density"] for r in records]), [LOCAL, *RIVALS][k % 7], name, ("-", "--", ":")[k // 7 % 3])
+        band(axes, x, np.array([r["density"] for r in records]), colour(k), name, style(k, ("-", "--", ":")))
     axes.set(xlabel=f"developmental time ({unit})", ylabel="synapses / synapses born", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
     axes.set_title(f"Density ({counted(len(run.about['seeds']), ', band: range')})", fontsize=9)
@@ -107,10 +107,9 @@ def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
         + "</li>"
         for name in run.conditions
     )
-    spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
     return [
         Section("Conditions", f"<ul>{links}</ul>{inline(drawn)}"),
-        Section("Measured", f"{table(head, rows, 'Measured')}{spread}"),
+        Section("Measured", measured(head, rows)),
     ]
 
 

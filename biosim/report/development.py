@@ -11,8 +11,9 @@ import numpy as np
 from biosim.report.comparison import section
 from biosim.report.comparison_figures import comparison_figures
 from biosim.report.distributions import DISTRIBUTIONS, distributions
-from biosim.report.figures import make_figures
-from biosim.report.parts import Section, inline, percent, rule_text, table
+from biosim.report.figures import development, receptive_fields, survivors
+from biosim.report.image_spikes import image_figures
+from biosim.report.parts import Section, inline, noted, percent, rule_text, table
 from biosim.store import LOCAL, Run
 
 BESIDE = 5  # methods that the heading has room for, beside the local one
@@ -20,12 +21,10 @@ BESIDE = 5  # methods that the heading has room for, beside the local one
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of a run."""
-    data = run.comparison
-    own = make_figures(run)
-    own |= {name: drawn for name, drawn in distributions(run).items() if name not in own}
-    if data is None:
-        return own
-    return own | comparison_figures(data, {LOCAL: run.circuit, **run.rivals})
+    data, circuit = run.comparison, run.circuit
+    own = {"development": development(run), "survivors": survivors(run), "receptive-fields": receptive_fields(run)}
+    own |= (image_figures(run) if circuit.spiking is not None else {}) | distributions(run)
+    return own if data is None else own | comparison_figures(data, {LOCAL: circuit, **run.rivals})
 
 
 def _same_circuit(run: Run, drawn: Mapping[str, str]) -> str:
@@ -154,8 +153,7 @@ def body(run: Run, drawings: Mapping[str, str]) -> list[Section]:
     head, rows, notes = table_rows(run)
     signals = html.escape("; ".join(run.about["signals"]) or "none")
     compared = {n: d for n, d in drawings.items() if n.startswith("compare-")}
-    said = f"<p class=quiet>{'<br>'.join(html.escape(note) for note in notes)}</p>" if notes else ""
-    methods = f"""{table(head, rows, "Methods")}{said}
+    methods = f"""{table(head, rows, "Methods")}{noted(notes)}
 <p class=quiet>Frozen: every weight as born; only the wiring was chosen. Retrained: the survivors trained by gradient descent from their
 birth weights. Plastic: weights changed by local equations while synapses died. Hidden neurons: those with inputs and outputs left.
 Density counts synapses left, effective density those on a path

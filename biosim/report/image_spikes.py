@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +12,13 @@ from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
 from biosim.drives.encoding import encode
+from biosim.report.drawing import BLUE, GREEN, GREY, PURPLE, RED, YELLOW
 from biosim.report.parts import counted
 from biosim.store import Run
 from biosim.streams import generator
 from biosim.substrates.time_stepped import unfold
 
-BORN, LEFT, COLOURS = "#8d99ae", "#1b6ca8", ["#1b6ca8", "#d1495b", "#66a182", "#edae49", "#5c4d7d"]
+BORN, LEFT, PROJECTIONS = GREY, BLUE, (BLUE, RED, GREEN, YELLOW, PURPLE)
 SHOWN = 128  # images that rates are averaged over
 Spikes = dict[str, npt.NDArray[np.float32]]
 
@@ -107,7 +107,7 @@ def survival(run: Run) -> Figure:
             times = np.sort(own[own >= 0])
             born = int((own >= -1).sum())
             curves.append(1 - np.searchsorted(times, moments, side="right") / max(born, 1))
-        share, colour = np.array(curves), COLOURS[k % len(COLOURS)]
+        share, colour = np.array(curves), PROJECTIONS[k % len(PROJECTIONS)]
         axes.plot(moments / steps * seconds / 60, share.mean(0), color=colour, label=name, lw=1.6)
         axes.fill_between(moments / steps * seconds / 60, share.min(0), share.max(0), color=colour, alpha=0.18, lw=0)
     axes.set(xlabel="developmental time (min)", ylabel="synapses alive / born", ylim=(0, 1.02))
@@ -116,8 +116,6 @@ def survival(run: Run) -> Figure:
     return figure
 
 
-SPIKING_FIGURES: dict[str, Callable[[Run], Figure]] = {
-    "raster": raster,
-    "rates": rates,
-    "survival": survival,
-}
+def image_figures(run: Run) -> dict[str, Figure]:
+    """Return the figures of a run whose neurons spike when they are shown images."""
+    return {"raster": raster(run), "rates": rates(run), "survival": survival(run)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import colorsys
 import html
 import re
-from collections.abc import Mapping
 from xml.etree import ElementTree
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
@@ -143,17 +142,3 @@ def _luminance(colour: tuple[float, float, float]) -> float:
     """Return the relative luminance of WCAG 2.1."""
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def figures(drawings: Mapping[str, str], captions: Mapping[str, str]) -> str:
-    """Return SVG texts as figures of a page, each with its caption."""
-    parts = []
-    for name, text in drawings.items():
-        caption = captions.get(name, name.replace("-", " ").replace("_", " ").capitalize())
-        try:
-            drawn = inline_svg(text, name, caption)
-        except ValueError as error:
-            drawn = f"<p class=quiet>This figure cannot be shown: {html.escape(str(error))}.</p>"
-        box = f'<div class=scroll role=region tabindex=0 aria-label="Figure: {html.escape(caption)}">{drawn}</div>'
-        parts.append(f"<figure>{box}<figcaption>{html.escape(caption)}</figcaption></figure>")
-    return "".join(parts)

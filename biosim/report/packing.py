@@ -104,11 +104,6 @@ def deflate(array: _Array) -> str:
     return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 6)).decode()
 
 
-def inflate(text: str, kind: Any) -> _Array:
-    """Return the array that :func:`deflate` packed."""
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), kind)
-
-
 def size_of(packed: Mapping[str, Any]) -> int:
     """Return the characters that packed edges take on a page."""
     return sum(len(v) for v in packed.values() if isinstance(v, str))

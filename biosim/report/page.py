@@ -65,10 +65,10 @@ def sections(run: Run, drawings: Mapping[str, str]) -> list[Section]:
 
 def titled(run: Run) -> str:
     """Return what a page calls its run: the scenario, and which of its conditions it is."""
-    return f"{run.name}, {run.folder.name}" if _whole(run) else run.name
+    return f"{run.name}, {run.folder.name}" if _is_condition(run) else run.name
 
 
-def _whole(run: Run) -> bool:
+def _is_condition(run: Run) -> bool:
     """Whether the run is one condition of a run that lies above it."""
     return run.folder.parent.name == CONDITIONS and (run.folder.parents[1] / RUN).is_file()
 
@@ -79,10 +79,9 @@ def heading(run: Run) -> str:
     checks, seeds = run.results["checks"], about["seeds"]
     facts = [
         *KINDS[run.kind].facts(run),
-        f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}",
-        f"run {about['id']}, biosim {about['versions']['biosim']}, {run.results['seconds']:.0f} s on {about['device']}",
+        html.escape(f"{len(seeds)} replicates, seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"),
+        html.escape(f"run {about['id']}, biosim {about['versions']['biosim']}, {run.results['seconds']:.0f} s on {about['device']}"),
     ]
-    facts[-2:] = [html.escape(fact) for fact in facts[-2:]]
     passed = sum(bool(check["passed"]) for check in checks)
     word = "pass" if passed == len(checks) else "fail"
     badge = f"<p><span class='badge {word}'>{passed} of {len(checks)} checks passed</span></p>" if checks else ""
@@ -90,5 +89,5 @@ def heading(run: Run) -> str:
     said = f"<p class=headline>{html.escape(scenario['headline'])}</p>" if scenario.get("headline") else ""
     found = html.escape(KINDS[run.kind].answer(run)).replace(" ± ", UNBROKEN)
     answer = f"<p class=answer>{found}</p>" if found else ""
-    up = "<p class=quiet><a href='../../report.html'>The run of all conditions</a></p>" if _whole(run) else ""
+    up = "<p class=quiet><a href='../../report.html'>The run of all conditions</a></p>" if _is_condition(run) else ""
     return f"<h1>{html.escape(titled(run))}</h1>{up}{asked}{said}{answer}{badge}<p class=quiet>{'; '.join(facts)}.</p>"

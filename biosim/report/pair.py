@@ -13,7 +13,7 @@ from biosim.findings import svg
 from biosim.report.comparison import section
 from biosim.report.comparison_figures import comparison_figures
 from biosim.report.page import heading, table_rows
-from biosim.report.parts import Section, checks_table, table
+from biosim.report.parts import Section, checks_table, noted, table
 from biosim.report.provenance import provenance_section
 from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
@@ -64,8 +64,7 @@ def _beside(parts: Iterator[str]) -> str:
 
 def _measured(run: Run) -> str:
     head, rows, notes = table_rows(run)
-    said = f"<p class=quiet>{'<br>'.join(html.escape(n) for n in notes)}</p>" if notes else ""
-    return f"<h3>{html.escape(run.name)}</h3>{table(head, rows, f'Measured: {run.folder.name}')}{said}"
+    return f"<h3>{html.escape(run.name)}</h3>{table(head, rows, f'Measured: {run.folder.name}')}{noted(notes)}"
 
 
 def _same_circuit(first: Run, second: Run, nulls: int) -> str:

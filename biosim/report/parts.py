@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from biosim.report.inline_svg import figures
+from biosim.report.inline_svg import inline_svg
 
 UNBROKEN = "\u00a0±\u00a0"
 TALL = 25  # rows from which on a table scrolls within its box
@@ -77,21 +77,36 @@ def mean_and_deviation(values: Sequence[float | None]) -> tuple[str, str]:
     return f"{known.mean():.4g}" if len(known) else "n/a", f"{known.std():.2g}" if len(known) > 1 else ""
 
 
-def scrolled(table: str, label: str, rows: int = 0) -> str:
-    """Return a table in a box that scrolls by itself, by keyboard too; one of many rows in a box of some height."""
+def scrolled(content: str, label: str, rows: int = 0) -> str:
+    """Return a table or figure in a box that scrolls by itself, by keyboard too; a table of many rows in a box of some height."""
     kind = '"scroll tall"' if rows > TALL else "scroll"
-    return f'<div class={kind} role=region tabindex=0 aria-label="{html.escape(label)}">{table}</div>'
+    return f'<div class={kind} role=region tabindex=0 aria-label="{html.escape(label)}">{content}</div>'
 
 
-def table(head: list[str], rows: Iterable[Sequence[Any]], label: str = "Table") -> str:
-    """Return an HTML table."""
+def _cells(tag: str, row: Sequence[Any]) -> str:
+    return "".join(f"<{tag}>{html.escape(str(c)).replace(' ± ', UNBROKEN)}</{tag.split()[0]}>" for c in row)
 
-    def cells(tag: str, row: Sequence[Any]) -> str:
-        return "".join(f"<{tag}>{html.escape(str(c)).replace(' ± ', UNBROKEN)}</{tag.split()[0]}>" for c in row)
 
-    lines = [f"<tr>{cells('td', r)}</tr>" for r in rows]
-    whole = f"<table><thead><tr>{cells('th scope=col', head)}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return scrolled(whole, label, len(lines))
+def table(head: Sequence[str], rows: Iterable[Sequence[Any]], label: str = "Table") -> str:
+    """Return an HTML table of plain cells; one of many rows is as high as some of them."""
+    lines = [_cells("td", row) for row in rows]
+    return marked_table(head, lines, label, len(lines))
+
+
+def marked_table(head: Sequence[str], rows: Iterable[str], label: str, high: int = 0) -> str:
+    """Return an HTML table whose rows are markup; in a box of some height where ``high`` rows are many."""
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return scrolled(f"<table><thead><tr>{_cells('th scope=col', head)}</tr></thead><tbody>{body}</tbody></table>", label, high)
+
+
+def measured(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return the table of what was measured, and what its numbers are."""
+    return table(head, rows, "Measured") + "<p class=quiet>Means and standard deviations over replicates.</p>"
+
+
+def noted(notes: Sequence[str]) -> str:
+    """Return the notes of a table, a line each."""
+    return f"<p class=quiet>{'<br>'.join(html.escape(note) for note in notes)}</p>" if notes else ""
 
 
 def facts_table(rows: Mapping[str, str], label: str) -> str:
@@ -111,20 +126,27 @@ def checks_table(checks: list[dict[str, Any]]) -> str:
     """Return the verdicts on a run's checks as an HTML table."""
     if not checks:
         return "<p class=quiet>The scenario declares none.</p>"
-    rows = ""
+    rows = []
     for c in checks:
         word = "pass" if c["passed"] else "fail"
-        rows += (
-            f"<tr><td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
-            f"<td class=whole>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} %</td></tr>"
+        rows.append(
+            f"<td class={word}>{word}</td><td>{html.escape(c['name'])}</td><td><code>{html.escape(c['needs'])}</code></td>"
+            f"<td class=whole>{html.escape(verdict(c))}</td><td>{100 * c['holds_in']:.0f} %</td>"
         )
-    head = "".join(f"<th scope=col>{t}</th>" for t in ("verdict", "check", "needs", "value", "holds in replicates"))
-    return scrolled(f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>", "Checks")
+    return marked_table(("verdict", "check", "needs", "value", "holds in replicates"), rows, "Checks")
 
 
 def inline(drawings: Mapping[str, str], captions: Mapping[str, str] | None = None) -> str:
-    """Return SVG texts as figures within the page; captions beside those that every page knows."""
-    return figures(drawings, {**CAPTIONS, **(captions or {})})
+    """Return SVG texts as figures within the page, each with its caption; ``captions`` beside those that every page knows."""
+    known, parts = {**CAPTIONS, **(captions or {})}, []
+    for name, text in drawings.items():
+        caption = known.get(name, name.replace("-", " ").replace("_", " ").capitalize())
+        try:
+            drawn = inline_svg(text, name, caption)
+        except ValueError as error:
+            drawn = f"<p class=quiet>This figure cannot be shown: {html.escape(str(error))}.</p>"
+        parts.append(f"<figure>{scrolled(drawn, f'Figure: {caption}')}<figcaption>{html.escape(caption)}</figcaption></figure>")
+    return "".join(parts)
 
 
 def rule_text(rule: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import io
 import json
 from typing import Any
 
-from biosim.report.parts import Section, facts_table, scrolled
+from biosim.report.parts import Section, facts_table, marked_table
 from biosim.store import Run
 
 
@@ -70,10 +70,7 @@ def provenance_section(run: Run) -> Section:
     files = about.get("files", {})
     listed = ""
     if files:
-        body = "".join(
-            f"<tr><td>{html.escape(str(n))}</td><td><code>{html.escape(str(d))}</code></td></tr>" for n, d in sorted(files.items())
-        )
-        head = "<thead><tr><th scope=col>file</th><th scope=col>SHA-256</th></tr></thead>"
-        box = scrolled(f"<table>{head}<tbody>{body}</tbody></table>", "Checksums of files")
+        rows_of = (f"<td>{html.escape(str(n))}</td><td><code>{html.escape(str(d))}</code></td>" for n, d in sorted(files.items()))
+        box = marked_table(("file", "SHA-256"), rows_of, "Checksums of files")
         listed = f"<details><summary>Files and their checksums ({len(files)})</summary>{box}</details>"
     return Section("Provenance", facts_table(rows, "Provenance") + listed)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from biosim.report.parts import Section, inline, mean_and_deviation, percent, rule_text, table
-from biosim.report.spiking_figures import spiking_figures
+from biosim.report.spiking_figures import development, rasters, weights
 from biosim.store import Run
 
 
 def drawings(run: Run) -> dict[str, Any]:
     """Return the figures of a run."""
-    return dict(spiking_figures(run))
+    return {"rasters": rasters(run), "development": development(run), "weights": weights(run)}
 
 
 def table_rows(run: Run) -> tuple[list[str], list[list[str]], list[str]]:

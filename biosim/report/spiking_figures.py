@@ -8,19 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from biosim.report.figures import LOCAL, RIVALS, band
+from biosim.report.drawing import BLUE, GREY, band, colour
 from biosim.report.parts import counted
 from biosim.store import Run
 
 SHOWN = 150  # neurons of a population that a raster has room for
 SECONDS = 1.0  # of a raster
 BINS = 40
-COLOURS = [LOCAL, *RIVALS]
-
-
-def spiking_figures(run: Run) -> dict[str, Figure]:
-    """Return every figure of a spiking run, by name."""
-    return {"rasters": rasters(run), "development": development(run), "weights": weights(run)}
 
 
 def rasters(run: Run) -> Figure:
@@ -34,7 +28,7 @@ def rasters(run: Run) -> Figure:
             times, neurons = tensors[f"{when}.{name}.0.times"], tensors[f"{when}.{name}.0.neurons"]
             rows = min(size, SHOWN)
             shown = (neurons < rows) & (times < SECONDS)
-            axes.plot(times[shown], offset + neurons[shown], ".", ms=1.4, color=COLOURS[k % len(COLOURS)], rasterized=True)
+            axes.plot(times[shown], offset + neurons[shown], ".", ms=1.4, color=colour(k), rasterized=True)
             ticks.append((offset + rows / 2, f"{name}\n({rows} of {size})"))
             offset += rows + 4
         axes.set_yticks([t for t, _ in ticks], [label for _, label in ticks])
@@ -50,7 +44,7 @@ def development(run: Run) -> Figure:
     left, right = figure.subplots(1, 2)
     for axes, prefix, label in ((left, "alive.", "synapses alive / born"), (right, "rate.", "rate (Hz)")):
         for k, key in enumerate(key for key in records[0] if key.startswith(prefix)):
-            band(axes, x, np.array([r[key] for r in records], np.float64), COLOURS[k % len(COLOURS)], key.removeprefix(prefix))
+            band(axes, x, np.array([r[key] for r in records], np.float64), colour(k), key.removeprefix(prefix))
         axes.set(xlabel="time (s)", ylabel=label)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
@@ -68,15 +62,15 @@ def weights(run: Run) -> Figure:
         own = circuit.wiring[name]
         everything = np.concatenate([np.concatenate([w.birth_weight, w.weight[w.alive]]) for w in own])
         edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1e-9), BINS + 1)
-        for values, colour, label in (
-            (np.concatenate([w.birth_weight for w in own]), RIVALS[1], "at birth"),
-            (np.concatenate([w.weight[w.alive] for w in own]), LOCAL, "survivors, at the end"),
+        for values, own_colour, label in (
+            (np.concatenate([w.birth_weight for w in own]), GREY, "at birth"),
+            (np.concatenate([w.weight[w.alive] for w in own]), BLUE, "survivors, at the end"),
         ):
-            left.hist(values, edges, histtype="stepfilled", alpha=0.55, color=colour, label=f"{label} (n = {len(values)})")
+            left.hist(values, edges, histtype="stepfilled", alpha=0.55, color=own_colour, label=f"{label} (n = {len(values)})")
         left.set(xlabel="weight", ylabel="synapses", title=name, ylim=(0, 1.4 * left.get_ylim()[1]))
         left.legend(frameon=False)
         centres, share = _survival(own)
-        right.plot(centres, share, color=LOCAL)
+        right.plot(centres, share, color=BLUE)
         right.set(xlabel="weight at birth", ylabel="share that survives", ylim=(0, 1.02), title="who survives")
     return figure
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from biosim.report.parts import Section, inline, mean_and_deviation, table
+from biosim.report.parts import Section, inline, mean_and_deviation, measured, table
 from biosim.scenario.checks import named_in
 from biosim.store import FIGURES, TABLES, Run
 
@@ -61,8 +61,7 @@ def facts(run: Run) -> list[str]:
 def body(run: Run, drawn: Mapping[str, str]) -> list[Section]:
     """Return the sections of a study's page."""
     head, rows, _ = table_rows(run)
-    spread = "<p class=quiet>Means and standard deviations over replicates.</p>"
-    return [Section("Measured", f"{table(head, rows, 'Measured')}{spread}"), Section("Figures", inline(drawn)), *listings(run)]
+    return [Section("Measured", measured(head, rows)), Section("Figures", inline(drawn)), *listings(run)]
 
 
 def listings(run: Run) -> list[Section]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,19 +15,18 @@ from matplotlib.figure import Figure
 from biosim.errors import BiosimError
 from biosim.findings import svg
 from biosim.report.assets import asset
-from biosim.report.figures import LOCAL, RIVALS
-from biosim.report.parts import Section, facts_table, inline, table
+from biosim.report.drawing import colour
+from biosim.report.parts import Section, facts_table, inline, marked_table, table
 from biosim.report.shell import SWEEP, embedded, page, told_of, write_page
 from biosim.store import REPORT
 from biosim.sweep.plan import Plan
 from biosim.sweep.run import SWEEP as PLAN
 from biosim.sweep.run import read_plan
 from biosim.sweep.show import metrics, summarise, swept
-from biosim.sweep.table import read_table
+from biosim.sweep.table import Row, read_table
 from biosim.sweep.work import finished
 
 MOST = 40_000  # numbers with their intervals that a page holds
-Row = dict[str, Any]
 
 
 def write_sweep_report(folder: Path) -> Path:
@@ -42,18 +41,23 @@ def write_sweep_report(folder: Path) -> Path:
     rows = read_table(folder)
     if not rows:
         raise BiosimError(f"{folder}: the sweep has no results yet")
+    first: dict[str, Any] | None = None  # what one of the runs says of itself, for all
+    done = set()
+    for job in plan.jobs:
+        if (about := finished(Path(job.folder))) is not None:
+            first = first or about
+            done.add(job.id)
     with told_of(folder / PLAN):
         sections = [
             Section("Results", explorer(explorer_data(rows))),
-            Section("Runs", "".join(_runs(plan, reasons))),
-            Section("Provenance", _provenance(plan, folder)),
+            Section("Runs", _runs(plan, reasons, done)),
+            Section("Provenance", _provenance(plan, folder, first)),
         ]
-        text = page(f"Sweep of {plan.scenario}: biosim", _heading(plan, rows, reasons), sections, SWEEP)
+        text = page(f"Sweep of {plan.scenario}: biosim", _heading(plan, rows, reasons, first), sections, SWEEP)
     return write_page(folder / REPORT, text)
 
 
-def _heading(plan: Plan, rows: Sequence[Row], reasons: Mapping[str, str]) -> str:
-    about = next((found for job in plan.jobs if (found := finished(Path(job.folder))) is not None), None)
+def _heading(plan: Plan, rows: Sequence[Row], reasons: Mapping[str, str], about: Mapping[str, Any] | None) -> str:
     question = "" if about is None else str(about["scenario"].get("question") or "")
     done = len({row["run"] for row in rows})
     failed = f"<p><span class='badge fail'>{len(reasons)} failed</span></p>" if reasons else ""
@@ -119,7 +123,7 @@ def _still(data: Mapping[str, Any]) -> str:
             x, cells = zip(*sorted(points), strict=True)
             mean = [cell[1] for cell in cells]
             half = [0.0 if cell[3] is None else cell[3] - cell[1] for cell in cells]
-            axes.errorbar(x, mean, half, color=[LOCAL, *RIVALS][k % 7], marker="o", ms=4, capsize=2, label=label or None)
+            axes.errorbar(x, mean, half, color=colour(k), marker="o", ms=4, capsize=2, label=label or None)
         axes.set(xlabel="density", ylabel=name)
         figure.legend(loc="outside lower center", frameon=False, fontsize=7)
         drawn = inline({"sweep": svg(figure)}, {"sweep": f"{name} against density: mean and 95 % interval over seeds."})
@@ -132,29 +136,26 @@ def _cells(own: Sequence[Any]) -> list[str]:
     return [str(n), f"{mean:.4g}", "" if low is None else f"{low:.4g} to {high:.4g}"]
 
 
-def _runs(plan: Plan, reasons: Mapping[str, str]) -> Iterator[str]:
+def _runs(plan: Plan, reasons: Mapping[str, str], done: Set[str]) -> str:
     rows = []
     for job in plan.jobs:
         place = Path(job.folder)
-        state = f"failed: {reasons[job.id]}" if job.id in reasons else "done" if finished(place) is not None else "not done"
+        state = f"failed: {reasons[job.id]}" if job.id in reasons else "done" if job.id in done else "not done"
         written = (place / REPORT).is_file()
         address = f"runs/{quote(place.name)}/{REPORT}"
         link = f'<a href="{html.escape(address)}">page</a>' if written else "<span class=quiet>no page</span>"
         cells = (*job.point.values(), str(job.seed), job.id, state)
-        rows.append("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + f"<td>{link}</td></tr>")
+        rows.append("".join(f"<td>{html.escape(c)}</td>" for c in cells) + f"<td>{link}</td>")
     keys = list(plan.jobs[0].point) if plan.jobs else []
-    head = "".join(f"<th scope=col>{html.escape(k)}</th>" for k in (*keys, "seed", "run", "state", "page"))
-    yield '<div class=scroll role=region tabindex=0 aria-label="Runs">'
-    yield f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    yield "<p class=quiet>A sweep draws no pages; <code>biosim report RUN</code> draws the one of a run.</p>"
+    said = "<p class=quiet>A sweep draws no pages; <code>biosim report RUN</code> draws the one of a run.</p>"
+    return marked_table((*keys, "seed", "run", "state", "page"), rows, "Runs") + said
 
 
-def _provenance(plan: Plan, folder: Path) -> str:
+def _provenance(plan: Plan, folder: Path, about: Mapping[str, Any] | None) -> str:
     over = " ".join(f"--over '{key}={','.join(values)}'" for key, values in plan.over.items())
     seeds = ",".join(map(str, plan.seeds))
     more = f" --replicates {plan.replicates}" if plan.replicates != 1 else ""
     said = "<p class=quiet>Settings given by --set belong to the command, too; each run's own page has the whole scenario.</p>"
-    about = next((found for job in plan.jobs if (found := finished(Path(job.folder))) is not None), None)
     rows = {"scenario": plan.scenario, "runs": str(len(plan.jobs)), "seeds": seeds}
     if about is not None:
         rows["versions"] = ", ".join(f"{n} {v}" for n, v in about["versions"].items())

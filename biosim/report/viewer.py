@@ -24,11 +24,8 @@ DRAWN, DOTS = 1_500, 48  # births that the drawing of the network shows, neurons
 _Array = npt.NDArray[Any]
 
 
-def viewer_data(run: Run, room: int = ROOM) -> dict[str, Any] | None:
-    """Return what the viewer shows of a run, as plain data; None where there is no network to show."""
-    life = life_of(run)
-    if life is None or not life.projections or life.steps < 1 or life.size > LARGEST:
-        return None
+def viewer_data(run: Run, life: Life, room: int = ROOM) -> dict[str, Any]:
+    """Return what the viewer shows of a run, as plain data."""
     at = frames(life.steps)
     counts: dict[str, list[list[int]]] = {name: [] for name in life.projections}
     births: dict[str, list[int]] = {name: [] for name in life.projections}
@@ -135,20 +132,18 @@ def viewer_section(
     run: Run, prefix: str = "", title: str = "Watch the circuit shrink", short: str = "Viewer", room: int = ROOM
 ) -> Section | None:
     """Return the section of a page that holds the viewer; ``prefix`` tells two viewers of one page apart."""
-    data = viewer_data(run, room)
-    if data is None:
-        life = life_of(run)
-        if life is None or life.size <= LARGEST:
-            return None
+    life = life_of(run)
+    if life is None or not life.projections or life.steps < 1:
+        return None
+    if life.size > LARGEST:
         said = f"A replicate has {life.size:,} births, more than the {LARGEST:,} that a page is made from; the figures show them all."
         return Section(title, f"<p>{said}</p>", short)
-    data["prefix"] = prefix
-    return Section(title, markup(data, prefix), short)
+    return Section(title, markup(viewer_data(run, life, room) | {"prefix": prefix}), short)
 
 
-def markup(data: Mapping[str, Any], prefix: str) -> str:
+def markup(data: Mapping[str, Any]) -> str:
     """Return the viewer's elements, with its data as a text that no parser takes for markup."""
     said = "".join(f"<li>{html.escape(note)}</li>" for note in data["notes"])
     notes = f"<ul class=quiet>{said}</ul>" if said else ""
     name, last = html.escape(data["name"]), len(data["at"]) - 1
-    return Template(asset("viewer.html")).substitute(prefix=prefix, name=name, last=last, notes=notes, data=embedded(data))
+    return Template(asset("viewer.html")).substitute(prefix=data["prefix"], name=name, last=last, notes=notes, data=embedded(data))

@@ -1,7 +1,5 @@
 // What a page holds of a run's synapses: texts of deflated bytes, unpacked when they are first asked for.
 
-const NEVER = 255; // the frame in which a synapse dies that lives
-
 async function inflate(text) {
   const raw = atob(text);
   const bytes = new Uint8Array(raw.length);
