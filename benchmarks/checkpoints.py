@@ -17,7 +17,6 @@ over, one more step. Peak memory is what the kernel counted for the whole proces
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,34 +28,25 @@ from typing import Any
 
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
-import numpy as np  # isort: skip
-import torch
+import torch  # isort: skip
+from common import GIB, images, nursery, peak
 
 from biosim.develop import develop
-from biosim.drives import ImageDrive, Images
-from biosim.homeostasis import InDegree
+from biosim.drives import ImageDrive
 from biosim.library import find, load_module
 from biosim.nursery import between_steps
-from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
-from biosim.rundir.checkpoint import AtWork, read_state, write_state
+from biosim.rundir.checkpoint import AtWork
 from biosim.rundir.run_writer import RunWriter
+from biosim.rundir.state_file import read_state, write_state
 from biosim.schedule import Schedule
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
 from biosim.state import Keeper
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 
-GIB = 1 << 30
 Sink = Callable[[dict[str, Any]], None]
-
-
-def images(n: int, size: int, classes: int) -> Images:
-    random = np.random.default_rng(0)
-    pixels, labels = random.standard_normal((n, size)).astype(np.float32), random.integers(0, classes, n)
-    labels[-1] = classes - 1
-    return Images(pixels, labels, pixels[:100], labels[:100], (1, size), "made up", "made up")
 
 
 def rate(moments: int, sink: Sink | None, keeper: Keeper | None) -> None:
@@ -105,20 +95,13 @@ def _spread(ratios: list[float]) -> str:
     return f"{middle:+.1f} % (median of {len(ratios)} pairs, {low:+.1f} to {high:+.1f})"
 
 
-def nursery(side: int) -> tuple[Nursery, ImageDrive]:
-    drive = ImageDrive(images(256, side, side), 128, epochs=1)
-    network = Network.layered([side, side], [0], weights="signed-constant")
-    schedule, feedback = Schedule("constant", 0.1, 0.0, 1.0), Feedback(network, "random", (0,))
-    return Nursery(network, drive, load_rule("three-factor"), schedule, [InDegree()], feedback, (0,), Recorder()), drive
-
-
 def large(side: int, step: str, path: Path) -> None:
-    def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
-
     with torch.inference_mode():
         began = time.perf_counter()
-        made, drive = nursery(side)
+        drive = ImageDrive(images(256, side, side), 128, epochs=1)
+        made = nursery(
+            Network.layered([side, side], [0], weights="signed-constant"), drive, "three-factor", Schedule("constant", 0.1, 0.0, 1.0)
+        )
         shown = list(drive.presentations((0,), torch.device("cpu")))
         print(f"{step}: births and rule {time.perf_counter() - began:.1f} s, peak {peak():.2f} GiB", flush=True)
         if step == "save":
@@ -126,7 +109,10 @@ def large(side: int, step: str, path: Path) -> None:
             before, began = peak(), time.perf_counter()
             write_state(path, {}, between_steps.state(made, 1))
             size = path.stat().st_size / GIB
-            print(f"save: {time.perf_counter() - began:.1f} s, {size:.2f} GiB on disk, peak {before:.2f} -> {peak():.2f} GiB", flush=True)
+            print(
+                f"save: {time.perf_counter() - began:.1f} s, {size:.2f} GiB on disk, peak {before:.2f} -> {peak():.2f} GiB",
+                flush=True,
+            )
             made.step(1, shown[1])
         else:
             began = time.perf_counter()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
 import torch  # isort: skip
-from timing import Step, seconds
+from common import Step, seconds
 from torch import Tensor, nn
 
 from biosim.scorers.edge_popup import Scorer, Search

@@ -16,17 +16,12 @@ from collections.abc import Sequence
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
 import torch  # isort: skip
-from timing import Step, images, seconds
+from common import Step, development_step, images, nursery, seconds
 from torch import nn
 
 from biosim.drives import ImageDrive
-from biosim.homeostasis import InDegree
-from biosim.nursery.nursery import Nursery
-from biosim.recorder import Recorder
-from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 
 BATCH, ROUNDS, CLOCK = 128, 7, 14_040
 
@@ -34,7 +29,7 @@ BATCH, ROUNDS, CLOCK = 128, 7, 14_040
 def shown_to(sizes: Sequence[int]) -> ImageDrive:
     """Return the drive of a network of these sizes."""
     side = round(sizes[0] ** 0.5)
-    return ImageDrive(images(sizes[0], sizes[-1], 4 * BATCH, (side, sizes[0] // side)), BATCH, epochs=CLOCK // 4)
+    return ImageDrive(images(4 * BATCH, sizes[0], sizes[-1], (side, sizes[0] // side)), BATCH, epochs=CLOCK // 4)
 
 
 def sgd_step(sizes: Sequence[int], inputs: torch.Tensor, labels: torch.Tensor) -> Step:
@@ -55,20 +50,10 @@ def sgd_step(sizes: Sequence[int], inputs: torch.Tensor, labels: torch.Tensor) -
     return step
 
 
-def development_step(rule_name: str, sizes: Sequence[int], replicates: int, drive: ImageDrive, device: str) -> Step:
-    """Return one whole step of development, as ``develop`` takes it; starts half-way, when synapses die."""
-    seeds = tuple(range(replicates))
-    network = Network.layered(sizes, seeds, weights="signed-constant").to(device)
-    feedback = Feedback(network, "random", seeds)
-    with torch.inference_mode():
-        nursery = Nursery(network, drive, load_rule(rule_name), Schedule(), [InDegree()], feedback, seeds, Recorder())
-    shown, numbers = next(iter(drive.presentations(seeds, network.device))), itertools.count(drive.clock.steps // 2)
-
-    def step() -> None:
-        with torch.inference_mode():
-            nursery.step(next(numbers), shown)
-
-    return step
+def half_way(rule: str, sizes: Sequence[int], replicates: int, drive: ImageDrive, device: str) -> Step:
+    """Return one step of development half-way, when synapses die."""
+    network = Network.layered(sizes, range(replicates), weights="signed-constant").to(device)
+    return development_step(nursery(network, drive, rule, Schedule()), drive, drive.clock.steps // 2)
 
 
 def measure(rule: str, sizes: Sequence[int], replicates: int, device: str) -> str:
@@ -76,7 +61,7 @@ def measure(rule: str, sizes: Sequence[int], replicates: int, device: str) -> st
     drive = shown_to(sizes)
     shown = next(iter(drive.presentations(tuple(range(replicates)), torch.device(device))))
     assert shown.labels is not None
-    steps = sgd_step(sizes, shown.inputs, shown.labels), development_step(rule, sizes, replicates, drive, device)
+    steps = sgd_step(sizes, shown.inputs, shown.labels), half_way(rule, sizes, replicates, drive, device)
     counts = []
     for step in steps:
         seconds(step, 10, device)
@@ -91,7 +76,7 @@ def measure(rule: str, sizes: Sequence[int], replicates: int, device: str) -> st
 def profile(rule: str, sizes: Sequence[int], replicates: int, device: str) -> str:
     """Return where a step's time goes."""
     drive = shown_to(sizes)
-    step = development_step(rule, sizes, replicates, drive, device)
+    step = half_way(rule, sizes, replicates, drive, device)
     seconds(step, 20, device)
     with torch.profiler.profile() as seen:
         seconds(step, 20, device)

@@ -16,17 +16,13 @@ from collections.abc import Callable
 import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
 import torch  # isort: skip
-from timing import images, seconds
+from common import development_step, images, nursery, seconds
 from torch import nn
 
 from biosim.drives import ImageDrive
-from biosim.homeostasis import InDegree
-from biosim.nursery.nursery import Nursery
-from biosim.recorder import Recorder
-from biosim.rules import load_rule, rule_paths
+from biosim.rules import rule_paths
 from biosim.schedule import Schedule
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 
 SIZES, BATCH = (784, 500, 500, 10), 128
 ROUNDS, BLOCK = 12, 28  # a round times 28 steps of each; synapses compete every 7 steps at this length of development
@@ -48,33 +44,18 @@ def sgd_step(inputs: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
     return step
 
 
-def development_step(rule_name: str, drive: ImageDrive, plasticity: str | None = None) -> Callable[[], None]:
-    """Return one whole step of development, as ``develop`` takes it."""
-    network, seeds = Network.layered(SIZES, [0], weights="signed-constant"), (0,)
-    feedback = Feedback(network, "random", seeds)
-    with torch.inference_mode():
-        plastic = load_rule(plasticity, "plasticity") if plasticity else None
-        nursery = Nursery(network, drive, load_rule(rule_name), Schedule(), [InDegree()], feedback, seeds, Recorder(), plastic)
-    shown, numbers = next(iter(drive.presentations(seeds, network.device))), iter(range(drive.clock.steps))
-
-    def step() -> None:
-        with torch.inference_mode():
-            nursery.step(next(numbers), shown)
-
-    return step
-
-
 def main() -> None:
     """Print the ratio for every rule."""
-    drive = ImageDrive(images(SIZES[0], SIZES[-1], 4 * BATCH, (28, 28)), BATCH, epochs=14_040 // 4)
+    drive = ImageDrive(images(4 * BATCH, SIZES[0], SIZES[-1], (28, 28)), BATCH, epochs=14_040 // 4)
     shown = next(iter(drive.presentations((0,), torch.device("cpu"))))
     assert shown.labels is not None
     sgd = sgd_step(shown.inputs[0], shown.labels[0])
-    network, threads = "-".join(map(str, SIZES)), torch.get_num_threads()
-    print(f"{network}, batch {BATCH}, {threads} threads, median of {ROUNDS} alternating blocks of {BLOCK} steps")
+    sizes, threads = "-".join(map(str, SIZES)), torch.get_num_threads()
+    print(f"{sizes}, batch {BATCH}, {threads} threads, median of {ROUNDS} alternating blocks of {BLOCK} steps")
     pairs_of_rules = [(name, None) for name in rule_paths()] + [("minimal-value", name) for name in rule_paths("plasticity")]
     for name, plasticity in pairs_of_rules:
-        local = development_step(name, drive, plasticity)
+        network = Network.layered(SIZES, [0], weights="signed-constant")
+        local = development_step(nursery(network, drive, name, Schedule(), plasticity), drive)
         seconds(sgd, BLOCK), seconds(local, BLOCK)
         pairs = [(seconds(sgd, BLOCK), seconds(local, BLOCK)) for _ in range(ROUNDS)]
         ratio = statistics.median(b / a for a, b in pairs)

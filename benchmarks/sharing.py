@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,46 +23,38 @@ import biosim  # noqa: F401 (first: it asks MKL for reproducible results)
 
 import numpy as np  # isort: skip
 import torch
+from common import images, nursery, peak
 
-from biosim.drives import ImageDrive, Images
-from biosim.homeostasis import InDegree
-from biosim.nursery.nursery import Nursery
+from biosim.drives import ImageDrive
 from biosim.processes.distributed import joined
 from biosim.processes.launch import MEET, asked_for
 from biosim.processes.team import ALONE, Team
-from biosim.recorder import Recorder
-from biosim.rules import load_rule
 from biosim.schedule import Schedule
 from biosim.synapses import Network
-from biosim.teaching import Feedback
 
-BATCH, GIB = 128, 1 << 30
+BATCH = 128
 
 
 def develop(size: int, steps: int, rule: str, device: str, team: Team) -> str:
     """Develop; return what to print of this process."""
-    random = np.random.default_rng(0)
-    pixels = random.standard_normal((steps * BATCH, size)).astype(np.float32)
-    labels = np.append(random.integers(0, size, len(pixels) - 1), size - 1)
-    drive = ImageDrive(Images(pixels, labels, pixels[:9], labels[:9], (1, size), "made up", "made up"), BATCH, epochs=1)
+    drive = ImageDrive(images(steps * BATCH, size, size), BATCH, epochs=1)
     began = time.perf_counter()
     network = Network.layered([size, size], [0], weights="kaiming-normal", team=team).to(device)
-    births, schedule = time.perf_counter() - began, Schedule("constant", 0.1, 0.0, 1.0)
+    births = time.perf_counter() - began
     with torch.inference_mode():
-        feedback = Feedback(network, "random", (0,))
-        nursery = Nursery(network, drive, load_rule(rule), schedule, [InDegree()], feedback, (0,), Recorder())
+        made = nursery(network, drive, rule, Schedule("constant", 0.1, 0.0, 1.0))
         times = []
         for number, shown in enumerate(drive.presentations((0,), network.device)):
             began, worked = time.perf_counter(), time.process_time()
-            nursery.step(number, shown)
-            nursery.network.density()
+            made.step(number, shown)
+            made.network.density()
             times.append((time.perf_counter() - began, time.process_time() - worked))
-        nursery.final_cut()
+        made.final_cut()
     (projection,) = network.projections.values()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB  # before the whole is collected
+    most = peak()  # before the whole is collected
     deaths = projection.share.collect(projection.death_step)
     wall, busy = np.mean(times[1:], 0)
-    line = f"process {team.rank + 1}: births {births:.1f} s, a step {wall:.2f} s ({busy:.2f} s of the CPU), peak {peak:.2f} GiB"
+    line = f"process {team.rank + 1}: births {births:.1f} s, a step {wall:.2f} s ({busy:.2f} s of the CPU), peak {most:.2f} GiB"
     if deaths is not None and team.rank == 0:
         line += f", deaths {hashlib.sha256(deaths.cpu().numpy().tobytes()).hexdigest()[:16]}"
     return line

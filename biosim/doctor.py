@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from biosim.errors import BiosimError
+from biosim.processes.launch import usable_cores
 
 DATA = ("digits", "fashion-mnist", "mnist")
 PROGRAMS = {  # what is asked of the system: names to look for, what for, where it comes from
@@ -32,32 +33,20 @@ def diagnosis() -> list[str]:
     return [*lines, *_packages(), *_programs(), *_machine(), *_data()]
 
 
-def needs(extra: str | None = None) -> list[Requirement]:
-    """Return what biosim needs, or what one of its extras adds."""
-    found = []
+def needs() -> dict[str, list[Requirement]]:
+    """Return what biosim needs, under no name, and what each of its extras adds."""
+    found: dict[str, list[Requirement]] = {"": []}
     for text in requires("biosim") or []:
         wanted = Requirement(text)
         named = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", str(wanted.marker or ""))
-        if (named[1] if named else None) == extra:
-            found.append(wanted)
-    return found
-
-
-def extras() -> list[str]:
-    """Return the names of biosim's extras."""
-    found = {m[1] for text in requires("biosim") or [] if (m := re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", text))}
-    return sorted(found)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        found.setdefault(named[1] if named else "", []).append(wanted)
+    return dict(sorted(found.items()))
 
 
 def _packages() -> Iterator[str]:
-    for extra in (None, *extras()):
+    for extra, every in needs().items():
         present, missing = [], []
-        for wanted in needs(extra):
+        for wanted in every:
             try:
                 have = version(wanted.name)
             except PackageNotFoundError:
@@ -66,10 +55,10 @@ def _packages() -> Iterator[str]:
             old = not wanted.specifier.contains(have, prereleases=True)
             present.append(f"{wanted.name} {have}" + (f" (not {wanted.specifier})" if old else ""))
             missing += [f"{wanted.name}{wanted.specifier}"] * old
-        title = "needed" if extra is None else f"extra {extra}"
+        title = f"extra {extra}" if extra else "needed"
         yield f"{title}: {', '.join(present) or 'nothing of it is installed'}"
         if missing:
-            remedy = "pip install --upgrade biosim" if extra is None else f"pip install 'biosim[{extra}]'"
+            remedy = f"pip install 'biosim[{extra}]'" if extra else "pip install --upgrade biosim"
             yield f"  missing: {', '.join(missing)}; add by: {remedy}"
 
 

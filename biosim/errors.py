@@ -75,6 +75,11 @@ class NumericalError(BiosimError):
     """NaN or runaway activity during a run, with the layer and the step."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what somebody else's error says, or its kind when it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def under(key: str, read: Callable[[Any], T], value: Any) -> T:
     """Return ``read(value)``; an InputError is told of as one in ``key``."""
     try:

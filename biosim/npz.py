@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, first_line
 
 
 def read_arrays(path: Path, most: int) -> dict[str, npt.NDArray[Any]]:
@@ -26,8 +26,7 @@ def read_arrays(path: Path, most: int) -> dict[str, npt.NDArray[Any]]:
     except BiosimError:
         raise
     except Exception as error:  # zipfile, zlib, numpy and the system each have errors of their own for damage
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise BiosimError(f"{path}: cannot be read as npz: {why}") from None
+        raise BiosimError(f"{path}: cannot be read as npz: {first_line(error)}") from None
     return found
 
 

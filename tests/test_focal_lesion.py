@@ -22,7 +22,7 @@ from biosim.nursery.decisions import Site
 from biosim.nursery.growth import Growth
 from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
-from biosim.rundir.checkpoint import read_state, write_state
+from biosim.rundir.state_file import read_state, write_state
 from biosim.scenario import ConditionsScenario, read_scenario
 from biosim.schedule import Schedule
 from biosim.sheet import by_nearness, distances, side_of

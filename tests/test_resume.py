@@ -22,7 +22,7 @@ from biosim.nursery.growth import Growth
 from biosim.nursery.neurons import NeuronDeath
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
-from biosim.rundir.checkpoint import read_state, write_state
+from biosim.rundir.state_file import read_state, write_state
 from biosim.schedule import Schedule
 from biosim.spiking.state import state as state_of_simulation
 from biosim.spiking_develop import develop_spiking

@@ -15,7 +15,7 @@ from stopped_runs import RATE, SPIKING, Clean, StopError, left, stop_at
 
 from biosim.errors import BiosimError, DamageError, Notice
 from biosim.rundir import seal
-from biosim.rundir.checkpoint import read_state, write_state
+from biosim.rundir.state_file import read_state, write_state
 from biosim.runner import resume, run
 from biosim.scenario import read_scenario
 

@@ -19,7 +19,8 @@ from stopped_runs import CONDITIONS, MACHINE, NOISE, RATE, SPIKING, WAVES, Clean
 
 from biosim.errors import BiosimError, Notice
 from biosim.rundir import files, lock, seal
-from biosim.rundir.checkpoint import AtWork, Checkpoints, read_state
+from biosim.rundir.checkpoint import AtWork, Checkpoints
+from biosim.rundir.state_file import read_state
 from biosim.runner import resume, run
 from biosim.scenario import read_scenario
 from biosim.store import open_run

@@ -15,6 +15,7 @@ import typer
 from biosim.commands.console import Bar, print_rows, say
 from biosim.commands.run import Json
 from biosim.errors import BiosimError
+from biosim.processes.launch import usable_cores
 
 if TYPE_CHECKING:
     from biosim.sweep.run import State
@@ -50,7 +51,6 @@ def sweep(
         return
     if len(what) != 1:
         raise BiosimError(f"biosim sweep SCENARIO: {' '.join(what[1:])}: one scenario at a time")
-    from biosim.doctor import usable_cores
     from biosim.sweep.executor import EXECUTORS, Means
     from biosim.sweep.plan import make_plan, parse_over, parse_seeds
     from biosim.sweep.run import State, carry_out, outline

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from biosim import library
 from biosim.circuit import Circuit
-from biosim.errors import BiosimError, InputError, did_you_mean
+from biosim.errors import BiosimError, InputError, did_you_mean, first_line
 from biosim.exchange.base import Format, Imported, Records, single, synapses
 
 __all__ = ["Format", "Imported", "find", "formats", "read", "write"]
@@ -153,7 +153,7 @@ def write(
     except OSError as error:
         raise BiosimError(f"{path} cannot be written: {error.strerror or error}") from None
     except Exception as error:  # other people's writers raise whatever they like
-        raise BiosimError(f"{path} cannot be written as {form.name}: {_first_line(error)}") from error
+        raise BiosimError(f"{path} cannot be written as {form.name}: {first_line(error)}") from error
     finally:
         _remove(aside)
     return replicate
@@ -203,8 +203,4 @@ def read(path: Path, name: str | None = None) -> tuple[Imported, Format]:
     except BiosimError:
         raise
     except Exception as error:  # other people's readers raise whatever they like when a file is damaged
-        raise BiosimError(f"{path}: cannot be read as {form.name}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise BiosimError(f"{path}: cannot be read as {form.name}: {first_line(error)}") from None

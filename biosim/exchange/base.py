@@ -13,6 +13,7 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.lif import SpikingDynamics
+from biosim.rundir.circuit_file import dynamics_of
 
 PAIRS = 1_000_000_000  # (pre, post) pairs a circuit that is read may have: 6 bytes each
 BLOCK = 4_000_000  # pairs looked at in one go
@@ -97,14 +98,11 @@ class Diagram:
 
     @classmethod
     def of(cls, about: Mapping[str, Any]) -> Diagram:
-        """Return the diagram that :func:`biosim.store.describe` wrote."""
+        """Return the diagram that :func:`biosim.rundir.circuit_file.describe` wrote."""
         populations = [(str(n), int(s), str(a)) for n, s, a in about["populations"]]
-        settling = about.get("settling", {"steps": 1, "leak": {}})
-        leak = {str(n): float(a) for n, a in settling["leak"].items()}
-        activations = {n: a for n, _, a in populations}
-        spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
-        sizes = {n: s for n, s, _ in populations}
-        return cls(sizes, activations, {}, leak, int(settling["steps"]), dict(about["provenance"]), spiking, True)
+        sizes, activations = {n: s for n, s, _ in populations}, {n: a for n, _, a in populations}
+        steps, leak, spiking = dynamics_of(about)
+        return cls(sizes, activations, {}, leak, steps, dict(about["provenance"]), spiking, True)
 
 
 def single(circuit: Circuit, k: int) -> Circuit:
@@ -163,6 +161,11 @@ def check_pairs(path: Path, sizes: Mapping[str, int], ends: Sequence[tuple[str, 
         pairs += sizes[pre] * sizes[post]
     if pairs > PAIRS:
         raise BiosimError(f"{path}: {pairs:.3g} pairs of neurons are more than the {PAIRS:.3g} that a circuit here can hold")
+
+
+def check_described(path: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a described circuit that would not fit in memory: see :func:`check_pairs`."""
+    check_pairs(path, {str(n): int(s) for n, s, _ in about["populations"]}, [(str(a), str(b)) for _, a, b in about["projections"]])
 
 
 def from_edges(path: Path, diagram: Diagram, edges: Sequence[Edges], notes: Sequence[str] = ()) -> Imported:

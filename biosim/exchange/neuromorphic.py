@@ -16,7 +16,7 @@ import numpy as np
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
-from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Records, check_pairs, from_edges
+from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Records, check_described, from_edges
 from biosim.exchange.hdf import check
 from biosim.extras import need
 from biosim.store import describe
@@ -74,7 +74,7 @@ def _read(path: Path) -> Imported:
 def _described(path: Path, graph: Any) -> Imported:
     about = json.loads(_text(graph.metadata["biosim"]))
     diagram = Diagram.of(about)
-    check_pairs(path, diagram.sizes, [(str(a), str(b)) for _, a, b in about["projections"]])
+    check_described(path, about)
     diagram.gains = {n: np.asarray(graph.nodes[f"population {n}"].scale, np.float32) for n in diagram.sizes}
     edges = [_projection(str(n), str(a), str(b), graph.nodes[f"projection {n}"].weight) for n, a, b in about["projections"]]
     return from_edges(path, diagram, edges)

@@ -10,7 +10,7 @@ import numpy as np
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
-from biosim.exchange.base import PAIRS, Format, Imported, Records, check_pairs
+from biosim.exchange.base import PAIRS, Format, Imported, Records, check_described
 from biosim.npz import read_arrays
 from biosim.store import assemble, describe, tensors
 
@@ -37,7 +37,7 @@ def _read(path: Path) -> Imported:
     if ABOUT not in arrays:
         raise BiosimError(f"{path}: it has no description (an array '{ABOUT}'); --as adjacency reads a matrix")
     about = json.loads(arrays.pop(ABOUT).tobytes())
-    check_pairs(path, {str(n): int(s) for n, s, _ in about["populations"]}, [(str(a), str(b)) for _, a, b in about["projections"]])
+    check_described(path, about)
     return Imported(assemble(about, arrays))
 
 

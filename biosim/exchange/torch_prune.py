@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
-from biosim.exchange.base import Format, Imported, Records, check_pairs
+from biosim.exchange.base import Format, Imported, Records, check_described
 from biosim.exchange.own import header
 from biosim.store import assemble, describe
 
@@ -102,7 +102,7 @@ def _circuit(path: Path, layers: list[tuple[npt.NDArray[np.float32], npt.NDArray
         about = {"populations": list(zip(names, sizes, kinds, strict=True))}
         about["projections"] = [(f"{a}-{b}", a, b) for a, b in itertools.pairwise(names)]
     about["provenance"] = {"scorer": "torch.nn.utils.prune", "locality": "unknown", "file": path.name}
-    check_pairs(path, {n: int(s) for n, s, _ in about["populations"]}, [(a, b) for _, a, b in about["projections"]])
+    check_described(path, about)
     arrays: dict[str, npt.NDArray[Any]] = {f"{n}.gain": np.ones((1, int(s)), np.float32) for n, s, _ in about["populations"]}
     for (name, _, _), (weight, mask) in zip(about["projections"], layers, strict=True):
         arrays |= {f"{name}.weight": weight, f"{name}.mask": mask, f"{name}.born": np.ones_like(mask)}

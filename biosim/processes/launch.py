@@ -21,6 +21,11 @@ STOPPED = 130  # exit status of a process that was asked to stop and has kept wh
 LATER = 3.0  # seconds after which those that were told to end are made to
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def asked_for(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether this process was started as one of several: by :func:`launch`, or by torchrun."""
     return "RANK" in environment and environment.get("WORLD_SIZE", "1") != "1"
@@ -42,8 +47,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     The first one speaks; what the others say is only shown when it ends without a word.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // processes))
+    threads = str(max(1, usable_cores() // processes))
     with tempfile.TemporaryDirectory(prefix="biosim-") as place:
         own = {"WORLD_SIZE": str(processes), MEET: str(Path(place) / "meet")}
         usual = {

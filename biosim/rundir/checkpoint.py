@@ -27,8 +27,6 @@ from biosim.rundir.files import refusal
 from biosim.rundir.state_file import read_state, write_state
 from biosim.state import State
 
-__all__ = ["EVERY", "AtWork", "Checkpoints", "read_state", "write_state"]
-
 EVERY = 30.0  # seconds between two checkpoints
 RARER = 50  # a checkpoint that takes long is made so much more rarely: never more than a fiftieth of the time goes there
 

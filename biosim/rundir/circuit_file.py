@@ -73,12 +73,16 @@ def assemble(about: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -
     for name, size in sizes.items():
         if gain[name].shape != (replicates, size) or gain[name].dtype != np.float32:
             raise InputError(f"the gains of population '{name}' are not ({replicates}, {size}) float32")
-    settling = about.get("settling", {"steps": 1, "leak": {}})
-    steps, leak = int(settling["steps"]), {str(n): float(a) for n, a in settling["leak"].items()}
-    spiking = SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
     own = about.get("substrate", {"name": None, "dynamics": {}})
     named = None if own["name"] is None else str(own["name"]), dict(own["dynamics"])
-    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), steps, leak, spiking, *named)
+    return Circuit(populations, projections, mask, born, weight, gain, dict(about["provenance"]), *dynamics_of(about), *named)
+
+
+def dynamics_of(about: Mapping[str, Any]) -> tuple[int, dict[str, float], SpikingDynamics | None]:
+    """Return the steps and leaks by which a described circuit settles, and how its neurons spike, if they do."""
+    settling = about.get("settling", {"steps": 1, "leak": {}})
+    leak = {str(n): float(a) for n, a in settling["leak"].items()}
+    return int(settling["steps"]), leak, SpikingDynamics.of(about["spiking"]) if "spiking" in about else None
 
 
 def state_of(circuit: Circuit) -> State:

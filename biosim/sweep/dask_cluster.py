@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from biosim.errors import BiosimError
+from biosim.errors import BiosimError, first_line
 from biosim.extras import need
 from biosim.sweep.executor import Means, Tell
 from biosim.sweep.plan import Job
-from biosim.sweep.work import Outcome, first_line, perform, threads
+from biosim.sweep.work import Outcome, perform, threads
 
 
 def carry_out(jobs: Sequence[Job], means: Means, tell: Tell) -> Iterator[Outcome]:

@@ -35,11 +35,6 @@ class Outcome:
     seconds: float = 0.0
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its kind when it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
 def threads(count: int) -> dict[str, str]:
     """Return environment variables that give a process so many threads."""
     return dict.fromkeys(THREADS, str(count))
