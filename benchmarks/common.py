@@ -57,7 +57,7 @@ def development_step(made: Nursery, drive: ImageDrive, first: int = 0) -> Step:
 
 def seconds(step: Step, count: int, device: str = "cpu") -> float:
     """Return the mean time of a step over a block."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else (lambda: None)
     wait()
     began = time.perf_counter()
     for _ in range(count):

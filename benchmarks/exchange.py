@@ -41,7 +41,9 @@ def made(side: int, density: float) -> Circuit:
 def step(what: str, folder: Path, side: int, density: float) -> None:
     """Do one step and print seconds and GiB."""
     from biosim.exchange import formats, read, write
-    from biosim.store import circuit_bytes, read_circuit, write_atomic
+    from biosim.rundir.circuit_file import circuit_bytes
+    from biosim.rundir.files import write_atomic
+    from biosim.store import read_circuit
 
     if what == "save":
         circuit = made(side, density)

@@ -9,7 +9,8 @@ from pathlib import Path
 from biosim.errors import BiosimError
 from biosim.findings import Findings, csv_text
 from biosim.library import find_given, load_module
-from biosim.store import Run, open_run, write_atomic
+from biosim.rundir.files import write_atomic
+from biosim.store import Run, open_run
 
 __all__ = ["Findings", "analyse_runs", "main", "write_findings"]
 

@@ -10,7 +10,9 @@ from biosim.circuit import Circuit
 from biosim.compare import FAMILIES, compare
 from biosim.compare.methods import SAMPLES
 from biosim.errors import BiosimError, InputError
-from biosim.store import LOCAL, RIVALS, SEARCHES, Run, read_circuit
+from biosim.rundir.artefacts import LOCAL, RIVALS, SEARCHES
+from biosim.rundir.circuit_file import read_circuit
+from biosim.store import Run
 
 
 def searches(run: Run, method: str) -> list[Circuit]:

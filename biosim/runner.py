@@ -14,11 +14,11 @@ from biosim.experiments.carry_out import carry_out
 from biosim.experiments.development import DevelopmentExperiment
 from biosim.processes import launch
 from biosim.processes.team import ALONE, Team
-from biosim.rundir.artefacts import CHECKPOINTS
+from biosim.rundir.artefacts import CHECKPOINTS, RUN
 from biosim.rundir.checkpoint import EVERY, Checkpoints
 from biosim.scenario import Scenario, scenario_from
 from biosim.scenario.source import Source
-from biosim.store import RUN, Run
+from biosim.store import Run
 from biosim.yamlfile import Document
 
 

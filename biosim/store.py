@@ -1,4 +1,4 @@
-"""The run directory: what a run leaves on disk (:mod:`biosim.rundir.artefacts`), and how it is read back.
+"""How a run directory (:mod:`biosim.rundir.artefacts`) is read back.
 
 No pickle anywhere: a run from somebody else is data. Files are written aside and renamed, so a file
 that is there is whole; ``run.json`` holds the checksum of every file that results are read from, and its
@@ -17,36 +17,13 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.rundir import seal
-from biosim.rundir.artefacts import (
-    CHECKPOINTS,
-    CIRCUIT,
-    COMPARISON,
-    CONDITIONS,
-    FIGURES,
-    LOCAL,
-    METRICS,
-    OWN_FILES,
-    REPORT,
-    RESULTS,
-    RIVALS,
-    RUN,
-    SEARCHES,
-    SPIKES,
-    TABLES,
-)  # fmt: skip
-from biosim.rundir.circuit_file import SECTION, assemble, circuit_bytes, describe, read_circuit, tensors
-from biosim.rundir.files import write_atomic
-from biosim.rundir.results_file import results_dataset
-from biosim.rundir.run_writer import RunWriter, write_json
+from biosim.rundir.artefacts import CIRCUIT, COMPARISON, CONDITIONS, METRICS, RESULTS, RIVALS, RUN, TABLES
+from biosim.rundir.circuit_file import SECTION, read_circuit
 
 if TYPE_CHECKING:
     from biosim.spiking.survivor import SpikingCircuit
 
-__all__ = [
-    "CHECKPOINTS", "CIRCUIT", "COMPARISON", "CONDITIONS", "FIGURES", "LOCAL", "METRICS", "OWN_FILES", "REPORT", "RESULTS", "RIVALS", "RUN",
-    "SEARCHES", "SPIKES", "TABLES", "Run", "RunWriter",
-    "assemble", "circuit_bytes", "describe", "open_run", "read_circuit", "results_dataset", "tensors", "write_atomic", "write_json",
-]  # fmt: skip
+__all__ = ["Run", "open_run", "read_circuit"]
 
 
 class Run:

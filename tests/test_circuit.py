@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from biosim.circuit import Circuit
 from biosim.compare import agreement, overlap
 from biosim.errors import BiosimError, InputError
-from biosim.store import circuit_bytes, read_circuit
+from biosim.rundir.circuit_file import circuit_bytes
+from biosim.store import read_circuit
 from biosim.synapses import Network
 from biosim.wiring.paths import on_path
 

@@ -240,7 +240,8 @@ def test_parallel_synapses_and_rounding_are_told(tmp_path: Path) -> None:
 
 
 def test_a_run_is_sent_by_the_command_line(cli: Cli, tmp_path: Path) -> None:
-    from biosim.store import RunWriter, open_run
+    from biosim.rundir.run_writer import RunWriter
+    from biosim.store import open_run
 
     folder = tmp_path / "run"
     writer = RunWriter(folder, {"id": "0", "kind": "development", "scenario": {"name": "tiny"}, "seeds": [0, 1], "versions": {}})

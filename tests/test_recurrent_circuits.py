@@ -23,8 +23,9 @@ from biosim.drives import ImageDrive
 from biosim.errors import BiosimError
 from biosim.library import find, load_module
 from biosim.rules import load_rule
+from biosim.rundir.circuit_file import circuit_bytes
 from biosim.schedule import Schedule
-from biosim.store import circuit_bytes, open_run, read_circuit
+from biosim.store import open_run, read_circuit
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 from biosim.teaching import Feedback

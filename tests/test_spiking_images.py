@@ -21,12 +21,13 @@ from biosim.drives import ImageDrive
 from biosim.errors import BiosimError, InputError
 from biosim.lif import ENCODINGS, SpikingDynamics
 from biosim.rules import load_rule
+from biosim.rundir.circuit_file import circuit_bytes
 from biosim.schedule import Schedule
 from biosim.scorers import load_scorer, prune, scorer_names
 from biosim.scorers.base import Task, make
 from biosim.scorers.surrogate import smooth_spikes, surrogate_spikes
 from biosim.scorers.training import Training
-from biosim.store import circuit_bytes, open_run, read_circuit
+from biosim.store import open_run, read_circuit
 from biosim.substrates import substrate_of
 from biosim.substrates.rate import propagate
 from biosim.substrates.time_stepped import spikes_of

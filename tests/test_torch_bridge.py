@@ -30,7 +30,8 @@ from biosim import (
 from biosim.develop import develop
 from biosim.errors import InputError
 from biosim.library import find, load_module
-from biosim.store import circuit_bytes, read_circuit
+from biosim.rundir.circuit_file import circuit_bytes
+from biosim.store import read_circuit
 
 CLOSE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 

@@ -47,7 +47,8 @@ def compare(
         from biosim.analysis import write_findings
         from biosim.findings import Findings
         from biosim.report.comparison_figures import comparison_figures
-        from biosim.store import COMPARISON, write_json
+        from biosim.rundir.artefacts import COMPARISON
+        from biosim.rundir.run_writer import write_json
 
         for path in write_findings(Findings(comparison_figures(found.data, found.circuits)), out):
             say(str(path), as_json)

@@ -37,7 +37,8 @@ def export(
 def _source(source: Path, circuit: str) -> tuple[Any, Any, Path]:
     """Return the circuit, the records of its development, and where exports go."""
     from biosim.exchange import read
-    from biosim.store import CIRCUIT, Run, open_run
+    from biosim.rundir.artefacts import CIRCUIT
+    from biosim.store import Run, open_run
 
     if source.is_dir() and not (source / "circuit_config.json").exists():
         run: Run = open_run(source)

@@ -115,7 +115,7 @@ def _show(folder: Path, metric: str | None, as_json: bool) -> None:
 def _figure(folder: Path, rows: list[Any], metric: str | None, as_json: bool) -> tuple[str, list[Any]]:
     """Print the summary of a sweep, draw it, and return the metric shown and the summary."""
     from biosim.findings import svg
-    from biosim.store import write_atomic
+    from biosim.rundir.files import write_atomic
     from biosim.sweep.show import figure, metrics, summarise, swept, text_rows
 
     chosen, summary = summarise(rows, metric)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import BEGINNING, Diagram, Edges, Format, Imported, Records, check_text, from_edges, survivors
-from biosim.store import describe
+from biosim.rundir.circuit_file import describe
 
 COLUMNS = ("projection", "pre_population", "pre", "post_population", "post", "weight")
 ALSO = {  # what others call the columns

@@ -17,7 +17,7 @@ import numpy as np
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, check_text, from_edges, survivors
-from biosim.store import describe
+from biosim.rundir.circuit_file import describe
 
 LARGEST = 5_000_000
 KEYS = (

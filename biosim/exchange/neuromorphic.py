@@ -19,7 +19,7 @@ from biosim.errors import BiosimError
 from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Records, check_described, from_edges
 from biosim.exchange.hdf import check
 from biosim.extras import need
-from biosim.store import describe
+from biosim.rundir.circuit_file import describe
 
 IN, OUT = "drive", "readout"
 

@@ -12,7 +12,7 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import PAIRS, Format, Imported, Records, check_described
 from biosim.npz import read_arrays
-from biosim.store import assemble, describe, tensors
+from biosim.rundir.circuit_file import assemble, describe, tensors
 
 ABOUT = "biosim"  # the array that holds the description
 LONGEST = 8 * PAIRS  # bytes that are read

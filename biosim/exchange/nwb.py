@@ -19,7 +19,7 @@ from biosim.errors import BiosimError
 from biosim.exchange.base import Diagram, Edges, Format, Imported, Records, edges_of, from_edges
 from biosim.exchange.hdf import array, check, member
 from biosim.extras import need
-from biosim.store import describe
+from biosim.rundir.circuit_file import describe
 
 LARGEST = 20_000_000
 BIRTH = datetime(2000, 1, 1, tzinfo=UTC)  # NWB wants a date; the same circuit is to give the same file

@@ -8,7 +8,7 @@ from typing import Any
 
 from biosim.circuit import Circuit
 from biosim.exchange.base import Format, Imported, Records
-from biosim.store import circuit_bytes, read_circuit
+from biosim.rundir.circuit_file import circuit_bytes, read_circuit
 
 
 def header(path: Path) -> dict[str, Any]:

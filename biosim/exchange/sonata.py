@@ -21,7 +21,7 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import PAIRS, Diagram, Edges, Format, Imported, Index, Records, check_pairs, from_edges, survivors
 from biosim.exchange.hdf import array, check, member
-from biosim.store import describe
+from biosim.rundir.circuit_file import describe
 
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
 INDEXED = 20_000_000

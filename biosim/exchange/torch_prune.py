@@ -21,7 +21,7 @@ from biosim.circuit import Circuit
 from biosim.errors import BiosimError
 from biosim.exchange.base import Format, Imported, Records, check_described
 from biosim.exchange.own import header
-from biosim.store import assemble, describe
+from biosim.rundir.circuit_file import assemble, describe
 
 ENDINGS = ("weight_orig", "weight_mask", "weight", "bias")
 

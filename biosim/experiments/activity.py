@@ -23,10 +23,10 @@ from biosim.nursery.nursery import Nursery
 from biosim.recorder import Recorder
 from biosim.rundir import interrupts
 from biosim.rundir.checkpoint import AtWork
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import ActivityScenario
 from biosim.schedule import Schedule
 from biosim.state import Stateful
-from biosim.store import RunWriter
 from biosim.substrates import substrate_of
 from biosim.synapses import Network
 

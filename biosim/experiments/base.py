@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from biosim.errors import BiosimError
 from biosim.findings import Findings
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario.checks import Check
-from biosim.store import RunWriter
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]  # stage, step, steps, numbers
 

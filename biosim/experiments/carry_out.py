@@ -18,10 +18,12 @@ from biosim import __version__
 from biosim.errors import BiosimError, DamageError, Interrupted, Notice
 from biosim.experiments.base import Experiment, Progress
 from biosim.rundir import lock
+from biosim.rundir.artefacts import CHECKPOINTS, CONDITIONS, METRICS, OWN_FILES, REPORT, RUN
 from biosim.rundir.checkpoint import EVERY
 from biosim.rundir.files import PART
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import Scenario
-from biosim.store import CHECKPOINTS, CONDITIONS, METRICS, OWN_FILES, REPORT, RUN, Run, RunWriter
+from biosim.store import Run
 
 
 def carry_out(

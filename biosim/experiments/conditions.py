@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from biosim.experiments.base import Experiment, Progress, outcome
 from biosim.experiments.carry_out import carry_out
+from biosim.rundir.artefacts import CONDITIONS
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import ConditionsScenario, Scenario
-from biosim.store import CONDITIONS, RunWriter
 
 
 @dataclass(frozen=True)

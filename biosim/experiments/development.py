@@ -29,13 +29,13 @@ from biosim.rules.feedback_kinds import feedback_rule
 from biosim.rundir import interrupts
 from biosim.rundir.checkpoint import AtWork, Checkpoints
 from biosim.rundir.circuit_file import circuit_of, state_of
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import DevelopmentScenario
 from biosim.scenario.checks import LIVED, PLANTED
 from biosim.scenario.options import Options
 from biosim.schedule import Schedule
 from biosim.scorers import Training
 from biosim.state import Keeper, State
-from biosim.store import RunWriter
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 

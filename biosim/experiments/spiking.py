@@ -12,6 +12,7 @@ import numpy.typing as npt
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, outcome
 from biosim.rundir.checkpoint import AtWork
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import SpikingScenario
 from biosim.schedule import Schedule
 from biosim.spiking import Network
@@ -19,7 +20,6 @@ from biosim.spiking.survivor import SpikingCircuit
 from biosim.spiking.trains import Trains, listen, state_of, trains_of
 from biosim.spiking_develop import SpikingRecorder, develop_spiking
 from biosim.state import Keeper, State
-from biosim.store import RunWriter
 
 
 @dataclass(frozen=True)

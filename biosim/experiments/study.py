@@ -8,8 +8,8 @@ from typing import Any
 
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, checked_metrics, outcome
+from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import StudyScenario
-from biosim.store import RunWriter
 
 
 @dataclass(frozen=True)

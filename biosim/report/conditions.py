@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from biosim.report.drawing import BLUE, band, colour, style, time_axis
 from biosim.report.parts import Section, counted, inline, mean_and_deviation, measured, percent
+from biosim.rundir.artefacts import CONDITIONS, REPORT
 from biosim.scenario.checks import named_in
-from biosim.store import CONDITIONS, REPORT, Run
+from biosim.store import Run
 
 MOST = 6  # metrics that the figure has room for
 

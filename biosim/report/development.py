@@ -14,7 +14,8 @@ from biosim.report.distributions import DISTRIBUTIONS, distributions
 from biosim.report.figures import development, receptive_fields, survivors
 from biosim.report.image_spikes import image_figures
 from biosim.report.parts import Section, inline, noted, percent, rule_text, table
-from biosim.store import LOCAL, Run
+from biosim.rundir.artefacts import LOCAL
+from biosim.store import Run
 
 BESIDE = 5  # methods that the heading has room for, beside the local one
 

@@ -14,8 +14,9 @@ from biosim.report.parts import UNBROKEN, Section, checks_table
 from biosim.report.provenance import provenance_section, scenario_section
 from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
-from biosim.rundir.artefacts import CONDITIONS
-from biosim.store import FIGURES, REPORT, RUN, Run, write_atomic
+from biosim.rundir.artefacts import CONDITIONS, FIGURES, REPORT, RUN
+from biosim.rundir.files import write_atomic
+from biosim.store import Run
 
 KINDS: dict[str, ModuleType] = {
     "development": development, "activity": activity, "spiking": spiking, "study": study, "conditions": conditions,

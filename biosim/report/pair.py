@@ -17,7 +17,8 @@ from biosim.report.parts import Section, checks_table, noted, table
 from biosim.report.provenance import provenance_section
 from biosim.report.shell import VIEWER, page, told_of, write_page
 from biosim.report.viewer import viewer_section
-from biosim.store import RUN, Run
+from biosim.rundir.artefacts import RUN
+from biosim.store import Run
 
 ROOM = 800_000  # characters of packed edges for each of the two viewers
 

@@ -15,7 +15,7 @@ from biosim.errors import BiosimError
 from biosim.report.assets import asset
 from biosim.report.inline_svg import dark_colours
 from biosim.report.parts import Section
-from biosim.store import write_atomic
+from biosim.rundir.files import write_atomic
 
 VIEWER = ("data.js", "heat.js", "network.js", "neuron.js", "viewer.js")
 SWEEP = ("sweep.js",)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from biosim.report.parts import Section, inline, mean_and_deviation, measured, table
+from biosim.rundir.artefacts import FIGURES, TABLES
 from biosim.scenario.checks import named_in
-from biosim.store import FIGURES, TABLES, Run
+from biosim.store import Run
 
 SHOWN = 200  # rows of a table that the page shows
 TOLD = 3  # metrics that the heading has room for

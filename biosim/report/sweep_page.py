@@ -18,7 +18,7 @@ from biosim.report.assets import asset
 from biosim.report.drawing import colour
 from biosim.report.parts import Section, facts_table, inline, marked_table, table
 from biosim.report.shell import SWEEP, embedded, page, told_of, write_page
-from biosim.store import REPORT
+from biosim.rundir.artefacts import REPORT
 from biosim.sweep.plan import Plan
 from biosim.sweep.run import SWEEP as PLAN
 from biosim.sweep.run import read_plan

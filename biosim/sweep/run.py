@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from biosim.errors import BiosimError
-from biosim.store import write_json
+from biosim.rundir.run_writer import write_json
 from biosim.sweep.executor import Means, executor
 from biosim.sweep.plan import RUNS, Job, Plan
 from biosim.sweep.table import Row, gather, write_table

@@ -13,7 +13,7 @@ from typing import Any
 
 from biosim.errors import BiosimError
 from biosim.findings import csv_text
-from biosim.store import write_atomic
+from biosim.rundir.files import write_atomic
 from biosim.sweep.plan import Job
 from biosim.sweep.work import finished
 
