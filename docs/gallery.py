@@ -11,14 +11,18 @@ it took and how many checks held at that size is recorded in ``made.json``.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from prose import markdown
 
 from biosim import __version__
 from biosim.errors import BiosimError
@@ -87,8 +91,6 @@ def quoted(part: str) -> str:
 
 def fingerprint(name: str, card: dict[str, Any]) -> str:
     """Return a hash of the scenario file and its card: another one means that the figure is out of date."""
-    import hashlib
-
     made_by = {key: card[key] for key in ("figure", "analysis", "replicates", "set") if key in card}
     text = (SCENARIOS / f"{name}.yaml").read_text() + json.dumps(made_by, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -112,6 +114,50 @@ def _biosim(arguments: list[str], good: tuple[int, ...]) -> str:
     if done.returncode not in good:
         raise BiosimError(f"biosim {' '.join(arguments)}: exit status {done.returncode}\n{done.stderr}")
     return done.stdout
+
+
+def page() -> str:
+    """Return the page with a card for every scenario."""
+    known, record = cards(), made()
+    parts = [
+        "# Gallery",
+        "Every scenario that comes with biosim. The figures come from the runs named on the cards, most of them smaller than the "
+        "scenario itself; `make gallery` makes those again whose scenario or card changed. A check that fails at the small size is "
+        "counted as it is: what holds at full size stands on the linked pages.",
+    ]
+    for group in dict.fromkeys(card["group"] for card in known.values()):
+        parts.append(f"## {group}")
+        for name, card in known.items():
+            if card["group"] == group:
+                parts.append(_card(name, card, record.get(name), read_yaml(SCENARIOS / f"{name}.yaml").data))
+    return "\n\n".join(parts)
+
+
+def _card(name: str, card: Mapping[str, Any], record: Mapping[str, Any] | None, scenario: Mapping[str, Any]) -> str:
+    question, headline, source = (" ".join(str(scenario.get(k, "")).split()) for k in ("question", "headline", "source"))
+    title = f"({name}-card)=\n### {name}"
+    if record is None:
+        raise ValueError(f"{name} has no figure: make gallery")
+    held = [c["passed"] for c in record["checks"]]
+    failing = [c["name"] for c in record["checks"] if not c["passed"]]
+    first, last = record["seeds"]
+    seeds = f"seeds {first} to {last}" if last > first else f"seed {first}"
+    how = f"Figure: `{record['command']}`" + (f", then `biosim analyse {record['analysis']} RUN`" if record["analysis"] else "")
+    counted = f"{sum(held)} of {len(held)} checks hold" if held else "without checks"
+    fails = f" (not: {'; '.join(failing)})" if failing else ""
+    small = len(record["command"].split()) > 3
+    told = f" Source: {markdown(source)}" if source else ""
+    size = "at this size" if small else "at full size"
+    return "\n\n".join(
+        [
+            title,
+            f"**{markdown(question)}**",
+            markdown(headline),
+            f"![{name}: {Path(card['figure']).name.replace('_', ' ')}](../gallery/{name}.svg)",
+            f"{how}; {seeds}, {record['seconds']} s on one shared core, {counted} {size}{markdown(fails)}.",
+            f"Full size: `biosim run {name}`. More: [{Path(card['page']).stem}](../{card['page']})." + told,
+        ]
+    )
 
 
 def main() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+
+import gallery
+from prose import cell, markdown
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -34,7 +35,13 @@ EXTRA = {  # beside what a module offers by name
 def write(folder: Path) -> None:
     """Write every generated page; a page that did not change is left alone, so that it is not built again."""
     folder.mkdir(exist_ok=True)
-    pages = {"rules": rules(), "scenario-keys": scenario_keys(), "command-line": command_line(), "gallery": gallery(), "names": names()}
+    pages = {
+        "rules": rules(),
+        "scenario-keys": scenario_keys(),
+        "command-line": command_line(),
+        "gallery": gallery.page(),
+        "names": names(),
+    }
     pages |= {f"api-{name.replace('.', '-')}": text for name, text in api()}
     for name, text in pages.items():
         path = folder / f"{name}.md"
@@ -86,27 +93,6 @@ def rules() -> str:
     return "\n\n".join([*parts, *index, *body])
 
 
-ADDRESS = re.compile(
-    r"(?P<url>https?://(?:\S*?\(SICI\)\S+?;2-\w|(?:[^\s;,()]|\([^\s()]*\))+(?<!\.)))|\bdoi:?\s*(?P<doi>10\.\d{4,}/[^\s;,)]+(?<!\.))"
-)
-
-
-def markdown(text: str) -> str:
-    """Return plain text as Markdown: what Markdown would read as markup is kept as written, addresses become links."""
-    found, at = "", 0
-    for match in ADDRESS.finditer(text):
-        shown = match["url"] or f"doi:{match['doi']}"
-        target = quote(match["url"] or f"https://doi.org/{match['doi']}", safe=":/?#=&%")
-        found += f"{escaped(text[at : match.start()])}[{escaped(shown)}]({target})"
-        at = match.end()
-    return found + escaped(text[at:])
-
-
-def escaped(text: str) -> str:
-    """Return text in which nothing is markup but code between backquotes."""
-    return re.sub(r"([*_<>\[\]|$])", r"\\\1", text)
-
-
 def names() -> str:
     """Return the table of what an equation may read, from the vocabulary itself."""
     from biosim.equations.vocabulary import BUILT_IN
@@ -137,11 +123,10 @@ def scenario_keys() -> str:
     ]
     for name in [*order, *rest]:
         entry = schema[name]
-        title = order.get(name) or f"`{' '.join((entry.get('description') or name).split()).split(':')[0].strip('`')}:`"
+        said = " ".join(entry.get("description", "").split())
+        title = order.get(name) or f"`{(said or name).split(':')[0].strip('`')}:`"
         label = f"keys-{name.lower()}"
-        about = ("" if name in order else " ".join(entry.get("description", "").split()).partition("`` ")[2]) or (
-            " ".join(entry.get("description", "").split()) if name in order else ""
-        )
+        about = said if name in order else said.partition("`` ")[2]
         rows = ["| key | type | default | |", "|---|---|---|---|"]
         needed = entry.get("required", [])
         for key, value in entry.get("properties", {}).items():
@@ -152,14 +137,9 @@ def scenario_keys() -> str:
         if rest and name == rest[0]:
             parts.append("## Sections")
         sentence = about[:1].upper() + about[1:]
-        ended = sentence if sentence.endswith((".", "")) and (not sentence or sentence[-1] == ".") else sentence + "."
+        ended = sentence if not sentence or sentence.endswith(".") else sentence + "."
         parts += [f"({label})=\n{level} {title}", cell(ended), "\n".join(rows) + more]
     return "\n\n".join(parts)
-
-
-def cell(text: str) -> str:
-    """Return text for a cell of a table: one line, double backquotes as single ones."""
-    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
 
 
 def kind_of(value: Mapping[str, Any]) -> str:
@@ -256,57 +236,3 @@ def documented(paths: list[str]) -> Iterator[str]:
             yield f"## {name}\n\n{where}.. autoclass:: {name}\n   :members:\n```"
         elif inspect.isfunction(value) or hasattr(value, "__wrapped__"):
             yield f"## {name}\n\n{where}.. autofunction:: {name}\n```"
-
-
-def gallery() -> str:
-    """Return the page with a card for every scenario."""
-    import gallery as maker
-
-    from biosim.yamlfile import read_yaml
-
-    cards, made = maker.cards(), maker.made()
-    parts = [
-        "# Gallery",
-        "Every scenario that comes with biosim. The figures come from the runs named on the cards, most of them smaller than the "
-        "scenario itself; `make gallery` makes those again whose scenario or card changed. A check that fails at the small size is "
-        "counted as it is: what holds at full size stands on the linked pages.",
-    ]
-    for group in dict.fromkeys(card["group"] for card in cards.values()):
-        parts.append(f"## {group}")
-        for name, card in cards.items():
-            if card["group"] == group:
-                parts.append(_card(name, card, made.get(name), read_yaml(ROOT / "scenarios" / f"{name}.yaml").data))
-    return "\n\n".join(parts)
-
-
-def _card(name: str, card: Mapping[str, Any], record: Mapping[str, Any] | None, scenario: Mapping[str, Any]) -> str:
-    question, headline, source = (" ".join(str(scenario.get(k, "")).split()) for k in ("question", "headline", "source"))
-    title = f"({name}-card)=\n### {name}"
-    if record is None:
-        raise ValueError(f"{name} has no figure: make gallery")
-    held = [c["passed"] for c in record["checks"]]
-    failing = [c["name"] for c in record["checks"] if not c["passed"]]
-    first, last = record["seeds"]
-    seeds = f"seeds {first} to {last}" if last > first else f"seed {first}"
-    how = f"Figure: `{record['command']}`" + (f", then `biosim analyse {record['analysis']} RUN`" if record["analysis"] else "")
-    counted = f"{sum(held)} of {len(held)} checks hold" if held else "without checks"
-    fails = f" (not: {'; '.join(failing)})" if failing else ""
-    small = len(record["command"].split()) > 3
-    size = "at this size" if small else "at full size"
-    return "\n\n".join(
-        [
-            title,
-            f"**{markdown(question)}**",
-            markdown(headline),
-            f"![{name}: {Path(card['figure']).name.replace('_', ' ')}](../gallery/{name}.svg)",
-            f"{how}; {seeds}, {record['seconds']} s on one shared core, {counted} {size}{markdown(fails)}.",
-            f"Full size: `biosim run {name}`. More: [{Path(card['page']).stem}](../{card['page']}). Source: {markdown(source)}"
-            if source
-            else f"Full size: `biosim run {name}`. More: [{Path(card['page']).stem}](../{card['page']}).",
-        ]
-    )
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("COLUMNS", "100")
-    write(DOCS / "generated")
