@@ -13,8 +13,6 @@ from typing import Any
 import gallery
 from prose import cell, markdown
 
-DOCS = Path(__file__).parent
-ROOT = DOCS.parent
 API = {  # module: what the page says of it; every name in its __all__ is documented, or those given
     "biosim.graphs": "Graph measures on arrays. Conventions and definitions: [graphs](../graphs.md).",
     "biosim.graphs.nulls": "Null models of graphs and masks.",

@@ -27,12 +27,11 @@ def distributions(run: Run) -> dict[str, Figure]:
     return {"degrees": degrees(circuit), "weights": weights(circuit, where), "survival-by-weight": survival(circuit, where)}
 
 
-def _degrees(axes: Axes, before: _Array, after: _Array, random: _Array | None) -> None:
-    top = max(int(after.max()), 1 if random is None else int(random.max()), 1)
+def _degrees(axes: Axes, before: _Array, after: _Array, random: _Array) -> None:
+    top = max(int(after.max()), int(random.max()), 1)
     bins = np.linspace(-0.5, top + 0.5, min(top + 2, 40)).tolist()
     axes.hist(after.ravel(), bins, color=BLUE, alpha=0.75, label="survivor")
-    if random is not None:
-        axes.hist(random.ravel(), bins, histtype="step", color="0.35", lw=1.1, label="same count, random")
+    axes.hist(random.ravel(), bins, histtype="step", color="0.35", lw=1.1, label="same count, random")
     low, high = int(before.min()), int(before.max())
     axes.plot([], [], " ", label=f"at birth: {low}" if low == high else f"at birth: {low} to {high}")
     axes.legend(frameon=False, fontsize=7)

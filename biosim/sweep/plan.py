@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from biosim.contest import MEASURED
 from biosim.errors import BiosimError
 from biosim.library import find_given
 from biosim.scenario import ConditionsScenario, DevelopmentScenario, Scenario, read_scenario
-from biosim.scenario.checks import METRICS, PLANTED
+from biosim.scenario.checks import PLANTED
 
 RUNS = "runs"
 MOST = 100_000  # runs
-ROW = (*METRICS, "synapses")  # what a row of a development's table measures
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def make_plan(
 def metrics_of(read: Scenario, replicates: int) -> tuple[str, ...]:
     """Return what the table of a scenario's runs may measure, those of a planted subnetwork last, which few births have."""
     if isinstance(read, DevelopmentScenario):
-        return (*ROW, *["seconds"] * (replicates == 1), *PLANTED)
+        return (*MEASURED, *["seconds"] * (replicates == 1), *PLANTED)
     if isinstance(read, ConditionsScenario):
         return tuple(dict.fromkeys(name.split(".", 1)[1] for name in read.metrics))
     return read.metrics
