@@ -98,17 +98,8 @@ def figure(metric: str, summary: Sequence[Row], keys: Sequence[str], title: str)
         order = np.argsort(x)
         mean, low, high = (np.array([r[c] for r in own])[order] for c in ("mean", "low", "high"))
         errors = np.nan_to_num(np.stack([mean - low, high - mean]))
-        axes.errorbar(
-            x[order],
-            mean,
-            errors,
-            marker="o",
-            markersize=4,
-            capsize=3,
-            linewidth=1.2 if numeric else 0,
-            elinewidth=1.2,
-            label=label or None,
-        )
+        joined = 1.2 if numeric else 0
+        axes.errorbar(x[order], mean, errors, marker="o", ms=4, capsize=3, lw=joined, elinewidth=1.2, label=label or None)
     if numeric and min(places := [float(v) for v in ticks]) > 0 and max(places) > 8 * min(places):
         axes.set_xscale("log")
     if not numeric:

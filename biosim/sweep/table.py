@@ -6,6 +6,7 @@ Columns: ``run``, ``scenario``, one for each swept key, ``seed``, ``replicate``,
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -103,8 +104,6 @@ def read_table(folder: Path) -> list[Row]:
     BiosimError
         When there is none, or it cannot be read.
     """
-    import csv
-
     try:
         with (folder / CSV).open(newline="") as file:
             reader = csv.DictReader(file)
