@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from importlib import machinery
 from pathlib import Path, PurePath
 from typing import Any
@@ -72,7 +73,7 @@ def run(
     (True, 'done', ['mirrored-three-factor', 'random'])
     """
     folder = out if out is not None else default_folder(scenario)
-    ready = lambda: prepare(scenario, device, team)  # noqa: E731
+    ready = partial(prepare, scenario, device, team)
     how: dict[str, Any] = {"report": report, "force": force, "every": checkpoint_every, "processes": team.size}
     return carry_out(scenario, ready, folder, device, progress, **how)
 
