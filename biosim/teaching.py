@@ -26,13 +26,13 @@ import torch
 from torch import Tensor
 
 from biosim.births import draw_weights
-from biosim.equations.products import matmul
 from biosim.equations.rule import Rule
 from biosim.equations.vocabulary import BUILT_IN, TAUGHT, Level
 from biosim.errors import InputError, did_you_mean
 from biosim.rules import load_rule, rule_paths
 from biosim.substrates.activation import slope
 from biosim.synapses import Network, Projection
+from biosim.tiles import matmul
 
 LEVELS: dict[str, Level] = {"random": Level.broadcast, "direct": Level.broadcast, "reciprocal": Level.transport}
 

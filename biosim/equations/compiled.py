@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +15,18 @@ from biosim import backend
 from biosim.equations.clock import Clock, Clockwork
 from biosim.equations.evaluate import evaluate, evaluate_constant
 from biosim.equations.expression import Expression, names_in
+from biosim.equations.layout import Layout
 from biosim.equations.linear import decay, sample_weights, split_linear
 from biosim.equations.packable import Packable
 from biosim.equations.plan import Plan, Sum
-from biosim.equations.products import chunked_sum, outer_sum, packed_sum, sample_sum, side_values, weighted
+from biosim.equations.products import chunked_sum, packed_sum, sample_sum, side_values, weighted
 from biosim.equations.program import Compiler, Program, run_program
 from biosim.equations.rule import Rule
 from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import BUILT_IN, NONE, POST, PRE, SYNAPSE, Axes
 from biosim.replay import Replay
 from biosim.streams import Span, edge_uniform
-
-if TYPE_CHECKING:
-    from biosim.wiring.packed import Packed
-
+from biosim.tiles import outer_sum
 
 Compiled = tuple[Program, list[tuple[str, ast.expr]]]  # the same lines as a program for the fused kernel and as trees
 
@@ -99,7 +96,7 @@ class CompiledRule(Packable):
         self.recordable = self.device.type == "cuda" and "random" not in read and all(item.whole is None for item in self.sums)
         self._replay: Replay[None] = Replay(lambda given: None)
         self._truth: Tensor | None = None
-        self.layout: Packed | None = None  # where each synapse lies once only the live ones are kept
+        self.layout: Layout | None = None  # where each synapse lies once only the live ones are kept
 
     # -- compiling ------------------------------------------------------------------------------
     def _kinds(self) -> dict[str, str | float]:

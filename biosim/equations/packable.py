@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 
 from biosim import backend
+from biosim.equations.layout import Layout
 from biosim.equations.program import ARRAYS
 from biosim.equations.rule import Rule
 from biosim.equations.vocabulary import POST, PRE, SYNAPSE, Axes
 from biosim.state import State, part, tensor
-
-if TYPE_CHECKING:
-    from biosim.wiring.packed import Packed
 
 
 class Packable:
@@ -31,7 +29,7 @@ class Packable:
     arrays: dict[str, Tensor]
     vectors: dict[str, Tensor]
     traces: dict[str, Tensor]
-    layout: Packed | None
+    layout: Layout | None
     _truth: Tensor | None
 
     @property
@@ -49,7 +47,7 @@ class Packable:
         )
         return alone
 
-    def pack(self, layout: Packed) -> None:
+    def pack(self, layout: Layout) -> None:
         """Keep only the state of the synapses in ``layout``, as (1, 1, N) arrays; of one replicate."""
         self.layout, self._truth = layout, None
         for name in self.arrays:

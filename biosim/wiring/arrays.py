@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul
 from biosim.processes.team import Share
 from biosim.replay import Replay
 from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
+from biosim.tiles import matmul
 from biosim.wiring import structure
 from biosim.wiring.packed import Packed, worth_packing
 from biosim.wiring.select import compete, rank
