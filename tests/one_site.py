@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from biosim.equations import Clock, Rule, Sensed
-from biosim.nursery.decisions import Site
+from biosim.nursery.site import Site
 from biosim.schedule import Schedule
 from biosim.synapses import Network, Population, Projection
 

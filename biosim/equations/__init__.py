@@ -9,12 +9,12 @@ from biosim.equations.expression import Expression, parse_expression
 from biosim.equations.products import PerformanceWarning
 from biosim.equations.reading import check_rule, parse_rule
 from biosim.equations.rule import Assignment, Competition, Rule
-from biosim.equations.sensed import Sensed
+from biosim.equations.sensed import Known, Sensed
 from biosim.equations.units import Quantity, parse_quantity, parse_rate, parse_seconds, parse_time, parse_voltage
 from biosim.equations.vocabulary import BUILT_IN, Level
 
 __all__ = [
-    "BUILT_IN", "Assignment", "Clock", "Competition", "CompiledRule", "Expression", "Level", "PerformanceWarning",
+    "BUILT_IN", "Assignment", "Clock", "Competition", "CompiledRule", "Expression", "Known", "Level", "PerformanceWarning",
     "Quantity", "Rule", "Sensed", "check_rule", "parse_expression", "parse_quantity", "parse_rate", "parse_rule",
     "parse_seconds", "parse_time", "parse_voltage",
 ]  # fmt: skip
