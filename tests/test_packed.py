@@ -110,16 +110,16 @@ def test_packed_synapses_do_what_whole_arrays_do(name: str, drive: ImageDrive, m
     whole, reference = run_site(rule, drive)
     switch(monkeypatch, True, density=1.0)  # at least the edges that never were are left out
     site, p = run_site(rule, drive)
-    assert sorted(p.packed) == [0, 1] and len(whole.parts) == 1 and not reference.packed
+    assert sorted(p.packed) == [0, 1] and len(whole.decisions) == 1 and not reference.packed
     for field in ("alive", "active", "death_step", "in_degree"):
         assert torch.equal(getattr(p, field), getattr(reference, field)), field
     live = p.alive
     for field in ("weight", "effective", "silent_since"):
         torch.testing.assert_close(getattr(p, field)[live], getattr(reference, field)[live], rtol=1e-5, atol=1e-6)
-    for r, part in enumerate(site.parts):
+    for r, part in enumerate(site.decisions):
         assert isinstance(part.living, Packed)
         for state in rule.state:
-            wanted = part.living.pick(whole.parts[0].compiled.held.arrays[state][r])
+            wanted = part.living.pick(whole.decisions[0].compiled.held.arrays[state][r])
             torch.testing.assert_close(part.compiled.held.arrays[state], wanted, rtol=1e-5, atol=1e-5)
     with torch.inference_mode():
         for side in ("pre", "post"):

@@ -54,7 +54,7 @@ class Site:
 
     Attributes
     ----------
-    parts : list of Decisions
+    decisions : list of Decisions
         On all replicates together, or on each by itself once one of them is packed.
     regrown : Tensor or None
         (R, n_pre, n_post) bool, the synapses that the last step's decision brought back.
@@ -81,18 +81,18 @@ class Site:
         streams, ties = (edge_streams(tuple(seeds), f"{use}/{projection.name}") for use in ("rule", "ties"))
         like = projection.weight
         compiled = CompiledRule(rule, projection.shape, clock, streams, like.device, like.dtype, self.ageless, projection.share.span)
-        self.parts = [Decisions(projection, compiled, schedule, Quotas.of(projection, schedule.final), ties, self.ageless)]
+        self.decisions = [Decisions(projection, compiled, schedule, Quotas.of(projection, schedule.final), ties, self.ageless)]
         compiled.initialise(self.at_birth)
         self.fresh = torch.empty_like(like) if any(line.target == "weight" for line in rule.synapse) else None
         self.packable = alone and self.fresh is None and compiled.packable
         if isinstance(rule.silence, Competition):
-            self.parts[0].silence(self.at_birth, 0.0)
+            self.decisions[0].silence(self.at_birth, 0.0)
         self._pack()
 
     @property
     def synapses(self) -> dict[str, Tensor]:
         """Per-synapse values the projection itself keeps; each replicate's own once they are apart."""
-        return self.parts[0].synapses if len(self.parts) == 1 else {}
+        return self.decisions[0].synapses if len(self.decisions) == 1 else {}
 
     @property
     def at_birth(self) -> Known:
@@ -117,10 +117,10 @@ class Site:
 
     def advance(self, sensed: Sensed, u: float) -> bool:
         """Advance states by one step and take the decisions that are due; return whether structure changed."""
-        if len(self.parts) == 1:
-            changed = self._advance(self.parts[0], sensed, u)
+        if len(self.decisions) == 1:
+            changed = self._advance(self.decisions[0], sensed, u)
         else:
-            changes = [self._advance(own, sensed.replicate(r, own.synapses), u) for r, own in enumerate(self.parts)]
+            changes = [self._advance(own, sensed.replicate(r, own.synapses), u) for r, own in enumerate(self.decisions)]
             changed = any(changes)
         if due(self.clock, sensed.step, ELIMINATIONS):
             self._pack()
@@ -148,37 +148,37 @@ class Site:
 
     def welcome(self, newborn: Tensor, step: int) -> None:
         """Give the states of newborn synapses their initial values."""
-        self.parts[0].compiled.reset(newborn, replace(self.at_birth, step=step))
+        self.decisions[0].compiled.reset(newborn, replace(self.at_birth, step=step))
 
     # -- packing and checkpoints ----------------------------------------------------------------
     def _pack(self) -> None:
         """Keep only the live synapses, once they are few (the accelerator keeps them all)."""
         if not self.packable:
             return
-        if len(self.parts) < self.projection.shape[0] and any(self.projection.sparse()):
+        if len(self.decisions) < self.projection.shape[0] and any(self.projection.sparse()):
             self._divide()
-        if len(self.parts) == self.projection.shape[0]:
-            for r, own in enumerate(self.parts):
+        if len(self.decisions) == self.projection.shape[0]:
+            for r, own in enumerate(self.decisions):
                 own.pack(self.projection, r)
 
     def _divide(self) -> None:
         """From here on, decide on each replicate by itself."""
-        whole = self.parts[0]
-        self.parts = [whole.replicate(r) for r in range(self.projection.shape[0])]
+        whole = self.decisions[0]
+        self.decisions = [whole.replicate(r) for r in range(self.projection.shape[0])]
         whole.compiled.held.arrays.clear()
 
     def state(self) -> State:
         """Return the state of the rule, of each replicate by itself once one of them is packed; structure is the projection's."""
-        if len(self.parts) == 1:
-            return self.parts[0].state()
-        return {"parts": {str(r): own.state() for r, own in enumerate(self.parts)}}
+        if len(self.decisions) == 1:
+            return self.decisions[0].state()
+        return {"parts": {str(r): own.state() for r, own in enumerate(self.decisions)}}
 
     def restore(self, state: State) -> None:
         """Take a state over, once the projection has taken over its own."""
         if "parts" not in state:
-            self.parts[0].restore(state, self.projection, 0)
+            self.decisions[0].restore(state, self.projection, 0)
             return
-        if len(self.parts) == 1:
+        if len(self.decisions) == 1:
             self._divide()
-        for r, own in enumerate(self.parts):
+        for r, own in enumerate(self.decisions):
             own.restore(part(part(state, "parts"), str(r)), self.projection, r)

@@ -148,8 +148,8 @@ class SynapseArrays:
         self._forget_whole()
 
     # -- activity and counts --------------------------------------------------------------------
-    def transmit(self, values: Tensor) -> Tensor:
-        """Return what arrives at each postsynaptic neuron: (R, S, n_pre) -> (R, S, n_post)."""
+    def arriving(self, values: Tensor) -> Tensor:
+        """Return what arrives at each postsynaptic neuron of this process: (R, S, n_pre) -> (R, S, n_post)."""
         if not self.packed:
             return matmul(values, self._effective)
         out = values.new_empty(*values.shape[:2], self.shape[2])
