@@ -64,7 +64,7 @@ def analyse(run: Run, steps: int = STEPS) -> Findings:
 def stretch(scenario: SpikingScenario, steps: int) -> tuple[Network, dict[str, Rule], int]:
     """Return the network of the first replicate with its inputs given as spikes, its rules, and its seed."""
     seed = scenario.seeds[0]
-    network: Network = scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments)
+    network: Network = scenario.model(scenario.birth_seeds[:1])
     steps -= steps % DECISIONS
     patience, whole = steps // DECISIONS * network.dt, scenario.times["duration"]
     rules = {}

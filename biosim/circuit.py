@@ -15,10 +15,10 @@ from torch import Tensor
 from biosim.drives.encoding import encode
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
+from biosim.paths import effective_density
 from biosim.streams import generator
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection
-from biosim.wiring.paths import effective_density
 
 if TYPE_CHECKING:
     import networkx

@@ -20,6 +20,7 @@ from biosim.compare import accuracy
 from biosim.compare.planted import found as found_planted
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
+from biosim.paths import breaks
 from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario.checks import METRICS, PLANTED, metric_prefix
 from biosim.scenario.roster import Rival
@@ -28,7 +29,6 @@ from biosim.scorers import Made, Task, Training, load_scorer, make, retrain
 from biosim.scorers.keep import gains_after
 from biosim.state import State, part
 from biosim.synapses import Network
-from biosim.wiring.paths import breaks
 
 Row = dict[str, Any]
 TRAINED = "its mask or its weights come from training weights: there is no frozen circuit"

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from biosim.errors import DamageError
+from biosim.paths import effective_density
 from biosim.state import State
 from biosim.synapses import Network
-from biosim.wiring.paths import effective_density
 from biosim.wiring.structure import count_columns
 
 

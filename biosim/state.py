@@ -46,23 +46,21 @@ class Keeper(Protocol):
 
 def tensor(saved: Any, like: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
     """Return a saved array as a tensor of its own, of the type and device of ``like``, and its shape unless another is given."""
-    wanted = tuple(like.shape) if shape is None else shape
-    if not isinstance(saved, np.ndarray):
-        raise DamageError(f"'{name}' is not there")
-    found = torch.from_numpy(saved)
-    if tuple(saved.shape) != wanted or found.dtype != like.dtype:
-        raise DamageError(f"'{name}' is {found.dtype} {tuple(saved.shape)}, not {like.dtype} {wanted}")
-    return found.to(like.device, copy=True)
+    return _found(saved, like.dtype, tuple(like.shape) if shape is None else shape, name).to(like.device, copy=True)
 
 
 def fill(into: Tensor, saved: Any, name: str) -> None:
     """Copy a saved array into a tensor, in place."""
+    into.copy_(_found(saved, into.dtype, tuple(into.shape), name))
+
+
+def _found(saved: Any, kind: torch.dtype, shape: tuple[int, ...], name: str) -> Tensor:
     if not isinstance(saved, np.ndarray):
         raise DamageError(f"'{name}' is not there")
     found = torch.from_numpy(saved)
-    if saved.shape != tuple(into.shape) or found.dtype != into.dtype:
-        raise DamageError(f"'{name}' is {found.dtype} {saved.shape}, not {into.dtype} {tuple(into.shape)}")
-    into.copy_(found)
+    if tuple(saved.shape) != shape or found.dtype != kind:
+        raise DamageError(f"'{name}' is {found.dtype} {tuple(saved.shape)}, not {kind} {shape}")
+    return found
 
 
 def array(saved: Any, kind: npt.DTypeLike, shape: tuple[int, ...], name: str, low: float | None = None, high: float | None = None) -> Any:

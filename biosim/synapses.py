@@ -80,7 +80,7 @@ class Projection(SynapseArrays):
 
     def transmit(self, values: Tensor) -> Tensor:
         """Return what arrives at each postsynaptic neuron: (R, S, pre.size) -> (R, S, post.size)."""
-        return self.share.whole(super().transmit(values))
+        return self.share.whole(self.arriving(values))
 
     @cached_property
     def birth_magnitude(self) -> Tensor:

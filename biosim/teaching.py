@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from biosim.births import draw_weights
-from biosim.equations.products import matmul
 from biosim.errors import InputError
 from biosim.rules.feedback_kinds import feedback_level, feedback_rule
 from biosim.substrates.activation import slope
 from biosim.synapses import Network, Projection
+from biosim.tiles import matmul
 
 
 class Feedback:

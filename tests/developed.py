@@ -14,7 +14,7 @@ from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import Competition, Rule, parse_rule
 from biosim.equations.sensed import Sensed
-from biosim.nursery.decisions import Site
+from biosim.nursery.site import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.synapses import Network

@@ -9,7 +9,7 @@ import torch
 
 from biosim.equations import Clock, Rule
 from biosim.equations.sensed import Sensed
-from biosim.nursery.decisions import Site
+from biosim.nursery.site import Site
 from biosim.schedule import Schedule
 from biosim.synapses import Network, Population, Projection
 

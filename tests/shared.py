@@ -14,9 +14,9 @@ import numpy as np  # isort: skip
 from conftest import made_up_images
 from developed import COMPETING, rule_named
 
+from biosim import tiles
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
-from biosim.equations import products
 from biosim.errors import BiosimError
 from biosim.homeostasis import IncomingResource, SynapticScaling
 from biosim.nursery import sharing
@@ -57,7 +57,7 @@ def digest(made: Development) -> str:
 
 def settings(tile: int) -> list[tuple[Any, str, int]]:
     """Return what makes small networks like large ones: divided, and packed once few synapses live."""
-    return [*((module, "TILE", tile) for module in (products, team, sharing)), (packed, "SMALLEST", min(packed.SMALLEST, tile * tile))]
+    return [*((module, "TILE", tile) for module in (tiles, team, sharing)), (packed, "SMALLEST", min(packed.SMALLEST, tile * tile))]
 
 
 def main(tile: int, names: list[str]) -> None:

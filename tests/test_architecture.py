@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 import biosim
@@ -66,6 +67,33 @@ def test_imports_point_one_way(path: Path) -> None:
         if other is not None and own is not None and parts[-1] != "__init__":
             assert other <= own, f"{'.'.join(parts)} imports {name}"
         assert name.split(".")[0] not in ("models", "scenarios", "analysis"), f"{'.'.join(parts)} imports {name}"
+
+
+def arrows() -> nx.DiGraph[str]:
+    """Return which file imports which, those for types alone and those inside functions among them."""
+    found: nx.DiGraph[str] = nx.DiGraph()
+    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in SOURCES}
+    for own, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                named = [f"{node.module}.{a.name}" for a in node.names]
+                found.add_edges_from((own, name if name in modules else str(node.module)) for name in named)
+            elif isinstance(node, ast.Import):
+                found.add_edges_from((own, a.name) for a in node.names)
+    return nx.DiGraph(found.subgraph(modules.keys() - {"biosim"}))
+
+
+def room(module: str) -> str:
+    """Return the folder of a file, or the file itself where it lies in none."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_files_and_rooms_make_no_circles() -> None:
+    files = arrows()
+    rooms = nx.DiGraph((room(a), room(b)) for a, b in files.edges if room(a) != room(b))
+    assert files.number_of_edges() > 1000
+    for graph in (files, rooms):
+        assert not [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1]
 
 
 def test_the_wall_between_rules_and_scorers() -> None:

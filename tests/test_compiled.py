@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def sensed(seed: int = 0, samples: int = S, dtype: torch.dtype = torch.float64) 
 def compiled(rule: Rule, samples: int = S, dtype: torch.dtype = torch.float64) -> CompiledRule:
     made = CompiledRule(rule, (R, N, M), Clock(0.05, samples, 100), STREAMS, dtype=dtype)
     s = sensed(dtype=dtype)
-    made.initialise(s.synapses, s.neurons)
+    made.initialise(replace(s.known, step=-1))
     return made
 
 
@@ -87,12 +88,12 @@ TREE = st.recursive(
 def test_coincidences_equal_brute_force(text: str) -> None:
     rule = rule_of([], coincidences=[f"c = {text}"])
     made, s = compiled(rule), sensed()
-    state = {n: made.arrays[n].clone() for n in ("x", "z")}
+    state = {n: made.held.arrays[n].clone() for n in ("x", "z")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PerformanceWarning)
         made.step(s)
     wanted = brute(text, s, made.parameters, state).mean(1)
-    np.testing.assert_allclose(made.arrays["c"].numpy(), wanted, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(made.held.arrays["c"].numpy(), wanted, rtol=1e-9, atol=1e-11)
 
 
 @settings(max_examples=60, deadline=None)
@@ -100,8 +101,8 @@ def test_coincidences_equal_brute_force(text: str) -> None:
 def test_linear_equations_equal_sample_by_sample_integration(text: str, own: str) -> None:
     rule = rule_of([f"dx/dt = ({text})/tau + {own}"] if "x" not in parse_expression(text).names else ["dx/dt = -x/tau"])
     made, s = compiled(rule), sensed()
-    x = made.arrays["x"].numpy().copy()
-    drive = brute(text, s, made.parameters, {"x": made.arrays["x"], "z": made.arrays["z"]}) / 0.7
+    x = made.held.arrays["x"].numpy().copy()
+    drive = brute(text, s, made.parameters, {"x": made.held.arrays["x"], "z": made.held.arrays["z"]}) / 0.7
     if "x" in parse_expression(text).names:
         drive, own = drive * 0, "-x/tau"
     rate = {"-x/tau": -1, "0*x/tau": 0, "-(x + x)/tau": -2, "(x/2 - x)/tau": -0.5}[own] / 0.7
@@ -111,7 +112,7 @@ def test_linear_equations_equal_sample_by_sample_integration(text: str, own: str
     for q in range(S):  # exact solution over one presentation with constant input
         gain = 0.05 if rate == 0 else math.expm1(rate * 0.05) / rate
         x = x * math.exp(rate * 0.05) + gain * drive[:, q]
-    np.testing.assert_allclose(made.arrays["x"].numpy(), x, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(made.held.arrays["x"].numpy(), x, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("text", ["dx/dt = (pre*post - x)/tau", "dx/dt = (weight*pre*teach_post - x)/tau", "dx/dt = k*pre*post/tau"])
@@ -122,7 +123,7 @@ def test_one_step_over_a_batch_is_many_steps_of_one_sample(text: str) -> None:
         cut = slice(q, q + 1)
         assert s.teach_post is not None and s.reward is not None
         single.step(Sensed(s.pre[:, cut], s.post[:, cut], s.teach_post[:, cut], None, s.reward[:, cut], s.neurons, s.synapses, 3))
-    torch.testing.assert_close(whole.arrays["x"], single.arrays["x"], rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(whole.held.arrays["x"], single.held.arrays["x"], rtol=1e-12, atol=1e-13)
 
 
 def test_what_does_not_factorise_warns_and_is_right() -> None:
@@ -131,7 +132,7 @@ def test_what_does_not_factorise_warns_and_is_right() -> None:
         made = compiled(rule_of([], coincidences=[f"c = {text}"]))
     s = sensed()
     made.step(s)
-    np.testing.assert_allclose(made.arrays["c"].numpy(), brute(text, s, made.parameters, {}).mean(1), rtol=1e-10)
+    np.testing.assert_allclose(made.held.arrays["c"].numpy(), brute(text, s, made.parameters, {}).mean(1), rtol=1e-10)
 
 
 def test_a_large_mean_costs_no_precision() -> None:
@@ -143,21 +144,21 @@ def test_a_large_mean_costs_no_precision() -> None:
     made = compiled(rule_of([], coincidences=["c = (pre - mean_pre)*(post - mean_post)"]), 256, torch.float32)
     low = {n: v.float() for n, v in neurons.items()}
     made.step(Sensed(pre.float(), post.float(), None, None, None, low, {n: v.float() for n, v in s.synapses.items()}, 0))
-    assert float((made.arrays["c"].double() - wanted).abs().max() / wanted.abs().max()) < 1e-4
+    assert float((made.held.arrays["c"].double() - wanted).abs().max() / wanted.abs().max()) < 1e-4
 
 
 def test_traces_are_neuron_values_frozen_within_a_step() -> None:
     rule = rule_of(["x = x + m_pre*n_post"], traces=["dm_pre/dt = (pre**2 - m_pre)/tau", "dn_post/dt = -n_post/tau + post/tau"])
     made, s = compiled(rule), sensed()
     made.step(s)
-    assert torch.allclose(made.arrays["x"], torch.full((R, N, M), 0.1, dtype=torch.float64))  # traces start at 0
+    assert torch.allclose(made.held.arrays["x"], torch.full((R, N, M), 0.1, dtype=torch.float64))  # traces start at 0
     m = torch.zeros(R, N, dtype=torch.float64)
     for q in range(S):
         m = m * math.exp(-0.05 / 0.7) + (1 - math.exp(-0.05 / 0.7)) * s.pre[:, q] ** 2
-    torch.testing.assert_close(made.traces["m_pre"], m)
-    before = made.traces["n_post"].clone()
+    torch.testing.assert_close(made.held.traces["m_pre"], m)
+    before = made.held.traces["n_post"].clone()
     made.step(s)
-    torch.testing.assert_close(made.arrays["x"], 0.1 + m.unsqueeze(2) * before.unsqueeze(1))
+    torch.testing.assert_close(made.held.arrays["x"], 0.1 + m.unsqueeze(2) * before.unsqueeze(1))
 
 
 SYNAPSE_LEAF = st.sampled_from(["a", "b", "u_pre", "v_post", "0.7", "2", "0", "random"])
@@ -219,6 +220,6 @@ def test_ages_are_measured_in_developmental_time() -> None:
     s = sensed()
     s.synapses["_since"][:, 0] = 1.0
     made.step(s)  # step 3, dt = 0.25 s
-    assert torch.allclose(made.arrays["x"][:, 0], torch.tensor(2 * 0.25 / 0.7, dtype=torch.float64))
-    assert float(made.arrays["x"][:, 1:].abs().max()) == 0
-    assert torch.allclose(made.arrays["z"], torch.tensor(3 * 0.25 / 0.7, dtype=torch.float64))
+    assert torch.allclose(made.held.arrays["x"][:, 0], torch.tensor(2 * 0.25 / 0.7, dtype=torch.float64))
+    assert float(made.held.arrays["x"][:, 1:].abs().max()) == 0
+    assert torch.allclose(made.held.arrays["z"], torch.tensor(3 * 0.25 / 0.7, dtype=torch.float64))

@@ -14,13 +14,13 @@ from conftest import TINY
 from biosim.contest import Contest
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
+from biosim.paths import breaks
 from biosim.scenario.checks import known_metrics, metric_prefix
 from biosim.scenario.roster import Rival
 from biosim.scenario.spec import RetrainSpec
 from biosim.scorers import Training
 from biosim.store import open_run, read_circuit
 from biosim.synapses import Network
-from biosim.wiring.paths import breaks
 
 Cli = Callable[..., tuple[int, str, str]]
 Births = Callable[..., Network]

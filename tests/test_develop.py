@@ -102,7 +102,7 @@ def test_the_accelerators_form_does_what_the_kernels_do(
         sites.append(site_after(network, rule_named(name), drive, "hidden1-hidden2", recorded(network, "hidden1-hidden2", 12, 0)))
         networks.append(network)
     for state in rule_named(name).state:
-        torch.testing.assert_close(*(s.compiled.arrays[state].clone() for s in sites), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(*(s.decisions[0].compiled.held.arrays[state].clone() for s in sites), rtol=1e-4, atol=1e-5)
     one, other = (n.projections["hidden1-hidden2"] for n in networks)
     for field in ("alive", "active", "death_step", "silent_since", "effective", "in_degree"):
         a, b = getattr(one, field), getattr(other, field)

@@ -8,20 +8,20 @@ import torch
 from one_site import BIRTHS, CLOCK, STEPS, Arrays, M, N, S, centred, low_pass, outer, recorded, run, sensed, share, tiny
 
 from biosim.equations import Rule
-from biosim.nursery.decisions import Site
+from biosim.nursery.site import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 
 
 def state(site: Site, name: str) -> np.ndarray:
-    return site.compiled.arrays[name][0].double().numpy()
+    return site.decisions[0].compiled.held.arrays[name][0].double().numpy()
 
 
 def ranked(site: Site) -> np.ndarray:
     """Return by what the synapses compete for survival, at the last step."""
     steps = recorded()
     with torch.inference_mode():
-        return site._scores("eliminate", sensed(steps[-1], site, STEPS - 1).neurons, STEPS - 1)[0].double().numpy()
+        return site.decisions[0].compiled.scores("eliminate", sensed(steps[-1], site, STEPS - 1).known)[0].double().numpy()
 
 
 SIGN = np.sign(BIRTHS)
@@ -47,7 +47,7 @@ def test_bcm_and_its_sliding_threshold() -> None:
         for s in range(S):
             tag = keep * tag + (1 - keep) * np.outer(a["pre"][s], a["post"][s] * (a["post"][s] - frozen))
             theta = slide * theta + (1 - slide) * a["post"][s] ** 2
-    np.testing.assert_allclose(site.compiled.traces["theta_post"][0].numpy(), theta, rtol=1e-4)
+    np.testing.assert_allclose(site.decisions[0].compiled.held.traces["theta_post"][0].numpy(), theta, rtol=1e-4)
     np.testing.assert_allclose(state(site, "tag"), tag, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(ranked(site), SIGN * tag, rtol=1e-4, atol=1e-6)
 
@@ -58,7 +58,7 @@ def test_bcm_strengthens_above_its_threshold_and_weakens_below() -> None:
     for factor, sign in ((2.0, 1), (0.5, -1)):
         steady = [{**a, "pre": np.ones((S, N)), "post": np.ones((S, M))} for a in recorded() * 4]
         settled = run(rule, steady)
-        assert np.abs(settled.compiled.traces["theta_post"].numpy() - 1).max() < 0.01
+        assert np.abs(settled.decisions[0].compiled.held.traces["theta_post"].numpy() - 1).max() < 0.01
         before = state(settled, "tag").copy()
         with torch.inference_mode():
             settled.advance(sensed({**steady[0], "post": np.full((S, M), factor)}, settled, 36), 0.9)

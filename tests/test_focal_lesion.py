@@ -18,9 +18,9 @@ from biosim.equations.sensed import Sensed
 from biosim.errors import DamageError, InputError
 from biosim.library import find, load_module
 from biosim.measures import recovery
-from biosim.nursery.decisions import Site
 from biosim.nursery.growth import Growth
 from biosim.nursery.nursery import Nursery
+from biosim.nursery.site import Site
 from biosim.recorder import Recorder
 from biosim.rundir.state_file import read_state, write_state
 from biosim.scenario import ConditionsScenario, read_scenario
@@ -166,7 +166,7 @@ def elements(rule: Rule, rate: float) -> tuple[Nursery, Any]:
     nursery = Nursery(network, shown, rule, FREE, [], None, (0,), Recorder())
     site = nursery.sites[0]
     for name in ("calcium_pre", "calcium_post"):
-        site.compiled.traces[name] = torch.full((1, 144), rate)
+        site.decisions[0].compiled.held.traces[name] = torch.full((1, 144), rate)
     return nursery, site
 
 
@@ -180,11 +180,11 @@ def test_elements_grow_as_the_published_curve_says(rules: Mapping[str, Rule], ra
     """dz/dt = nu (2 exp(-((Ca - xi)/zeta)**2) - 1), xi = (eta + eps)/2, zeta = (eps - eta)/(2 sqrt(ln 2))."""
     with torch.inference_mode():
         _, site = elements(rules["lesion"], rate)
-        site.compiled.step(sensed_at(site, rate))
+        site.decisions[0].compiled.step(sensed_at(site, rate))
     for name, least in (("boutons_pre", 4.0), ("spines_post", 1.0)):
         centre, width = (least + 8) / 2, (8 - least) / (2 * math.sqrt(math.log(2)))
         wanted = 0.3 * (2 * math.exp(-(((rate - centre) / width) ** 2)) - 1)
-        np.testing.assert_allclose(site.compiled.traces[name].numpy(), wanted, atol=1e-5)
+        np.testing.assert_allclose(site.decisions[0].compiled.held.traces[name].numpy(), wanted, atol=1e-5)
         assert {least: abs(wanted) < 1e-9, 8.0: abs(wanted) < 1e-9, centre: abs(wanted - 0.3) < 1e-9}.get(rate, True)
 
 
@@ -194,12 +194,12 @@ def test_a_surplus_of_synapses_is_lost_in_the_mean(rules: Mapping[str, Rule], sp
         nursery, site = elements(rules["lesion"], 8.0)
         p = nursery.network.projections["horizontal"]
         neurons = site.neurons(None)
-        site.compiled.traces["spines_post"] = torch.full((1, 144), spines)
-        site.compiled.traces["boutons_pre"] = torch.full((1, 144), boutons)
+        site.decisions[0].compiled.held.traces["spines_post"] = torch.full((1, 144), spines)
+        site.decisions[0].compiled.held.traces["boutons_pre"] = torch.full((1, 144), boutons)
         before = int(p.alive.sum())
         stay = (spines / neurons["degree_post"]).clamp(0, 1).unsqueeze(1) * (boutons / neurons["degree_pre"]).clamp(0, 1).unsqueeze(2)
         stay = stay[p.alive].double()
-        assert site._eliminate(0.5, sensed_at(site, 8.0))
+        assert site.decisions[0].eliminate(sensed_at(site, 8.0).known, 0.5)
         spread = math.sqrt(float((stay * (1 - stay)).sum()))
         assert abs(int(p.alive.sum()) - float(stay.sum())) <= 4 * spread + 1e-9 and int(p.alive.sum()) < before
 
@@ -210,9 +210,9 @@ def test_vacant_elements_meet_by_the_product_of_their_numbers(rules: Mapping[str
         p = nursery.network.projections["horizontal"]
         p.eliminate(p.alive.clone(), 0)
         spines, boutons = torch.arange(144.0).view(1, -1) % 5 - 1, torch.arange(144.0).view(1, -1) % 4
-        site.compiled.traces["spines_post"], site.compiled.traces["boutons_pre"] = spines, boutons
+        site.decisions[0].compiled.held.traces["spines_post"], site.decisions[0].compiled.held.traces["boutons_pre"] = spines, boutons
         chance = (0.02 * boutons.unsqueeze(2) * spines.clamp(min=0).unsqueeze(1))[p.born].double()
-        assert site._regrow(0.5, sensed_at(site, 8.0))
+        assert site.decisions[0].regrow(sensed_at(site, 8.0).known, 0.5) is not None
         formed = int(p.alive.sum())
         assert abs(formed - float(chance.sum())) < 4 * math.sqrt(float((chance * (1 - chance)).sum()))
         assert not bool((p.alive & ((spines <= 0).unsqueeze(1) | (boutons <= 0).unsqueeze(2))).any())

@@ -70,7 +70,7 @@ def test_a_synapse_is_decided_by_what_it_can_sense(name: str, place: str, edge: 
     after = site_after(other, rule, drive, place, disturbed)
 
     for state in rule.state:
-        a, b = reference.compiled.arrays[state][0], after.compiled.arrays[state][0]
+        a, b = reference.decisions[0].compiled.held.arrays[state][0], after.decisions[0].compiled.held.arrays[state][0]
         assert float(a[i, j]) == float(b[i, j]), state
         assert not torch.equal(a, b) or not {line.target for line in rule.lines} & {state} or state == "drawn"
     mine, theirs = quiet.projections[place], p

@@ -17,7 +17,7 @@ from biosim.equations import Rule, parse_rule
 from biosim.equations.sensed import Sensed
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource
-from biosim.nursery.decisions import Site
+from biosim.nursery.site import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.streams import edge_streams, edge_uniform
@@ -111,17 +111,17 @@ def test_packed_synapses_do_what_whole_arrays_do(name: str, drive: ImageDrive, m
     whole, reference = run_site(rule, drive)
     switch(monkeypatch, True, density=1.0)  # at least the edges that never were are left out
     site, p = run_site(rule, drive)
-    assert sorted(p.packed) == [0, 1] and not whole.parts and not reference.packed
+    assert sorted(p.packed) == [0, 1] and len(whole.decisions) == 1 and not reference.packed
     for field in ("alive", "active", "death_step", "in_degree"):
         assert torch.equal(getattr(p, field), getattr(reference, field)), field
     live = p.alive
     for field in ("weight", "effective", "silent_since"):
         torch.testing.assert_close(getattr(p, field)[live], getattr(reference, field)[live], rtol=1e-5, atol=1e-6)
-    for r, part in enumerate(site.parts):
+    for r, part in enumerate(site.decisions):
         assert isinstance(part.living, Packed)
         for state in rule.state:
-            wanted = part.living.pick(whole.compiled.arrays[state][r])
-            torch.testing.assert_close(part.compiled.arrays[state], wanted, rtol=1e-5, atol=1e-5)
+            wanted = part.living.pick(whole.decisions[0].compiled.held.arrays[state][r])
+            torch.testing.assert_close(part.compiled.held.arrays[state], wanted, rtol=1e-5, atol=1e-5)
     with torch.inference_mode():
         for side in ("pre", "post"):
             torch.testing.assert_close(p.summed(side), reference.summed(side), rtol=1e-5, atol=1e-6)

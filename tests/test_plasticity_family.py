@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
 from one_site import BIRTHS, CLOCK, STEPS, Arrays, M, N, S, centred, low_pass, outer, recorded, run, sensed, share, tiny
 
 from biosim.equations import Clock, parse_rule
-from biosim.equations.sensed import Sensed
-from biosim.nursery.decisions import Site
+from biosim.equations.sensed import Known, Sensed
 from biosim.nursery.plasticity import PlasticSite
+from biosim.nursery.site import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 
@@ -39,14 +37,13 @@ def test_oja_finds_the_principal_component() -> None:
     """The independent reference: a linear neuron under Oja's rule ends at the leading eigenvector, with length 1."""
     random = np.random.default_rng(2)
     mixing = random.standard_normal((N, N)) * np.array([3, 1, 1, 1, 0.5, 0.5, 0.5])[:, None]
-    w = torch.from_numpy(BIRTHS.copy())[None]
     network = tiny()
     rule = load_rule("oja-weights", "plasticity").with_parameters({"rate": 2000})
     p = network.projections["input-output"]
     clock = Clock(0.05, 200, 40_000)
     none = {n: torch.zeros(1, size) for n, size in (("mean_pre", N), ("mean_post", M), ("var_post", M))}
     with torch.inference_mode():
-        site = PlasticSite(p, rule, Sensed(w, w, None, None, None, none, {"weight": p.weight}, -1), clock, (0,), True)
+        site = PlasticSite(p, rule, Known({"weight": p.weight}, none, -1), clock, (0,), True)
         for k in range(600):
             x = torch.from_numpy(random.standard_normal((1, 200, N)) @ mixing).float()
             y = x @ p.weight
@@ -65,7 +62,7 @@ def test_plasticity_changes_weights_as_written(name: str) -> None:
     host = Site(network.projections["input-output"], network, load_rule("minimal-value"), Schedule(), CLOCK, (0,), names=rule.names)
     dt, w, power = CLOCK.dt / CLOCK.duration, BIRTHS.astype(float), np.zeros((N, M))
     with torch.inference_mode():
-        site = PlasticSite(host.projection, rule, replace(sensed(steps[0], host, -1), step=-1), CLOCK, (0,), True)
+        site = PlasticSite(host.projection, rule, sensed(steps[0], host, -1).known, CLOCK, (0,), True)
         for k, a in enumerate(steps):
             site.advance(sensed(a, host, k))
     for k, a in enumerate(steps):
@@ -88,7 +85,7 @@ def test_a_linear_equation_may_drive_the_weight_itself() -> None:
     steps, network = recorded(), tiny()
     host = Site(network.projections["input-output"], network, load_rule("minimal-value"), Schedule(), CLOCK, (0,))
     with torch.inference_mode():
-        site = PlasticSite(host.projection, rule, sensed(steps[0], host, -1), CLOCK, (0,), True)
+        site = PlasticSite(host.projection, rule, sensed(steps[0], host, -1).known, CLOCK, (0,), True)
         for k, a in enumerate(steps):
             site.advance(sensed(a, host, k))
     wanted = low_pass(outer, steps, 1.0) + BIRTHS * np.exp(-CLOCK.presentation * S * STEPS)
@@ -111,7 +108,7 @@ def test_plasticity_changes_a_weight_by_what_its_synapse_can_sense(name: str, ed
             p.refresh()
         host = Site(p, network, load_rule("minimal-value"), Schedule(), CLOCK, (0,), names=rule.names)
         with torch.inference_mode():
-            site = PlasticSite(p, rule, sensed(steps[0], host, -1), CLOCK, (0,), True)
+            site = PlasticSite(p, rule, sensed(steps[0], host, -1).known, CLOCK, (0,), True)
             for k, a in enumerate(steps):
                 site.advance(sensed(a, host, k))
         weights.append(p.weight[0].clone())

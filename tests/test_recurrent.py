@@ -18,8 +18,8 @@ from biosim.drives import ImageDrive
 from biosim.equations.sensed import Sensed
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import InDegree
-from biosim.nursery.decisions import Site
 from biosim.nursery.nursery import Nursery
+from biosim.nursery.site import Site
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import Schedule

@@ -22,6 +22,7 @@ from biosim.develop import develop
 from biosim.drives import ImageDrive
 from biosim.errors import BiosimError
 from biosim.library import find, load_module
+from biosim.paths import on_path
 from biosim.rules import load_rule
 from biosim.rundir.circuit_file import circuit_bytes
 from biosim.schedule import Schedule
@@ -29,7 +30,6 @@ from biosim.store import open_run, read_circuit
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 from biosim.teaching import Feedback
-from biosim.wiring.paths import on_path
 
 
 @settings(max_examples=25, deadline=None)

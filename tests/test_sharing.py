@@ -21,7 +21,6 @@ from developed import ALL_RULES, rule_named
 from biosim import streams
 from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.equations import Competition, parse_rule
-from biosim.equations.products import TILE, matmul, outer_sum
 from biosim.errors import BiosimError, InputError, Interrupted
 from biosim.nursery.sharing import check_shared
 from biosim.processes import launch
@@ -30,6 +29,7 @@ from biosim.processes.team import ALONE, Alone, Share
 from biosim.runner import run
 from biosim.scenario import read_scenario
 from biosim.synapses import Network
+from biosim.tiles import TILE, matmul, outer_sum
 from biosim.wiring.select import compete
 
 ROOT = Path(__file__).parents[1]

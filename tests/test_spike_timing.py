@@ -87,7 +87,7 @@ def test_the_inputs_are_those_of_the_run(runs: dict[str, Run]) -> None:
     run = runs["inputs"].conditions["together"]
     scenario = own.scenario_of(run.folder / "run.json", run.about)
     network, rules, _ = own.stretch(scenario, 400)
-    whole = Simulation(scenario.build(scenario.birth_seeds, **scenario.model_arguments), scenario.rules, scenario.seeds, rate_cap=2000)
+    whole = Simulation(scenario.model(scenario.birth_seeds), scenario.rules, scenario.seeds, rate_cap=2000)
     whole.run(400 * network.dt)
     for p in network.populations:
         if isinstance(p, GivenSpikes):

@@ -112,7 +112,7 @@ def test_a_metric_that_is_not_defined_is_no_number(cli: Cli, scenario: Path, tmp
         ("replicates: 3", "replicas: 3", "mean.yaml:5: replicas: unknown key (did you mean 'replicates'?)"),
         ("STUDY", "dicee", "mean.yaml:4: study.name: unknown study 'dicee'"),
         ("{name: STUDY, draws: 400}", "{draws: 400}", "mean.yaml:4: study.name: is missing"),
-        ("METRICS", "METRICZ", "needs a function run(seeds, *, ...) and METRICS"),
+        ("METRICS", "METRICZ", "has no METRICS, a mapping of what it measures to one line on each"),
         ('{"error": errors, "draws"', '{"drawz"', "did not measure just what its METRICS name"),
     ],
 )  # fmt: skip

@@ -18,8 +18,8 @@ from scipy.stats import rankdata
 
 from biosim.circuit import Circuit
 from biosim.errors import InputError
+from biosim.paths import on_path
 from biosim.synapses import Network
-from biosim.wiring.paths import on_path
 
 Floats = npt.NDArray[np.float64]
 Pairs = Sequence[tuple[int, int]]

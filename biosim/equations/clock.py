@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from dataclasses import dataclass
 
 from biosim.equations.expression import binary, number
@@ -42,6 +43,10 @@ class Clockwork(ast.NodeTransformer):
 
     def __init__(self, ageless: bool) -> None:
         self.ageless = ageless
+
+    def spell(self, node: ast.expr) -> ast.expr:
+        """Return a copy of ``node`` in which every time is spelled out."""
+        return self.visit(copy.deepcopy(node))  # type: ignore[no-any-return]
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """Replace a time by what it is computed from."""

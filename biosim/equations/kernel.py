@@ -1,13 +1,11 @@
-"""The numba kernel that runs array programs: a stack machine over blocks that stay in cache.
-
-Instruction numbers are those of :class:`biosim.equations.program.Op`.
-"""
+"""The numba kernel that runs array programs: a stack machine over blocks that stay in cache."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
+from biosim.equations.opcodes import Op
 from biosim.streams import hash32, unit
 
 BLOCK = 1024  # synapses worked on at a time
@@ -19,78 +17,78 @@ def apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers thes
     """Run one arithmetic instruction on the stack; return its new height."""
     a = reg[top - 1]
     b = reg[top] if top < reg.shape[0] else reg[0]
-    if 5 <= op <= 9 or 11 <= op <= 16 or op == 24 or op == 25:
+    if Op.add <= op <= Op.pow or Op.lt <= op <= Op.or_ or op == Op.min or op == Op.max:
         top -= 1
         a, b = reg[top - 1], reg[top]
-        if op == 5:
+        if op == Op.add:
             for q in range(n):
                 a[q] = a[q] + b[q]
-        elif op == 6:
+        elif op == Op.sub:
             for q in range(n):
                 a[q] = a[q] - b[q]
-        elif op == 7:
+        elif op == Op.mul:
             for q in range(n):
                 a[q] = a[q] * b[q]
-        elif op == 8:
+        elif op == Op.div:
             for q in range(n):
                 a[q] = a[q] / b[q]
-        elif op == 9:
+        elif op == Op.pow:
             for q in range(n):
                 a[q] = a[q] ** b[q]
-        elif op == 11:
+        elif op == Op.lt:
             for q in range(n):
                 a[q] = 1 if a[q] < b[q] else 0
-        elif op == 12:
+        elif op == Op.le:
             for q in range(n):
                 a[q] = 1 if a[q] <= b[q] else 0
-        elif op == 13:
+        elif op == Op.gt:
             for q in range(n):
                 a[q] = 1 if a[q] > b[q] else 0
-        elif op == 14:
+        elif op == Op.ge:
             for q in range(n):
                 a[q] = 1 if a[q] >= b[q] else 0
-        elif op == 15:
+        elif op == Op.and_:
             for q in range(n):
                 a[q] = a[q] * b[q]
-        elif op == 16:
+        elif op == Op.or_:
             for q in range(n):
                 a[q] = 1 if (a[q] != 0) or (b[q] != 0) else 0
-        elif op == 24:
+        elif op == Op.min:
             for q in range(n):
                 a[q] = a[q] if (a[q] < b[q] or a[q] != a[q]) else b[q]
         else:
             for q in range(n):
                 a[q] = a[q] if (a[q] > b[q] or a[q] != a[q]) else b[q]
-    elif op == 26:
+    elif op == Op.where:
         top -= 2
         a, b, c = reg[top - 1], reg[top], reg[top + 1]
         for q in range(n):
             a[q] = b[q] if a[q] != 0 else c[q]
-    elif op == 10:
+    elif op == Op.neg:
         for q in range(n):
             a[q] = -a[q]
-    elif op == 17:
+    elif op == Op.not_:
         for q in range(n):
             a[q] = 1 - a[q]
-    elif op == 18:
+    elif op == Op.exp:
         for q in range(n):
             a[q] = np.exp(a[q])
-    elif op == 19:
+    elif op == Op.log:
         for q in range(n):
             a[q] = np.log(a[q])
-    elif op == 20:
+    elif op == Op.sqrt:
         for q in range(n):
             a[q] = np.sqrt(a[q])
-    elif op == 21:
+    elif op == Op.abs:
         for q in range(n):
             a[q] = abs(a[q])
-    elif op == 22:
+    elif op == Op.sign:
         for q in range(n):
             a[q] = 1 if a[q] > 0 else (-1 if a[q] < 0 else a[q])
-    elif op == 23:
+    elif op == Op.tanh:
         for q in range(n):
             a[q] = np.tanh(a[q])
-    elif op == 28:
+    elif op == Op.square:
         for q in range(n):
             a[q] = a[q] * a[q]
     return top
@@ -99,13 +97,13 @@ def apply(op, top, reg, n):  # type: ignore[no-untyped-def]  # numba infers thes
 @numba.njit(cache=True, error_model="numpy")
 def apply_constant(op, a, value, n):  # type: ignore[no-untyped-def]
     """Run one instruction whose right-hand side is a constant."""
-    if op == 30:
+    if op == Op.add_constant:
         for q in range(n):
             a[q] = a[q] + value
-    elif op == 31:
+    elif op == Op.sub_constant:
         for q in range(n):
             a[q] = a[q] - value
-    elif op == 32:
+    elif op == Op.mul_constant:
         for q in range(n):
             a[q] = a[q] * value
     else:
@@ -133,36 +131,36 @@ def run_blocks(code, constants, synapse, pre, post, streams, step, truth, view, 
             top = 0
             for line in range(code.shape[0]):
                 op, argument = code[line, 0], code[line, 1]
-                if op == 0:
+                if op == Op.synapse:
                     source, target = synapse[argument][r, i, j : j + n], reg[top]
                     for q in range(n):
                         target[q] = source[q]
                     top += 1
-                elif op == 1:
+                elif op == Op.pre:
                     reg[top, :n].fill(pre[argument][r, i])
                     top += 1
-                elif op == 2:
+                elif op == Op.post:
                     source, target = post[argument][r, j : j + n], reg[top]
                     for q in range(n):
                         target[q] = source[q]
                     top += 1
-                elif op == 3:
+                elif op == Op.constant:
                     reg[top, :n].fill(constants[argument])
                     top += 1
-                elif op == 4:
+                elif op == Op.random:
                     packed = edges.shape[1] > 0
                     for q in range(n):
                         place = np.int64(edges[0, j + q]) * total + edges[1, j + q] if packed else i * total + j + q
                         reg[top, q] = unit(hash32(streams[r], step, np.uint64(first + place)))
                     top += 1
-                elif op >= 30:
+                elif op >= Op.add_constant:
                     apply_constant(op, reg[top - 1], constants[argument], n)
-                elif op == 27:
+                elif op == Op.store:
                     top -= 1
                     source, target = reg[top], synapse[argument][r, i, j : j + n]
                     for q in range(n):
                         target[q] = source[q]
-                elif op == 29:
+                elif op == Op.condition:
                     top -= 1
                     source, answer = reg[top], truth[r, i, j : j + n]
                     for q in range(n):

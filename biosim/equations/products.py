@@ -1,8 +1,7 @@
-"""Matrix products over a step's samples: the expensive half of a rule, at BLAS speed.
+"""Sums over a step's samples: the expensive half of a rule.
 
-``sum_s w_s * f_s,i * g_s,j`` for every synapse is ``(f * w)^T @ g``. On the CPU replicates are
-multiplied one by one, so replicate k of a batch equals replicate k alone bit for bit; on an
-accelerator they are one batched product.
+``sum_s w_s * f_s,i * g_s,j`` for every synapse is ``(f * w)^T @ g``, a matrix product (:func:`biosim.tiles.outer_sum`); what does
+not split into two sides is evaluated for every synapse and sample, a chunk at a time.
 """
 
 from __future__ import annotations
@@ -10,18 +9,12 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from biosim import backend
 from biosim.equations.evaluate import evaluate
+from biosim.equations.layout import Layout
 
-if TYPE_CHECKING:
-    from biosim.wiring.packed import Packed
-
-TILE = 512  # columns of a product that are taken at a time: one process or several take the same products
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take
 
 
@@ -35,39 +28,6 @@ def side_values(node: ast.expr | None, values: Mapping[str, Tensor], like: Tenso
     if node is None:
         return like.new_ones(()).expand(shape)
     return evaluate(node, values).expand(shape)
-
-
-def outer_sum(left: Tensor, right: Tensor, scale: float, out: Tensor, keep: float = 0.0) -> None:
-    """Set ``out = keep*out + scale * left^T @ right``; (R, S, n_pre), (R, S, n_post) -> (R, n_pre, n_post)."""
-    transposed = left.transpose(1, 2)
-    if not backend.fused(out.device):
-        torch.baddbmm(out, transposed, right, beta=keep, alpha=scale, out=out)
-        return
-    for r in range(out.shape[0]):
-        for own in tiles(out.shape[2]):
-            target = out[r][:, own]
-            torch.addmm(target, transposed[r], right[r][:, own], beta=keep, alpha=scale, out=target)
-
-
-def matmul(left: Tensor, right: Tensor) -> Tensor:
-    """Return the batched product (R, a, b) @ (R, b, c), replicate by replicate on the CPU."""
-    if not backend.fused(left.device):
-        return torch.bmm(left, right)
-    width = right.shape[2]
-    if left.shape[0] == 1 and width <= TILE:
-        return torch.mm(left[0], right[0]).unsqueeze(0)
-    if torch.is_grad_enabled():
-        return torch.stack([torch.cat([torch.mm(a, b[:, own]) for own in tiles(width)], 1) for a, b in zip(left, right, strict=True)])
-    out = left.new_empty(left.shape[0], left.shape[1], width)
-    for r in range(left.shape[0]):
-        for own in tiles(width):
-            torch.mm(left[r], right[r][:, own], out=out[r][:, own])
-    return out
-
-
-def tiles(width: int) -> list[slice]:
-    """Return the columns that are worked on at a time: how many there are in all changes the bits of none."""
-    return [slice(first, min(first + TILE, width)) for first in range(0, width, TILE)]
 
 
 def weighted(values: Tensor, weights: Tensor | None) -> Tensor:
@@ -101,7 +61,7 @@ def chunked_sum(node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping
 
 
 def packed_sum(
-    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor, layout: Packed
+    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor, layout: Layout
 ) -> None:
     """Do what :func:`chunked_sum` does for (1, 1, N) packed synapses."""
     samples = max(v.shape[1] for v in sampled.values())

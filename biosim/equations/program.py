@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
@@ -20,56 +19,15 @@ import numpy.typing as npt
 from biosim.equations.evaluate import evaluate_constant
 from biosim.equations.expression import constant_value, names_in
 from biosim.equations.kernel import MAX_STACK, run_blocks
+from biosim.equations.opcodes import Op
 from biosim.errors import EquationError
 
 ARRAYS = 16  # synapse arrays (and as many side vectors) one program may touch
-
-
-class Op(IntEnum):
-    """Instructions. Operands come from a stack of blocks; loads take one argument."""
-
-    synapse = 0
-    pre = 1
-    post = 2
-    constant = 3
-    random = 4
-    add = 5
-    sub = 6
-    mul = 7
-    div = 8
-    pow = 9
-    neg = 10
-    lt = 11
-    le = 12
-    gt = 13
-    ge = 14
-    and_ = 15
-    or_ = 16
-    not_ = 17
-    exp = 18
-    log = 19
-    sqrt = 20
-    abs = 21
-    sign = 22
-    tanh = 23
-    min = 24
-    max = 25
-    where = 26
-    store = 27
-    square = 28
-    condition = 29  # store into the boolean output
-    add_constant = 30  # these take their right operand from the constants, not from the stack
-    sub_constant = 31
-    mul_constant = 32
-    div_constant = 33
-
 
 _BINARY: dict[type[ast.AST], Op] = {
     ast.Add: Op.add, ast.Sub: Op.sub, ast.Mult: Op.mul, ast.Div: Op.div, ast.Pow: Op.pow,
     ast.Lt: Op.lt, ast.LtE: Op.le, ast.Gt: Op.gt, ast.GtE: Op.ge, ast.And: Op.and_, ast.Or: Op.or_,
 }  # fmt: skip
-
-
 _IMMEDIATE = {Op.add: Op.add_constant, Op.sub: Op.sub_constant, Op.mul: Op.mul_constant, Op.div: Op.div_constant}
 
 

@@ -63,6 +63,7 @@ class _Reader:
         self.errors: list[InputError] = []
         self.dimensions: dict[str, Dimension] = {n: e.dimension for n, e in BUILT_IN.items()}
         self.declared: dict[str, Axes] = {}
+        self.means: set[str] = set()  # coincidences: nothing else may assign them
 
     def read(self) -> dict[str, Any]:
         for key in self.data:
@@ -219,8 +220,7 @@ class _Reader:
             split_linear(line.expression, line.target, constants)
 
     def _check_target(self, line: Assignment, section: str) -> None:
-        states = self._of(SYNAPSE) - {line_.target for line_ in getattr(self, "_coincidence_lines", ())}
-        own = self._of(PRE, POST) if section == "traces" else states | {"weight"}
+        own = self._of(PRE, POST) if section == "traces" else self._of(SYNAPSE) - self.means | {"weight"}
         if line.target not in own:
             raise EquationError(
                 f"'{line.target}' cannot be assigned in {section}{did_you_mean(line.target, sorted(own))}; "
@@ -244,7 +244,7 @@ class _Reader:
                     found.append(line)
             except InputError as error:
                 self.errors.append(type(error)(error.message, key))
-        self._coincidence_lines = tuple(found)
+        self.means = {line.target for line in found}
         return tuple(found)
 
     def _on_spike(self) -> tuple[Assignment, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -158,6 +158,4 @@ class Rule:
             except EquationError as error:
                 raise InputError(error.message, (name,)) from None
             parameters[name] = quantity
-        from dataclasses import replace
-
         return replace(self, parameters=parameters)

@@ -9,6 +9,26 @@ from typing import Any
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a synapse knows whether or not anybody is active: of itself, of its two neurons, of the time.
+
+    Attributes
+    ----------
+    synapses : mapping
+        ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
+        regrows, ``_born`` (step of birth); (R, n_pre, n_post).
+    neurons : mapping
+        ``mean_pre`` and the like, (R, n).
+    step : int
+        -1 at birth.
+    """
+
+    synapses: Mapping[str, Tensor]
+    neurons: Mapping[str, Tensor]
+    step: int
+
+
 @dataclass
 class Sensed:
     """Everything the synapses of one projection can sense in one step, and nothing else.
@@ -21,12 +41,8 @@ class Sensed:
         Teaching signal that arrived at each neuron, (R, S, n_post) and (R, S, n_pre); inputs get none.
     reward : Tensor or None
         One scalar a sample, (R, S).
-    neurons : mapping
-        ``mean_pre`` and the like, (R, n).
-    synapses : mapping
-        ``weight``, ``_since`` (step at which it fell silent, inf while active) and, under a rule that
-        regrows, ``_born`` (step of birth); (R, n_pre, n_post).
-    step : int
+    neurons, synapses, step
+        As :class:`Known`.
     noise_post : Tensor or None
         Each postsynaptic neuron's own noise, (R, S, n_post), for rules that explore.
     advantage : Tensor or None
@@ -43,6 +59,11 @@ class Sensed:
     step: int
     noise_post: Tensor | None = None
     advantage: Tensor | None = None
+
+    @property
+    def known(self) -> Known:
+        """The part of it that does not come from activity."""
+        return Known(self.synapses, self.neurons, self.step)
 
     def replicate(self, r: int, synapses: Mapping[str, Tensor]) -> Sensed:
         """Return what the synapses of replicate ``r`` alone sense; their own values are given."""

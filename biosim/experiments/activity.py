@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ class ActivityExperiment:
 
     def births(self) -> Network:
         """Build the network as born; the same births every time."""
-        network: Network = self.scenario.build(self.scenario.birth_seeds, **self.scenario.model_arguments)
+        network: Network = self.scenario.model(self.scenario.birth_seeds)
         return network.to(self.device)
 
     def outline(self) -> str:
@@ -67,7 +66,7 @@ class ActivityExperiment:
         """Develop, measure what became of the network, and write both; return the results."""
         s = self.scenario
         network = self.births()
-        drive: Drive = s.drive(network, **s.drive_arguments)
+        drive: Drive = s.drive(network)
         report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
         keeper = AtWork(writer.checkpoints, "developing") if resumable(network) else None
         with interrupts.postponed() if keeper is not None else nullcontext():
@@ -80,15 +79,13 @@ class ActivityExperiment:
                 seeds=s.seeds,
                 recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
                 progress=report,
-                plasticity=s.options.plasticity,
-                growth=s.options.growth,
-                neuron_death=s.options.neuron_death(drive.clock.duration),
                 keeper=keeper,
+                **s.options.beside(drive.clock.duration),
             )
         writer.circuit(development.circuit)
         deaths = {n: p.death_step.cpu().numpy() for n, p in network.projections.items()}
         writer.results(development.history.records, deaths, [], formed_steps(network, s.rule, s.options))
-        findings = s.measure.measure(development, drive, **s.measure_arguments)
+        findings = s.measure(development, drive)
         who = f"the measure '{s.spec.measure.name}'"
         measured = checked_metrics(findings, s.measures, s.spec.replicates, who)
         writer.findings(findings)
@@ -111,24 +108,20 @@ def prepare_activity(scenario: ActivityScenario, device: str) -> ActivityExperim
         Naming the file, line and key of what is wrong.
     """
     where = torch.device(device)
-    network: Network = scenario.build(scenario.birth_seeds[:1], **scenario.model_arguments).to(where)
-    drive = _part(scenario, "drive", lambda: scenario.drive(network, **scenario.drive_arguments))
+    network: Network = scenario.model(scenario.birth_seeds[:1]).to(where)
+    drive = _in_section(scenario, "drive", lambda: scenario.drive(network))
     missing = [name for name in ("clock", "inputs", "outputs", "presentations") if not hasattr(drive, name)]
     if missing:
         raise scenario.error(InputError(f"drive() returned {type(drive).__name__}, which has no {missing[0]}", ("drive", "kind")))
-    if (check := getattr(scenario.measure, "check", None)) is not None:
-        _part(
-            scenario,
-            "measure",
-            lambda: check(network, drive, **_taken(check, {"moments": scenario.spec.moments, **scenario.measure_arguments})),
-        )
+    if (check := scenario.measure.also("check", moments=scenario.spec.moments)) is not None:
+        _in_section(scenario, "measure", lambda: check(network, drive))
     if (watch := _watch(scenario, drive)) is not None:
-        _part(scenario, "measure", lambda: watch(network))
+        _in_section(scenario, "measure", lambda: watch(network))
     _try(scenario, network, drive, where)
     return ActivityExperiment(scenario, where, drive.clock.steps)
 
 
-def _part(scenario: ActivityScenario, section: str, make: Callable[[], Any]) -> Any:
+def _in_section(scenario: ActivityScenario, section: str, make: Callable[[], Any]) -> Any:
     """Return what one part of a scenario makes; an error in it is told of where that section stands."""
     try:
         return make()
@@ -140,7 +133,7 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
     """Let one replicate take its first step under all of its rules: what does not fit together shows here."""
     s, seeds = scenario, scenario.seeds[:1]
     duration = drive.clock.duration
-    shown = _part(s, "drive", lambda: next(iter(drive.presentations(seeds, device)), None))
+    shown = _in_section(s, "drive", lambda: next(iter(drive.presentations(seeds, device)), None))
     if shown is None:
         raise s.error(InputError("the drive shows nothing", ("drive",)))
     if shown.inputs.ndim != 3 or shown.inputs.shape[0] != 1 or shown.inputs.shape[2] != drive.inputs:
@@ -150,42 +143,34 @@ def _try(scenario: ActivityScenario, network: Network, drive: Drive, device: tor
     if shown.labels is None and names - ({"reward"} if shown.reward is not None else set()):
         raise s.error(InputError(f"the rule reads {', '.join(sorted(names))}, but the drive has no labels", ("rule",)))
     own = Schedule(**s.spec.schedule.model_dump()), mechanisms(s, duration), None, seeds, Recorder(s.spec.moments)
-    others = s.options.plasticity, s.options.growth, s.options.neuron_death(duration)
     try:
         with torch.inference_mode():
-            activity = Nursery(network, drive, s.rule, *own, *others).step(0, shown)
+            activity = Nursery(network, drive, s.rule, *own, **s.options.beside(duration)).step(0, shown)
     except InputError as error:
         known = error.key and error.key[0] in ("rule", "plasticity", "growth", "schedule")
         raise s.error(error if known else InputError(str(error), ("model",))) from None
     except NumericalError as error:
         raise s.error(InputError(str(error), ("rule",))) from None
     if (listen := _listen(s, drive)) is not None:
-        _part(s, "measure", lambda: listen(network, activity, 1))
+        _in_section(s, "measure", lambda: listen(network, activity, 1))
 
 
 def _watch(scenario: ActivityScenario, drive: Drive) -> Callable[[Network], Mapping[str, Any]] | None:
     """Return what a measure with ``observe(network, drive, *, ...)`` adds to every record, if this one does."""
-    observe: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "observe", None)
+    observe = scenario.measure.also("observe")
     if observe is None:
         return None
-    arguments = _taken(observe, scenario.measure_arguments)
-    return lambda network: {f"measure.{name}": values for name, values in observe(network, drive, **arguments).items()}
+    return lambda network: {f"measure.{name}": values for name, values in observe(network, drive).items()}
 
 
 def _listen(
     scenario: ActivityScenario, drive: Drive
 ) -> Callable[[Network, Mapping[str, Tensor], int], Mapping[str, Sequence[float]]] | None:
     """Return what a measure with ``listen(network, activity, step, drive, *, ...)`` adds to every record, if this one does."""
-    listen: Callable[..., Mapping[str, Sequence[float]]] | None = getattr(scenario.measure, "listen", None)
+    listen = scenario.measure.also("listen")
     if listen is None:
         return None
-    arguments = _taken(listen, scenario.measure_arguments)
-    return lambda *now: {f"measure.{name}": values for name, values in listen(*now, drive, **arguments).items()}
-
-
-def _taken(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of a measure's arguments that one of its other functions takes too."""
-    return {name: value for name, value in arguments.items() if name in inspect.signature(function).parameters}
+    return lambda *now: {f"measure.{name}": values for name, values in listen(*now, drive).items()}
 
 
 def _circuit_metrics(development: Development) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:

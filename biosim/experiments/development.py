@@ -22,7 +22,7 @@ from biosim.experiments.base import Progress, outcome
 from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.spikes import encoded, signals_of
-from biosim.experiments.together import Together, arguments_of, check_scenario, deaths_of, formed_steps
+from biosim.experiments.together import Together, check_scenario, deaths_of, formed_steps, shared_by
 from biosim.processes.team import ALONE, Team
 from biosim.recorder import Recorder
 from biosim.rules.feedback_kinds import feedback_rule
@@ -55,7 +55,7 @@ class DevelopmentExperiment:
     def births(self, team: Team = ALONE) -> Network:
         """Build the network as born, or the part of this process of a ``team``; the same births every time."""
         s = self.scenario
-        network: Network = s.build(self.drive.inputs, self.drive.outputs, s.birth_seeds, **arguments_of(s, team))
+        network: Network = s.model(self.drive.inputs, self.drive.outputs, s.birth_seeds, **shared_by(s, team))
         if network.spiking is not None and self.drive.encoding is not None:
             network.spiking = network.spiking.shown(self.drive.encoding)
         return network.to(self.device)
@@ -143,7 +143,7 @@ def prepare_development(scenario: DevelopmentScenario, device: str, team: Team =
     except InputError as error:
         raise scenario.error(error.under("drive")) from None
     try:
-        one = scenario.build(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **arguments_of(scenario, team))
+        one = scenario.model(drive.inputs, drive.outputs, scenario.birth_seeds[:1], **shared_by(scenario, team))
     except InputError as error:
         raise scenario.error(error.under("model")) from None
     if not isinstance(one, Network):
@@ -185,12 +185,8 @@ def develop_under(
         seeds=seeds,
         recorder=Recorder(scenario.spec.moments, sink),
         progress=report,
-        plasticity=options.plasticity,
-        growth=options.growth,
-        readout=options.readout,
-        neuron_death=options.neuron_death(prepared.drive.clock.duration),
-        exploration=options.exploration,
         keeper=keeper,
+        **options.beside(prepared.drive.clock.duration),
     )
 
 

@@ -48,7 +48,7 @@ class SpikingExperiment:
         """Let the network live; write records, survivors, and the spikes of the network as born and as it ended."""
         s = self.scenario
         try:
-            network: Network = s.build(s.birth_seeds, **s.model_arguments)
+            network: Network = s.model(s.birth_seeds)
         except InputError as error:
             raise s.error(error.under("model")) from None
         first = self._listen(network, "listening at birth", writer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,16 +23,14 @@ class StudyExperiment:
 
     def about(self) -> dict[str, Any]:
         """Return what ``run.json`` says from the start."""
-        return {"study_source_sha256": self.scenario.resolved["study_source"], "measures": dict(self.scenario.measures)}
+        return {"study_source_sha256": self.scenario.resolved["study_source"], "measures": self.scenario.measures}
 
     def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
         """Run the study and write its tables and figures."""
         scenario = self.scenario
-        options = dict(scenario.arguments)
-        if progress is not None and "progress" in inspect.signature(scenario.study).parameters:
-            options["progress"] = progress
+        told = {"progress": progress} if progress is not None and scenario.study.takes("progress") else {}
         try:
-            findings = scenario.study(scenario.seeds, **options)
+            findings = scenario.study(scenario.seeds, **told)
         except InputError as error:
             raise scenario.error(error.under("study")) from None
         metrics = checked_metrics(findings, scenario.measures, scenario.spec.replicates, f"the study '{scenario.spec.study.name}'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +22,8 @@ from biosim.state import State
 from biosim.synapses import Network
 
 
-def arguments_of(scenario: DevelopmentScenario, team: Team) -> dict[str, Any]:
-    """Return what a scenario's model is built with.
+def shared_by(scenario: DevelopmentScenario, team: Team) -> dict[str, Team]:
+    """Return what a scenario's model is given, beside its arguments, to build one process's part of a network.
 
     Raises
     ------
@@ -32,11 +31,11 @@ def arguments_of(scenario: DevelopmentScenario, team: Team) -> dict[str, Any]:
         When processes are to share the network and the model cannot build a part of one.
     """
     if team.size == 1:
-        return dict(scenario.model_arguments)
-    if "team" not in inspect.signature(scenario.build).parameters:
+        return {}
+    if not scenario.model.takes("team"):
         why = f"model '{scenario.spec.model.name}' builds whole networks only: its build() takes no team, as that of 'mlp' does"
         raise scenario.error(InputError(f"{team.size} processes cannot share it: {why}", ("model", "name")))
-    return {**scenario.model_arguments, "team": team}
+    return {"team": team}
 
 
 def check_scenario(scenario: DevelopmentScenario, one: Network) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from biosim.equations import Clock, Rule
 from biosim.equations.compiled import CompiledRule
-from biosim.equations.sensed import Sensed
+from biosim.equations.sensed import Known, Sensed
 from biosim.state import State, fill, part
 from biosim.streams import edge_streams, edge_uniform
 from biosim.substrates.activation import activate
@@ -52,7 +52,7 @@ class FeedbackLearner:
             streams = edge_streams(tuple(seeds), f"feedback/{source}-{target}")
             shape = (weight.shape[0], weight.shape[1], weight.shape[2])
             compiled = CompiledRule(rule, shape, phase, streams, weight.device, weight.dtype)
-            compiled.initialise({"weight": weight}, {})
+            compiled.initialise(Known({"weight": weight}, {}, -1))
             self.compiled[source, target] = compiled
 
     def learn(self, activity: Mapping[str, Tensor], teach: Mapping[str, Tensor], step: int) -> None:
@@ -68,7 +68,7 @@ class FeedbackLearner:
         pairs = {f"{source}>{target}": key for key in self.compiled for source, target in [key]}
         return {
             "weight": {name: self.feedback.wiring[key] for name, key in pairs.items()},
-            "rule": {name: self.compiled[key].state() for name, key in pairs.items()},
+            "rule": {name: self.compiled[key].held.state(self.rule.state) for name, key in pairs.items()},
         }
 
     def restore(self, state: State) -> None:
@@ -76,7 +76,7 @@ class FeedbackLearner:
         for (source, target), compiled in self.compiled.items():
             name = f"{source}>{target}"
             fill(self.feedback.wiring[source, target], part(state, "weight").get(name), name)
-            compiled.restore(part(part(state, "rule"), name))
+            compiled.held.restore(part(part(state, "rule"), name), self.rule.state)
 
     def _mirror(self, step: int) -> None:
         for target in self.feedback.hidden:

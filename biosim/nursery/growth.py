@@ -14,7 +14,7 @@ from torch import Tensor
 
 from biosim.equations import Clock, Competition, Rule
 from biosim.equations.compiled import CompiledRule
-from biosim.equations.sensed import Sensed
+from biosim.equations.sensed import Known, Sensed
 from biosim.errors import InputError
 from biosim.state import State, part
 from biosim.streams import edge_streams, edge_uniform
@@ -81,7 +81,7 @@ class Growth:
 class GrowthSite:
     """Growth bound to a projection."""
 
-    def __init__(self, projection: Projection, growth: Growth, rule: Rule, sensed: Sensed, clock: Clock, seeds: Sequence[int]) -> None:
+    def __init__(self, projection: Projection, growth: Growth, rule: Rule, known: Known, clock: Clock, seeds: Sequence[int]) -> None:
         self.projection, self.growth, self.clock = projection, growth, clock
         decision = rule.regrow
         assert decision is not None
@@ -90,11 +90,7 @@ class GrowthSite:
         streams = edge_streams(tuple(seeds), f"growth/{projection.name}")
         self.ties = edge_streams(tuple(seeds), f"growth/ties/{projection.name}")
         self.compiled = CompiledRule(rule, projection.shape, clock, streams, projection.weight.device, projection.weight.dtype, False)
-        self.compiled.initialise(sensed.synapses, sensed.neurons)
-        if isinstance(decision, Competition):
-            self.key = self.compiled.key(decision.by, "_regrow")
-        else:
-            self.condition = self.compiled.condition(decision)
+        self.compiled.initialise(known)
         self.births = projection.fan_in if self.within == "post" else projection.fan_out
         first, last = (projection.quota(share, self.within) for share in (growth.start, growth.peak))
         self.done = False
@@ -112,18 +108,19 @@ class GrowthSite:
         unformed = p.death_step == UNFORMED
         candidate = unformed & p.vacant
         if isinstance(self.decision, Competition):
-            newborn = compete(self._scores(sensed), candidate, self._missing(unformed, u), self.ties, self.within, p.name, sensed.step)
+            scores = self.compiled.scores("regrow", sensed.known)
+            newborn = compete(scores, candidate, self._missing(unformed, u), self.ties, self.within, p.name, sensed.step)
         else:
-            newborn = candidate & self.compiled.decide(self.condition, sensed.synapses, sensed.neurons, sensed.step)
+            newborn = candidate & self.compiled.holds("regrow", sensed.known)
         return newborn if p.regrow(newborn, sensed.step) else None
 
     def state(self) -> State:
         """Return the state of the rule, and whether growth is over."""
-        return {"rule": self.compiled.state(), "done": self.done}
+        return {"rule": self.compiled.held.state(self.compiled.rule.state), "done": self.done}
 
     def restore(self, state: State) -> None:
         """Take a state over."""
-        self.compiled.restore(part(state, "rule"))
+        self.compiled.held.restore(part(state, "rule"), self.compiled.rule.state)
         self.done = bool(state["done"])
 
     def _missing(self, unformed: Tensor, u: float) -> Tensor:
@@ -132,9 +129,3 @@ class GrowthSite:
         now = torch.floor(self.births.to(torch.float64) * self.growth.target(u)).to(torch.int64)
         wanted = self.final if u >= self.growth.until else torch.minimum(now, self.final)
         return (wanted - formed).clamp(min=0)
-
-    def _scores(self, sensed: Sensed) -> Tensor:
-        if isinstance(self.key, str):
-            return self.compiled.arrays.get(self.key, self.projection.weight)
-        self.compiled.run(self.key, sensed.synapses, sensed.neurons, sensed.step)
-        return self.compiled.arrays["_regrow"]

@@ -15,7 +15,6 @@ from biosim.equations.sensed import Sensed
 from biosim.equations.vocabulary import Level
 from biosim.errors import LocalityError
 from biosim.homeostasis import Homeostasis, regulate
-from biosim.nursery.decisions import Site
 from biosim.nursery.exploration import Exploration
 from biosim.nursery.fitting import check_fit, check_shapes
 from biosim.nursery.growth import Growth, GrowthSite
@@ -23,15 +22,14 @@ from biosim.nursery.neurons import Mortality, NeuronDeath
 from biosim.nursery.plasticity import PlasticSite
 from biosim.nursery.sharing import check_shared
 from biosim.nursery.signals import Heard, Signals
-from biosim.nursery.statistics import RunningStatistics
+from biosim.nursery.site import Site
+from biosim.nursery.statistics import MEMORY, RunningStatistics
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.substrates import substrate_of
 from biosim.substrates.recurrent import guard
 from biosim.synapses import Network
 from biosim.teaching import Feedback
-
-MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 
 
 class Nursery:
@@ -90,11 +88,10 @@ class Nursery:
         clock, grower = self.drive.clock, self.growth.rule if self.growth else None
         for site in self.sites:
             p = site.projection
-            at_birth = Sensed(p.weight, p.weight, None, None, None, site.neurons(None), site.synapses, -1)
             if self.plasticity is not None:
-                plastic.append(PlasticSite(p, self.plasticity, at_birth, clock, self.seeds, site.ageless))
+                plastic.append(PlasticSite(p, self.plasticity, site.at_birth, clock, self.seeds, site.ageless))
             if self.growth is not None and grower is not None:
-                growing.append(GrowthSite(p, self.growth, grower, at_birth, clock, self.seeds))
+                growing.append(GrowthSite(p, self.growth, grower, site.at_birth, clock, self.seeds))
         return plastic, growing
 
     def _check(self) -> Level:
@@ -132,12 +129,12 @@ class Nursery:
             if self.growing and (newborn := self.growing[k].advance(sensed, u)) is not None:
                 site.welcome(newborn, number)
                 if self.plastic:
-                    self.plastic[k].welcome(newborn, sensed)
+                    self.plastic[k].welcome(newborn, sensed.known)
                 changed = True
             changed |= site.advance(sensed, u)
             if self.plastic:
                 if site.regrown is not None:
-                    self.plastic[k].welcome(site.regrown, sensed)
+                    self.plastic[k].welcome(site.regrown, sensed.known)
                 self.plastic[k].advance(sensed)
         changed |= self._neurons_die(activity, u, number)
         if self.network.team.any(changed) or self.statistics is not None:
@@ -154,7 +151,7 @@ class Nursery:
 
     def _hear(self, activity: Mapping[str, Tensor], shown: Presentation, step: int) -> Heard:
         """Return the signals of a step, having recorded how many samples the readout got right."""
-        output = activity[next(reversed(self.network.populations))]
+        output = activity[self.last]
         if shown.labels is not None:
             correct = (output.argmax(-1) == shown.labels).sum(1)
             self.recorder.saw(correct, shown.inputs.shape[1])

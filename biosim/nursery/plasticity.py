@@ -13,7 +13,7 @@ import torch
 
 from biosim.equations import Clock, Rule
 from biosim.equations.compiled import CompiledRule
-from biosim.equations.sensed import Sensed
+from biosim.equations.sensed import Known, Sensed
 from biosim.errors import NumericalError
 from biosim.state import State
 from biosim.streams import edge_streams
@@ -29,8 +29,8 @@ class PlasticSite:
     projection : Projection
     rule : Rule
         With the role ``plasticity``.
-    sensed : Sensed
-        What synapses sense at birth: only neurons and synapses are read.
+    known : Known
+        What the synapses know at birth.
     clock : Clock
     seeds : sequence of int
         One a replicate.
@@ -38,12 +38,12 @@ class PlasticSite:
         Whether every synapse is as old as the network.
     """
 
-    def __init__(self, projection: Projection, rule: Rule, sensed: Sensed, clock: Clock, seeds: Sequence[int], ageless: bool) -> None:
+    def __init__(self, projection: Projection, rule: Rule, known: Known, clock: Clock, seeds: Sequence[int], ageless: bool) -> None:
         self.projection = projection
         streams = edge_streams(tuple(seeds), f"plasticity/{projection.name}")
         device, dtype = projection.weight.device, projection.weight.dtype
         self.compiled = CompiledRule(rule, projection.shape, clock, streams, device, dtype, ageless, projection.share.span)
-        self.compiled.initialise(sensed.synapses, sensed.neurons)
+        self.compiled.initialise(known)
         self.fresh = torch.empty_like(projection.weight)
 
     def advance(self, sensed: Sensed) -> None:
@@ -60,15 +60,15 @@ class PlasticSite:
 
     def state(self) -> State:
         """Return the state of the rule; weights are the projection's."""
-        return self.compiled.state()
+        return self.compiled.held.state(self.compiled.rule.state)
 
     def restore(self, state: State) -> None:
         """Take a state over."""
-        self.compiled.restore(state)
+        self.compiled.held.restore(state, self.compiled.rule.state)
 
-    def welcome(self, newborn: torch.Tensor, sensed: Sensed) -> None:
+    def welcome(self, newborn: torch.Tensor, known: Known) -> None:
         """Give the states of newborn synapses their initial values."""
-        self.compiled.reset(newborn, sensed.synapses, sensed.neurons, sensed.step)
+        self.compiled.reset(newborn, known)
 
 
 def adopt(projection: Projection, fresh: torch.Tensor, rule: Rule, step: int) -> None:

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 
 from biosim.equations import Clock, Rule
 from biosim.equations.sensed import Sensed
 from biosim.errors import InputError
-from biosim.nursery.decisions import Site
-from biosim.nursery.statistics import RunningStatistics
+from biosim.nursery.site import Site
+from biosim.nursery.statistics import MEMORY, RunningStatistics
 from biosim.schedule import Schedule
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
 from biosim.spiking.windows import ActivityFilter, Window
 from biosim.state import State, part
-from biosim.synapses import Network as DenseNetwork
 from biosim.synapses import Population, Projection
 
-MEMORY = 0.02  # the neurons' running mean and variance forget over this share of development
 LARGEST = 1 << 26  # pairs of neurons in all replicates, up to which rate rules run on dense arrays
 
 
 class _Wiring:
-    """What a site asks of a network: which projections share its neurons."""
+    """Which of the dense projections share their neurons."""
 
     def __init__(self, projections: list[Projection]) -> None:
         self.projections = projections
-        self.device = torch.device("cpu")
 
     def incoming(self, population: str) -> list[Projection]:
         return [p for p in self.projections if p.post.name == population]
@@ -74,7 +70,7 @@ class RatedSites:
 
     def _site(self, p: Projection, rule: Rule, schedule: Schedule | None, names: frozenset[str]) -> Site:
         plan = schedule or Schedule("critical-window", 1e-9, 0.0, 1.0)  # without a floor: conditions alone decide
-        return Site(p, cast(DenseNetwork, self.wiring), rule, plan, self.clock, self.simulation.seeds, names=names)
+        return Site(p, self.wiring, rule, plan, self.clock, self.simulation.seeds, names=names)
 
     def decide(self, step: int, u: float) -> None:
         """Let the rules sense the last window, and carry what they decide over to the simulation."""

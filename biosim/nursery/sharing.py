@@ -7,10 +7,10 @@ from typing import Any
 
 from biosim.circuit import Circuit
 from biosim.equations import Competition, Rule
-from biosim.equations.products import TILE
 from biosim.errors import InputError
 from biosim.rules.feedback_kinds import feedback_rule
 from biosim.synapses import Network
+from biosim.tiles import TILE
 
 
 def check_shared(network: Network, rules: Sequence[Rule], growth: bool, neuron_death: bool, feedback: str | None) -> None:

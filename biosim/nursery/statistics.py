@@ -10,6 +10,8 @@ from torch import Tensor
 
 from biosim.state import State, part, tensor
 
+MEMORY = 0.02  # neurons forget their activity over this share of development
+
 
 class RunningStatistics:
     """Exponentially forgetting mean and variance of every neuron, unbiased from the first step.

@@ -2,7 +2,7 @@
 
 A process has a block of the columns (the postsynaptic neurons) of every projection. What is of a neuron (activity, teaching
 signals, gains, means) is everywhere; what is of a synapse is where its postsynaptic neuron is. So processes exchange one number
-a neuron, never one a synapse. Blocks are whole tiles of :data:`biosim.equations.products.TILE` columns, the widths in which products
+a neuron, never one a synapse. Blocks are whole tiles of :data:`biosim.tiles.TILE` columns, the widths in which products
 are taken in any case: where a tile lies changes no bit.
 """
 
@@ -14,8 +14,8 @@ from typing import Protocol, overload
 
 from torch import Tensor
 
-from biosim.equations.products import TILE
 from biosim.streams import Span
+from biosim.tiles import TILE
 
 
 class Team(Protocol):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 from biosim import __version__
-from biosim.arguments import checked_arguments
 from biosim.equations import Level, Rule
 from biosim.equations.vocabulary import TAUGHT
-from biosim.errors import InputError, Key
-from biosim.library import find, load_module
-from biosim.scenario.arguments import file_hash, function_of, model_of
+from biosim.errors import InputError
+from biosim.library import find
 from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.options import Options, check_homeostasis, collect, read_rules, rule_data, rules_apart
+from biosim.scenario.parts import DRIVE, DRIVEN_MODEL, MEASURE, Part, file_hash
 from biosim.scenario.source import Source
-from biosim.scenario.spec import ActivityDriveSpec, ActivitySpec, MeasureSpec
+from biosim.scenario.spec import ActivityDriveSpec, ActivitySpec
 from biosim.schedule import Schedule
 from biosim.synapses import Network
 
@@ -35,21 +31,17 @@ class ActivityScenario(NetworkScenario):
         With the scenario's parameters.
     options : Options
         Plasticity, growth and neuron death.
-    drive : callable
+    drive : Part
         The drive file's ``drive(network, *, ...)``.
-    drive_arguments : mapping
-    measure : module
-        The measure's file.
-    measure_arguments : mapping
+    measure : Part
+        The measure file's ``measure(development, drive, *, ...)``.
     """
 
     spec: ActivitySpec
     rule: Rule
     options: Options
-    drive: Callable[..., Any]
-    drive_arguments: Mapping[str, Any]
-    measure: ModuleType
-    measure_arguments: Mapping[str, Any]
+    drive: Part
+    measure: Part
 
     @property
     def level(self) -> Level:
@@ -59,7 +51,7 @@ class ActivityScenario(NetworkScenario):
     @property
     def measures(self) -> dict[str, str]:
         """What the measure finds, with one line on each; checks call them ``measure.NAME``."""
-        return dict(self.measure.METRICS)
+        return self.measure.metrics
 
 
 def read_activity(source: Source) -> ActivityScenario:
@@ -83,31 +75,30 @@ def read_activity(source: Source) -> ActivityScenario:
             )
     collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     check_homeostasis(spec, errors)
-    build, arguments, model_hash = model_of(spec.model, errors, ("seeds",), "a network that such a drive runs")
-    drive, drive_arguments, drive_hash = _drive(spec.drive, errors)
-    measure, measure_arguments, measure_hash = _measure(spec.measure, errors)
-    known = [f"circuit.{name}" for name in METRICS] + [f"measure.{name}" for name in getattr(measure, "METRICS", ())]
+    model = DRIVEN_MODEL.read(spec.model.name, spec.model.model_extra, errors)
+    drive = _drive(spec.drive, errors)
+    measure = MEASURE.read(spec.measure.name, spec.measure.model_extra, errors)
+    known = [f"circuit.{name}" for name in METRICS] + [f"measure.{name}" for name in (measure.metrics if measure else ())]
     checks = () if measure is None else checks_of(spec, known, errors)
-    if errors or rule is None or options is None or drive is None or measure is None:
+    if errors or rule is None or options is None or model is None or drive is None or measure is None:
         raise source.refusal(errors)
     resolved = {
         "scenario": spec.model_dump(),
         "rule": rule_data(rule, None),
-        "model_source": model_hash,
-        "drive_source": drive_hash,
-        "measure_source": measure_hash,
+        "model_source": model.sha256,
+        "drive_source": drive.sha256,
+        "measure_source": measure.sha256,
         "version": __version__,
     }
-    resolved |= options.data() | _substrate(build, spec, arguments, source)
-    own = drive, drive_arguments, measure, measure_arguments
-    return ActivityScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, *own)
+    resolved |= options.data() | _substrate(model, spec, source)
+    return ActivityScenario(spec, checks, resolved, source, tuple(known), model, rule, options, drive, measure)
 
 
-def _substrate(build: Callable[..., Any], spec: ActivitySpec, arguments: Mapping[str, Any], source: Source) -> dict[str, str]:
+def _substrate(model: Part, spec: ActivitySpec, source: Source) -> dict[str, str]:
     """Return the hash of the file of the substrate that the births of one replicate name, if they name one."""
     first = spec.seed if spec.births_seed is None else spec.births_seed
     try:
-        network = build((first,), **arguments)
+        network = model((first,))
     except InputError as error:
         raise source.refusal([error.under("model")]) from None
     if not isinstance(network, Network):
@@ -120,37 +111,9 @@ def _substrate(build: Callable[..., Any], spec: ActivitySpec, arguments: Mapping
         raise source.refusal([InputError(error.message, ("model", "name"))]) from None
 
 
-def _drive(spec: ActivityDriveSpec, errors: list[InputError]) -> tuple[Callable[..., Any] | None, dict[str, Any], str]:
-    """Load a drive; return its ``drive``, the scenario's arguments checked against its signature, and the file's hash."""
-    key: Key = ("drive", "kind")
+def _drive(spec: ActivityDriveSpec, errors: list[InputError]) -> Part | None:
     if spec.kind == "images":
-        errors.append(InputError("a network that is shown images is judged by its accuracy: leave measure out, or name another drive", key))
-        return None, {}, ""
-    try:
-        path = find("drives", spec.kind)
-    except InputError as error:
-        errors.append(InputError(f"{error.message}; and images", key))
-        return None, {}, ""
-    function = function_of(load_module(path), path, "drive", ("network",), "a drive", key, errors)
-    if function is None:
-        return None, {}, ""
-    arguments, wrong = checked_arguments(function, spec.model_extra or {}, "drive", spec.kind)
-    errors += wrong
-    return function, arguments, file_hash(path)
-
-
-def _measure(spec: MeasureSpec, errors: list[InputError]) -> tuple[ModuleType | None, dict[str, Any], str]:
-    """Load a measure; return its module, the scenario's arguments checked against its signature, and the file's hash."""
-    path = collect(errors, ("measure",), lambda: find("measures", spec.name))
-    if path is None:
-        return None, {}, ""
-    module, key = load_module(path), ("measure", "name")
-    function = function_of(module, path, "measure", ("development", "drive"), "a measure", key, errors)
-    if not isinstance(getattr(module, "METRICS", None), Mapping):
-        errors.append(InputError(f"{path} has no METRICS, a mapping of what it measures to one line on each", key))
-        return None, {}, ""
-    if function is None:
-        return None, {}, ""
-    arguments, wrong = checked_arguments(function, spec.model_extra or {}, "measure", spec.name)
-    errors += wrong
-    return module, arguments, file_hash(path)
+        why = "a network that is shown images is judged by its accuracy: leave measure out, or name another drive"
+        errors.append(InputError(why, ("drive", "kind")))
+        return None
+    return DRIVE.read(spec.kind, spec.model_extra, errors)

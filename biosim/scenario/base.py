@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from biosim.errors import BiosimError, InputError
 from biosim.scenario.checks import Check, parse_check
 from biosim.scenario.options import collect
+from biosim.scenario.parts import Part
 from biosim.scenario.source import Source
 from biosim.scenario.spec import ExperimentSpec, NetworkSpec
 
@@ -61,14 +62,12 @@ class NetworkScenario(Scenario):
     Attributes
     ----------
     spec : NetworkSpec
-    build : callable
+    model : Part
         The model's ``build``.
-    model_arguments : mapping
     """
 
     spec: NetworkSpec
-    build: Callable[..., Any]
-    model_arguments: Mapping[str, Any]
+    model: Part
 
     @property
     def birth_seeds(self) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from biosim.compare.naming import LOCAL, comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
 from biosim.nursery.fitting import uncounted
-from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.checks import known_metrics
 from biosim.scenario.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data, rules_apart
+from biosim.scenario.parts import MODEL
 from biosim.scenario.roster import Rival, roster
 from biosim.scenario.source import Source
 from biosim.scenario.spec import ScenarioSpec
@@ -71,7 +71,7 @@ def read_development(source: Source) -> DevelopmentScenario:
     collect(errors, ("schedule",), lambda: Schedule(**spec.schedule.model_dump()))
     collect(errors, ("drive", "presentation"), lambda: parse_seconds(spec.drive.presentation))
     check_homeostasis(spec, errors)
-    build, arguments, model_hash = model_of(spec.model, errors, ("inputs", "outputs", "seeds"))
+    model = MODEL.read(spec.model.name, spec.model.model_extra, errors)
     rivals = roster(spec, errors)
     rules = further_rules(spec, errors)
     for label in sorted(set(rules) & {*rivals}):
@@ -86,12 +86,12 @@ def read_development(source: Source) -> DevelopmentScenario:
         compared = [n for n in (spec.comparisons.rivals or rivals) if n in rivals]
         known += comparison_metrics(compared, spec.comparisons.measures)
     checks = checks_of(spec, known, errors)
-    if errors or rule is None or options is None:
+    if errors or rule is None or options is None or model is None:
         raise source.refusal(errors)
     resolved = {
         "scenario": spec.model_dump(),
         "rule": rule_data(rule, options.feedback),
-        "model_source": model_hash,
+        "model_source": model.sha256,
         "version": __version__,
     }
     resolved |= options.data()
@@ -99,7 +99,7 @@ def read_development(source: Source) -> DevelopmentScenario:
         resolved["rules"] = {label: {"rule": rule_data(r, o.feedback), **o.data()} for label, (r, o) in rules.items()}
     if users := {label: rival.sha256 for label, rival in rivals.items() if rival.sha256 is not None}:
         resolved["scorer_sources"] = users
-    return DevelopmentScenario(spec, checks, resolved, source, tuple(known), build, arguments, rule, options, rules, rivals)
+    return DevelopmentScenario(spec, checks, resolved, source, tuple(known), model, rule, options, rules, rivals)
 
 
 def _free(spec: ScenarioSpec, rules: Sequence[Rule], errors: list[InputError]) -> None:

@@ -48,12 +48,14 @@ class Options:
         """Return ``rule`` and all those beside it."""
         return [r for r in (rule, self.plasticity, self.growth.rule if self.growth else None, self.readout) if r is not None]
 
-    def neuron_death(self, duration: float) -> NeuronDeath | None:
-        """Return when neurons die in a development of ``duration`` seconds."""
-        if self.mortality is None:
-            return None
-        time = self.mortality.inactive_for
-        return NeuronDeath(self.mortality.without, None if time is None else parse_time(time).resolve(duration))
+    def beside(self, duration: float) -> dict[str, Any]:
+        """Return what takes part in a development of ``duration`` seconds, by the names :func:`~biosim.develop.develop` has for it."""
+        death = None
+        if self.mortality is not None:
+            time = self.mortality.inactive_for
+            death = NeuronDeath(self.mortality.without, None if time is None else parse_time(time).resolve(duration))
+        found = {"plasticity": self.plasticity, "growth": self.growth, "readout": self.readout, "exploration": self.exploration}
+        return {**found, "neuron_death": death}
 
     def plastic(self, rule: Rule) -> bool:
         """Whether weights change under ``rule`` and these options."""

@@ -9,9 +9,9 @@ from typing import Any
 from biosim import __version__
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
-from biosim.scenario.arguments import model_of
 from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.options import collect, read_rule, rule_data
+from biosim.scenario.parts import SPIKING_MODEL, Part
 from biosim.scenario.source import Source
 from biosim.scenario.spec import SimulationSpec, SpikingSpec
 from biosim.schedule import Schedule
@@ -53,15 +53,15 @@ def read_spiking(source: Source) -> SpikingScenario:
     if spec is None:
         raise source.refusal(errors)
     times = _times(spec.simulation, errors)
-    build, arguments, model_hash = model_of(spec.model, errors, ("seeds",), "a spiking network")
+    model = SPIKING_MODEL.read(spec.model.name, spec.model.model_extra, errors)
     for name, rule in spec.rules.items():
         if isinstance(rule, dict) and "feedback" in rule:
             errors.append(InputError("no feedback reaches a spiking network of this kind", ("rules", name, "feedback")))
     read = {name: read_rule(rule, "pruning", ("rules", name), spec.name, errors) for name, rule in spec.rules.items()}
     rules = {name: rule for name, rule in read.items() if rule is not None}
-    if errors:
+    if errors or model is None:
         raise source.refusal(errors)
-    network = _one(build, spec, arguments, errors)
+    network = _one(model, spec, errors)
     if network is None:
         raise source.refusal(errors)
     asked = None if spec.schedule is None else spec.schedule.model_dump()
@@ -72,9 +72,9 @@ def read_spiking(source: Source) -> SpikingScenario:
     checks = checks_of(spec, known, errors)
     if errors:
         raise source.refusal(errors)
-    resolved = {"scenario": spec.model_dump(), "model_source": model_hash, "version": __version__}
+    resolved = {"scenario": spec.model_dump(), "model_source": model.sha256, "version": __version__}
     resolved["rules"] = {name: rule_data(rule, None) for name, rule in rules.items()}
-    return SpikingScenario(spec, checks, resolved, source, tuple(known), build, arguments, rules, level, times)
+    return SpikingScenario(spec, checks, resolved, source, tuple(known), model, rules, level, times)
 
 
 def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
@@ -90,8 +90,8 @@ def _times(spec: SimulationSpec, errors: list[InputError]) -> dict[str, float]:
     return found
 
 
-def _one(build: Any, spec: SpikingSpec, arguments: Mapping[str, Any], errors: list[InputError]) -> Network | None:
-    network: Any = collect(errors, ("model",), lambda: build((spec.seed,), **arguments))
+def _one(model: Part, spec: SpikingSpec, errors: list[InputError]) -> Network | None:
+    network: Any = collect(errors, ("model",), lambda: model((spec.seed,)))
     if network is not None and not isinstance(network, Network):
         errors.append(InputError(f"build() returned {type(network).__name__}, not a spiking Network", ("model", "name")))
         return None

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul, outer_sum
 from biosim.scorers.surrogate import surrogate_spikes
 from biosim.substrates.activation import slope
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
+from biosim.tiles import matmul, outer_sum
 
 
 class Backprop:

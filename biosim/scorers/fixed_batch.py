@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.equations.products import matmul
 from biosim.errors import InputError, UndefinedError
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
+from biosim.tiles import matmul
 
 
 @dataclass(frozen=True)

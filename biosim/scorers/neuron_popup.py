@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.equations.products import matmul
 from biosim.errors import InputError, UndefinedError
 from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
@@ -30,6 +29,7 @@ from biosim.scorers.training import check_sgd, for_epochs
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
+from biosim.tiles import matmul
 from biosim.wiring.select import keep_largest
 
 

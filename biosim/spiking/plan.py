@@ -19,7 +19,8 @@ import numpy.typing as npt
 from biosim.equations.evaluate import evaluate_constant
 from biosim.equations.expression import names_in, number
 from biosim.equations.linear import split_linear
-from biosim.equations.program import Compiler, Op
+from biosim.equations.opcodes import Op
+from biosim.equations.program import Compiler
 from biosim.equations.rule import Assignment, Rule
 from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError

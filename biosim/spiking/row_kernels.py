@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from biosim.equations.kernel import apply, apply_constant
+from biosim.equations.opcodes import Op
 from biosim.spiking import fields
 from biosim.streams import hash32, unit
 
@@ -27,18 +28,18 @@ def execute(w, k, program, n):  # type: ignore[no-untyped-def]
     top = 0
     for line in range(program_[program, 0], program_[program, 1]):
         op, argument = code_[line, 0], code_[line, 1]
-        if op == 0:
+        if op == Op.synapse:
             source, target = loc[argument], reg[top]
             for q in range(n):
                 target[q] = source[q]
             top += 1
-        elif op == 3:
+        elif op == Op.constant:
             for q in range(n):
                 reg[top, q] = constant_[argument]
             top += 1
-        elif op >= 30:
+        elif op >= Op.add_constant:
             apply_constant(op, reg[top - 1], constant_[argument], n)
-        elif op == 27:
+        elif op == Op.store:
             top -= 1
             source, target = reg[top], loc[argument]
             for q in range(n):

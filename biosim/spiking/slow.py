@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,7 @@ class SlowLines:
     def _spell(self, node: ast.expr) -> ast.expr:
         for name in sorted(names_in(node) & SAMPLED):
             raise InputError(f"'{name}' changes from moment to moment; a rule that reads it runs on windows of activity (develop_spiking)")
-        return self.clockwork.visit(copy.deepcopy(node))  # type: ignore[no-any-return]
+        return self.clockwork.spell(node)
 
     def lines(self, section: str) -> Program | None:
         """Compile the assignments of a section; None where there are none."""

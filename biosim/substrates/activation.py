@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul
 from biosim.synapses import Activation
+from biosim.tiles import matmul
 
 Transmission = Tensor | Callable[[Tensor], Tensor]
 

@@ -36,12 +36,12 @@ import torch
 from torch import Tensor
 
 from biosim import backend
-from biosim.equations.products import matmul
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
 from biosim.substrates import lif_kernels
 from biosim.substrates.activation import Transmission, deliver
 from biosim.substrates.lif_kernels import Constants
+from biosim.tiles import matmul
 
 if TYPE_CHECKING:
     from biosim.synapses import Network

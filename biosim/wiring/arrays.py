@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.equations.products import matmul
 from biosim.processes.team import Share
 from biosim.replay import Replay
 from biosim.state import State, fill, part, tensor
 from biosim.streams import edge_uniform
+from biosim.tiles import matmul
 from biosim.wiring import structure
 from biosim.wiring.packed import Packed, worth_packing
 from biosim.wiring.select import compete, rank
@@ -148,8 +148,8 @@ class SynapseArrays:
         self._forget_whole()
 
     # -- activity and counts --------------------------------------------------------------------
-    def transmit(self, values: Tensor) -> Tensor:
-        """Return what arrives at each postsynaptic neuron: (R, S, n_pre) -> (R, S, n_post)."""
+    def arriving(self, values: Tensor) -> Tensor:
+        """Return what arrives at each postsynaptic neuron of this process: (R, S, n_pre) -> (R, S, n_post)."""
         if not self.packed:
             return matmul(values, self._effective)
         out = values.new_empty(*values.shape[:2], self.shape[2])

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from biosim.errors import NumericalError
 from biosim.streams import Span
 from biosim.wiring import sparse
+from biosim.wiring.select import refuse_nan
+from biosim.wiring.structure import as_array
 
 DENSITY = 0.3  # live synapses per pair of neurons at which packing pays (measured: products 1.0 x the dense ones)
 SMALLEST = 1 << 16  # pairs of neurons below which a projection is never worth it
@@ -25,7 +26,7 @@ def worth_packing(alive: int, pairs: int) -> bool:
 
 
 def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:
-    return np.asarray(mask.contiguous().view(-1).numpy().view(np.uint8))
+    return as_array(mask.contiguous().view(-1))
 
 
 class Packed:
@@ -196,8 +197,7 @@ class Packed:
             others = self.columns[order]
             bad = sparse.compete(starts, others, self.n_pre, 1, 0, values[order], allowed[order], quota[0].numpy(), streams[0], kept)
             keep[order] = kept
-        if bad:
-            raise NumericalError(f"NaN among the values by which synapses of '{self.name}' compete, at step {step}, in {bad} neurons")
+        refuse_nan(self.name, step, bad)
         return torch.from_numpy(keep.view(np.bool_)).view(self.shape)
 
     def _rows_first(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -18,6 +18,7 @@ from biosim.errors import NumericalError
 from biosim.replay import Replay
 from biosim.streams import Span, uniform_at
 from biosim.wiring.selection import compete_columns, compete_whole
+from biosim.wiring.structure import as_array
 
 Ranks = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -79,10 +80,6 @@ def _draw_lots(level: Tensor, wanted: Tensor, streams: npt.NDArray[np.uint32], s
     level[replicate, :, post] = tied & (rank < wanted.view(len(level), n_post)[replicate, post].unsqueeze(1))
 
 
-def _bytes(mask: Tensor) -> npt.NDArray[np.uint8]:
-    return np.asarray(mask.contiguous().numpy().view(np.uint8))
-
-
 def compete(
     scores: Tensor,
     candidate: Tensor,
@@ -131,12 +128,17 @@ def compete(
         keep = torch.empty_like(candidate)
         values = scores.to(torch.float32).contiguous().numpy()
         first, total = span or (0, scores.shape[2])
-        bad = compete_columns(values, _bytes(candidate), quota.contiguous().numpy(), streams, _bytes(keep), first, total)
+        bad = compete_columns(values, as_array(candidate.contiguous()), quota.contiguous().numpy(), streams, as_array(keep), first, total)
     else:
         keep, bad = _sorted_keep(scores, candidate, quota, streams, ranking, span)
+    refuse_nan(name, step, bad)
+    return keep
+
+
+def refuse_nan(name: str, step: int, bad: int) -> None:
+    """Raise where synapses of ``bad`` neurons compete by a NaN."""
     if bad:
         raise NumericalError(f"NaN among the values by which synapses of '{name}' compete, at step {step}, in {bad} neurons")
-    return keep
 
 
 def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.NDArray[np.uint32]) -> Tensor:
@@ -144,7 +146,7 @@ def keep_largest(scores: Tensor, candidate: Tensor, count: Tensor, streams: npt.
     if backend.fused(scores.device):
         keep = torch.empty_like(candidate)
         values = scores.detach().to(torch.float32).contiguous().numpy()
-        bad = compete_whole(values, _bytes(candidate), count.numpy(), streams, _bytes(keep))
+        bad = compete_whole(values, as_array(candidate.contiguous()), count.numpy(), streams, as_array(keep))
     else:
         keep, bad = _sorted_keep(scores, candidate, count, streams)
     if bad:

@@ -76,7 +76,7 @@ def count_rows(mask: Tensor) -> Tensor:
     """Return the true entries of each row: (R, n_pre, n_post) bool -> (R, n_pre) int64."""
     if not backend.fused(mask.device):
         return mask.sum(2)
-    return torch.from_numpy(np.asarray(_array(mask).sum(2, dtype=np.int64)))  # torch would copy it all to int64 first
+    return torch.from_numpy(np.asarray(as_array(mask).sum(2, dtype=np.int64)))  # torch would copy it all to int64 first
 
 
 def any_in_columns(mask: Tensor, rows: Tensor) -> Tensor:
@@ -107,11 +107,11 @@ def count_between(mask: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _run(kernel: Callable[..., Any], tensors: tuple[Tensor, ...], *more: Any) -> None:
-    kernel(*(_array(t) for t in tensors), *more)
+    kernel(*(as_array(t) for t in tensors), *more)
 
 
-def _array(tensor: Tensor) -> npt.NDArray[Any]:
-    """Return a tensor's memory as an array; truth values as bytes, which vectorise."""
+def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    """Return the memory of a tensor on the CPU as an array; truth values as bytes, which vectorise."""
     array: npt.NDArray[Any] = tensor.numpy()
     return array.view(np.uint8) if array.dtype == np.bool_ else array
 
