@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -85,10 +85,15 @@ class Made:
 
     def circuits(self, name: str, level: str, network: Network, seeds: tuple[int, ...]) -> list[Circuit]:
         """Return each draw as a frozen circuit."""
-        about = {"scorer": name, "locality": level, "seeds": list(seeds), "regime": "frozen"}
+        about = provenance(name, level, seeds) | {"regime": "frozen"}
         gains = gains_after(network, self.target or 1.0, "layer") if self.gains is None else self.gains
         each = gains if isinstance(gains, tuple) else (gains,) * len(self.masks)
         return [Circuit.of(network, about, masks, own, self.start) for masks, own in zip(self.masks, each, strict=True)]
+
+
+def provenance(name: str, level: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a circuit says of the method that made it."""
+    return {"scorer": name, "locality": level, "seeds": list(seeds)}
 
 
 @runtime_checkable
@@ -242,7 +247,7 @@ def _timed(maker: Maker, task: Task) -> Iterator[Made]:
         except StopIteration:
             return
         spent += time.perf_counter() - began
-        yield Made(one.target, one.masks, one.gains, one.start, spent, one.note, one.undefined)
+        yield replace(one, seconds=spent)
 
 
 def prune(

@@ -27,15 +27,11 @@ class SlopeScorer:
 
     scope: Scope = "network"
     samples: int = 10
+    level: ClassVar[str] = "gradient"
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise InputError("needs at least one sample a class", ("samples",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class Scorer(SlopeScorer):
     ) -> dict[str, Tensor]:
         """Return abs(w dL/dw) at birth."""
         inputs, labels = samples_of_each_class(drive, self.samples, seeds, network.device)
-        births = {n: p.weight for n, p in network.projections.items()}
+        births = network.weights()
         slopes, _ = gradients(network, births, {}, inputs, labels)
         return {n: slopes[n].mul_(w).abs_() for n, w in births.items()}
 

@@ -12,7 +12,7 @@ synapses of one layer diverge at the rate that others need (seen with GraSP on a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,6 +54,13 @@ class Training:
             raise InputError(f"the largest norm of a gradient must be positive, not {self.clip}", ("clip",))
 
 
+def at_least_one(method: str, **counts: int | None) -> None:
+    """Refuse a method that is to do with none of something; a count of None is one left out."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise InputError(f"{method} needs at least one {name.removesuffix('s')}", (name,))
+
+
 def check_sgd(rate: float, momentum: float, decay: float = 0.0) -> None:
     """Refuse numbers with which gradient descent makes no sense."""
     if not rate > 0:
@@ -79,6 +86,25 @@ def for_epochs(drive: Drive, epochs: int | None) -> Drive:
     return replace(drive, epochs=epochs)  # type: ignore[type-var]
 
 
+def labelled(drive: Drive, seeds: tuple[int, ...], device: torch.device, method: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the inputs and labels that a drive shows.
+
+    Raises
+    ------
+    InputError
+        When there are no labels; ``method`` needs them.
+    """
+    for shown in drive.presentations(seeds, device):
+        if shown.labels is None:
+            raise InputError(f"{method} needs a drive with labels")
+        yield shown.inputs, shown.labels
+
+
+def half_cosine(rate: float, step: int, steps: int) -> float:
+    """Return the rate at a step of a fall to zero along half a cosine."""
+    return rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
 def unit_gains(network: Network) -> dict[str, Tensor]:
     """Return a gain of 1 for every neuron, (R, size) by population."""
     return {n: torch.ones_like(p.gain) for n, p in network.populations.items()}
@@ -97,9 +123,12 @@ def losses(
     ``effective`` holds (R, n_pre, n_post) weights; inputs are (R, S, n_input), spikes of a spiking network
     (R, S, T, n_input), whose neurons have a surrogate slope; labels (R, S). ``twice``: gradients of gradients will be asked for.
     """
-    output = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)[
-        next(reversed(network.populations))
-    ]
+    activity = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)
+    return mean_cross_entropy(activity[next(reversed(network.populations))], labels)
+
+
+def mean_cross_entropy(output: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over samples of each replicate, (R,), of (R, S, classes) outputs against (R, S) labels."""
     return torch.nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none").mean(1)
 
 
@@ -144,20 +173,18 @@ def train(
     progress : callable, optional
     """
     drive = for_epochs(drive, training.epochs)
-    own = {n: p.weight for n, p in network.projections.items()} if start is None else start
-    weights = {n: own[n] * m for n, m in masks.items()}
+    start = network.weights() if start is None else start
+    weights = {n: start[n] * m for n, m in masks.items()}
     speed = {n: torch.zeros_like(w) for n, w in weights.items()}
     gains = unit_gains(network)
     steps = drive.clock.steps
     last = steps if stop is None else stop * (steps // int(getattr(drive, "epochs", 1)))
     loss = torch.zeros(())
-    for step, shown in enumerate(drive.presentations(seeds, network.device)):
+    for step, (inputs, labels) in enumerate(labelled(drive, seeds, network.device, "training weights")):
         if step >= last:
             break
-        if shown.labels is None:
-            raise InputError("training weights needs a drive with labels")
-        slopes, loss = gradients(network, weights, gains, shown.inputs, shown.labels)
-        rate = training.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        slopes, loss = gradients(network, weights, gains, inputs, labels)
+        rate = half_cosine(training.rate, step, steps)
         for name, slope in slopes.items():
             slope.mul_(masks[name]).add_(weights[name], alpha=training.decay)
         shrink = _clip(slopes, training.clip)
@@ -189,8 +216,8 @@ def retrain(
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> Circuit:
     """Train the survivors and return the circuit; eliminated synapses keep the weight they started with."""
+    start = network.weights() if start is None else start
     trained = train(network, masks, drive, seeds, training, start=start, progress=progress)
-    own = {n: p.weight for n, p in network.projections.items()} if start is None else start
-    weights = {n: torch.where(masks[n], trained[n], own[n]) for n in trained}
+    weights = {n: torch.where(masks[n], trained[n], start[n]) for n in trained}
     about = {**(provenance or {}), "regime": "retrained", "training": vars(training) | {"seeds": list(seeds)}}
     return Circuit.of(network, about, masks, unit_gains(network), weights)
