@@ -17,7 +17,7 @@ import torch
 
 from biosim.circuit import Circuit
 from biosim.compare.function import circuit_accuracy
-from biosim.compare.planted import found as found_planted
+from biosim.compare.planted import precision_and_recall
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
 from biosim.rundir.circuit_file import circuit_of, state_of
@@ -230,7 +230,7 @@ class Contest:
 
     def _found(self, circuit: Circuit) -> dict[str, list[Any] | None]:
         """Return how much of the planted subnetwork a circuit holds; None where that is not defined in some replicate."""
-        return {k: v.tolist() if np.isfinite(v).all() else None for k, v in found_planted(circuit, self.planted).items()}
+        return {k: v.tolist() if np.isfinite(v).all() else None for k, v in precision_and_recall(circuit, self.planted).items()}
 
     def _row(self, entrant: Entrant, regime: str, target: float | None, values: dict[str, Any], seconds: float | None, note: str) -> Row:
         row = {"method": entrant.label, "source": entrant.source, "locality": entrant.locality, "regime": regime, "target_density": target}

@@ -188,7 +188,7 @@ def _findings(rows: list[dict[str, Any]], single: _Floats, seeds: Sequence[int],
     return Findings(
         {"depth-2l": _draw(sweep, widths, single, eps, depths)},
         {"networks": rows, "gadgets": needed},
-        {name: values.tolist() for name, values in metrics.items()},
+        metrics,
     )
 
 

@@ -184,7 +184,7 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
     return Findings(
         {"hardness": _draw(rows, present)},
         {"gaps": table, "instances": instances},
-        {name: values.tolist() for name, values in metrics.items()},
+        metrics,
     )
 
 

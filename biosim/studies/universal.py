@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
+from biosim.compare.group import take
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
@@ -161,16 +162,7 @@ def _made(
 
 def _split(circuit: Circuit) -> list[Circuit]:
     """Return one circuit a replicate."""
-
-    def at(values: Any, k: int) -> Any:
-        return {name: array[k : k + 1] for name, array in values.items()}
-
-    return [
-        Circuit(
-            circuit.populations, circuit.projections, at(circuit.mask, k), at(circuit.born, k), at(circuit.weight, k), at(circuit.gain, k)
-        )
-        for k in range(circuit.replicates)
-    ]
+    return [take(circuit, [k]) for k in range(circuit.replicates)]
 
 
 def _findings(rows: list[dict[str, Any]], fits: dict[tuple[str, str], _Floats], seeds: Sequence[int]) -> Findings:
@@ -196,7 +188,7 @@ def _findings(rows: list[dict[str, Any]], fits: dict[tuple[str, str], _Floats], 
                      "rms_error": float(mine.mean()), "lowest": float(mine.min()), "highest": float(mine.max())}
                 )  # fmt: skip
     figures = {"errors": _draw_errors(table, errors), "fits": _draw_fits(fits)}
-    return Findings(figures, {"errors": table}, {name: values.tolist() for name, values in metrics.items()})
+    return Findings(figures, {"errors": table}, metrics)
 
 
 def _draw_errors(table: list[dict[str, Any]], errors: Callable[..., _Floats]) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,10 +155,10 @@ def _findings(rows: list[dict[str, Any]], replicates: int) -> Findings:
          "lowest": float(row["accuracy"].min()), "highest": float(row["accuracy"].max())}
         for row in rows
     ]  # fmt: skip
-    return Findings({"versus-gradient": _draw(rows, replicates)}, {"compute": table}, {name: v.tolist() for name, v in metrics.items()})
+    return Findings({"versus-gradient": _draw(rows, replicates)}, {"compute": table}, metrics)
 
 
-def _draw(rows: list[Mapping[str, Any]] | list[dict[str, Any]], replicates: int) -> Figure:
+def _draw(rows: list[dict[str, Any]], replicates: int) -> Figure:
     cells = list(dict.fromkeys((row["dataset"], row["width"]) for row in rows))
     figure, grid = panels(len(cells), 2, width=3.8, height=2.9)
     for column, (dataset, width) in enumerate(cells):
