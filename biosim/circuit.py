@@ -110,7 +110,7 @@ class Circuit:
         own = {n: p.alive for n, p in network.projections.items()} if mask is None else mask
         gains = {n: p.gain for n, p in network.populations.items()} if gain is None else gain
         births = {n: p.born for n, p in network.projections.items()} if born is None else born
-        weights = network.weights() if weight is None else weight
+        weights = {n: p.weight for n, p in network.projections.items()} if weight is None else weight
 
         def copy(tensor: Tensor) -> npt.NDArray[Any]:
             return np.array(tensor.detach().cpu().numpy())

@@ -329,10 +329,6 @@ class Network:
         kept = torch.stack(counts).sum(0)
         return np.asarray((kept.double() / self.born.double()).cpu())
 
-    def weights(self) -> dict[str, Tensor]:
-        """Return the weights of each projection, not a copy."""
-        return {name: p.weight for name, p in self.projections.items()}
-
     def masks(self) -> dict[str, Tensor]:
         """Return a copy of ``alive`` for each projection."""
         return {name: p.alive.clone() for name, p in self.projections.items()}

@@ -106,7 +106,7 @@ def made(
     name: str, network: Network, drive: ImageDrive, densities: tuple[float, ...], seeds: tuple[int, ...], **options: object
 ) -> list[Made]:
     def like(method: str, density: float) -> dict[str, Tensor]:
-        return keep(network.weights(), network, density, "network", seeds)
+        return keep({n: p.weight for n, p in network.projections.items()}, network, density, "network", seeds)
 
     return list(make(load_scorer(name, options), Task(network, drive, densities, seeds, SHORT, like)))
 
@@ -190,7 +190,7 @@ def test_supermask_gradient_is_that_of_the_expected_path(births: Births, drive: 
     masks = {n: torch.rand(m.shape, generator=random) < torch.sigmoid(m) for n, m in logits.items()}
     shown = next(drive.presentations((0,), CPU))
     assert shown.labels is not None
-    weights = network.weights()
+    weights = {n: p.weight for n, p in network.projections.items()}
     for power in (0.0, 0.5, 1.0):
         ours, _ = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, power)
         leaves = {n: m[0].double().clone().requires_grad_() for n, m in logits.items()}
@@ -280,7 +280,7 @@ def test_erk_counts_are_exact_and_shares_as_published(density: float, probabilit
 def test_layer_matched_copies_counts_and_says_when_it_cannot(births: Births, drive: ImageDrive) -> None:
     network = births((0, 1), weights="kaiming-normal")
     one = made("random", network, drive, (0.2,), (0, 1), distribution="layer-matched", like="snip")[0]
-    model = keep(network.weights(), network, 0.2, "network", (0, 1))
+    model = keep({n: p.weight for n, p in network.projections.items()}, network, 0.2, "network", (0, 1))
     assert all(torch.equal(one.masks[0][n].sum((1, 2)), m.sum((1, 2))) for n, m in model.items())
     assert not all(torch.equal(one.masks[0][n], m) for n, m in model.items())
     alone = list(make(load_scorer("random", {"distribution": "layer-matched"}), Task(network, drive, (0.2,), (0, 1))))

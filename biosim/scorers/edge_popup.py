@@ -27,7 +27,7 @@ from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
-from biosim.scorers.training import at_least_one, check_sgd, for_epochs, half_cosine, labelled
+from biosim.scorers.training import at_least_one, check_sgd, for_epochs, half_cosine, labelled, weights_of
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 
@@ -89,7 +89,7 @@ class Search:
     def __init__(self, scorer: Scorer, network: Network, density: float, seeds: tuple[int, ...], steps: int) -> None:
         self.scorer, self.network, self.density, self.seeds, self.steps = scorer, network, density, seeds, steps
         self.scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
-        self.weights = network.weights()
+        self.weights = weights_of(network)
         self.backprop = Backprop(network, gains_after(network, density, scorer.scope))
         counts = {n: [math.floor(density * b + 0.5) for b in p.fan_in.sum(1).tolist()] for n, p in network.projections.items()}
         self.fused = backend.fused(network.device)

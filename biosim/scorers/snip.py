@@ -17,7 +17,7 @@ from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
-from biosim.scorers.training import gradients
+from biosim.scorers.training import gradients, weights_of
 from biosim.synapses import Network
 
 
@@ -53,7 +53,7 @@ class Scorer(SlopeScorer):
     ) -> dict[str, Tensor]:
         """Return abs(w dL/dw) at birth."""
         inputs, labels = samples_of_each_class(drive, self.samples, seeds, network.device)
-        births = network.weights()
+        births = weights_of(network)
         slopes, _ = gradients(network, births, {}, inputs, labels)
         return {n: slopes[n].mul_(w).abs_() for n, w in births.items()}
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Task
-from biosim.scorers.training import at_least_one, check_sgd, for_epochs, gradients, labelled
+from biosim.scorers.training import at_least_one, check_sgd, for_epochs, gradients, labelled, weights_of
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -73,7 +73,7 @@ class Scorer:
     def make(self, task: Task) -> Iterator[Made]:
         """Yield one circuit, at the density that emerged."""
         network, drive = task.network, for_epochs(task.drive, self.epochs)
-        weights = network.weights()
+        weights = weights_of(network)
         if self.weights == "glorot":
             weights = {n: glorot(network, n, task.seeds) for n in weights}
         logits = {n: torch.zeros_like(w) for n, w in weights.items()}

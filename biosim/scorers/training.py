@@ -105,6 +105,11 @@ def half_cosine(rate: float, step: int, steps: int) -> float:
     return rate * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
+def weights_of(network: Network) -> dict[str, Tensor]:
+    """Return the weights by projection, not a copy."""
+    return {n: p.weight for n, p in network.projections.items()}
+
+
 def unit_gains(network: Network) -> dict[str, Tensor]:
     """Return a gain of 1 for every neuron, (R, size) by population."""
     return {n: torch.ones_like(p.gain) for n, p in network.populations.items()}
@@ -173,7 +178,7 @@ def train(
     progress : callable, optional
     """
     drive = for_epochs(drive, training.epochs)
-    start = network.weights() if start is None else start
+    start = weights_of(network) if start is None else start
     weights = {n: start[n] * m for n, m in masks.items()}
     speed = {n: torch.zeros_like(w) for n, w in weights.items()}
     gains = unit_gains(network)
@@ -216,7 +221,7 @@ def retrain(
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> Circuit:
     """Train the survivors and return the circuit; eliminated synapses keep the weight they started with."""
-    start = network.weights() if start is None else start
+    start = weights_of(network) if start is None else start
     trained = train(network, masks, drive, seeds, training, start=start, progress=progress)
     weights = {n: torch.where(masks[n], trained[n], start[n]) for n in trained}
     about = {**(provenance or {}), "regime": "retrained", "training": vars(training) | {"seeds": list(seeds)}}

@@ -158,8 +158,7 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
     for name, key in _Key.items():
         metrics[f"gap_{key}"] = np.array([mean("gap", seed, (16, 20), name) for seed in seeds])
         metrics[f"found_{key}"] = np.array([mean("better_masks", seed, (16, 20), name, lambda count: count == 0) for seed in seeds])
-        grown = [mean("gap", seed, (24, 28), name) - mean("gap", seed, (8,), name) for seed in seeds]
-        metrics[f"growth_{key}"] = np.array(grown)
+        metrics[f"growth_{key}"] = np.array([mean("gap", seed, (24, 28), name) - mean("gap", seed, (8,), name) for seed in seeds])
     metrics["gap_neuron_scope"] = np.array([mean("gap_by_neuron", seed, (16, 20)) for seed in seeds])
     middle = [row for row in rows if row["synapses"] in (16, 20) and row["method"] == "random"]
     metrics["instances"] = np.array([float(sum(row["seed"] == seed for row in middle)) for seed in seeds])

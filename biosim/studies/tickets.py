@@ -19,7 +19,7 @@ from biosim.findings import Findings
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.keep import gains_after
-from biosim.scorers.training import Training, retrain
+from biosim.scorers.training import Training, retrain, weights_of
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
 from biosim.theory import Progress
@@ -124,7 +124,7 @@ def _tensors(circuit: Circuit) -> _Masks:
 
 def _weights(network: Network, other: Network) -> dict[str, dict[str, Tensor]]:
     """Return the weights under each change, by projection."""
-    own, drawn = network.weights(), other.weights()
+    own, drawn = weights_of(network), weights_of(other)
     signs = {n: w.sign() * drawn[n].abs() for n, w in own.items()}
     return {"as_born": own, "signs": signs, "redrawn": drawn, "shuffled": own}
 

@@ -32,7 +32,7 @@ METHODS = {
 LOCAL = {"mirrored": ("mirrored-three-factor", 1), "three_factor": ("three-factor", 0)}  # rule, coincidences that read teach_pre
 DATASETS = ("digits", "fashion")
 SAMPLES = 512  # on which a search without gradients judges masks
-_Array = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 METRICS = {
     **{f"{m}_{d}": f"test accuracy of {what} at the largest width and budget, {d}" for m, what in METHODS.items() for d in DATASETS},
@@ -138,7 +138,7 @@ def _findings(rows: list[dict[str, Any]], replicates: int) -> Findings:
         width = (max if largest else min)(row["width"] for row in own)
         return max((row for row in own if row["width"] == width), key=lambda row: row["budget"])
 
-    metrics: dict[str, _Array] = {}
+    metrics: dict[str, _Floats] = {}
     for m in METHODS:
         for d in DATASETS:
             metrics[f"{m}_{d}"] = best(m, d)["accuracy"]
