@@ -85,9 +85,9 @@ class Scorer:
 
     def _shares(self, network: Network) -> dict[str, float]:
         """Return the share of its synapses a projection keeps in a round."""
-        names, readout = network.projections, next(reversed(network.populations))
-        half = self.scope == "layer" and any(p.post.name != readout for p in names.values())
-        return {n: 1 - self.drop * (self.readout if half and p.post.name == readout else 1.0) for n, p in names.items()}
+        projections, readout = network.projections, next(reversed(network.populations))
+        half = self.scope == "layer" and any(p.post.name != readout for p in projections.values())
+        return {n: 1 - self.drop * (self.readout if half and p.post.name == readout else 1.0) for n, p in projections.items()}
 
     def _kept(self, scores: Masks, task: Task, shares: Mapping[str, float], density: float | None, rounds: float) -> dict[str, Tensor]:
         """Return the masks at a density, or after so many rounds."""

@@ -17,8 +17,10 @@ from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
 from biosim.scorers.keep import Scope
-from biosim.scorers.training import gradients, weights_of
+from biosim.scorers.training import gradients, labelled, weights_of
 from biosim.synapses import Network
+
+_WHO = "a score of the loss"
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,13 @@ def samples_of_each_class(drive: Drive, count: int, seeds: tuple[int, ...], devi
     """
     classes, rows = drive.outputs, len(seeds)
     if classes is None:
-        raise InputError("connection sensitivity needs a drive with labels")
+        raise InputError(f"{_WHO} needs a drive with labels")
     found: list[list[list[Tensor]]] = [[[] for _ in range(classes)] for _ in range(rows)]
-    for shown in drive.presentations(seeds, device):
-        if shown.labels is None:
-            raise InputError("scores of the loss need a drive with labels")
+    for inputs, shown in labelled(drive, seeds, device, _WHO):
         for r, own in enumerate(found):
             for c, kept in enumerate(own):
                 if len(kept) < count:
-                    kept.extend(shown.inputs[r][shown.labels[r] == c][: count - len(kept)])
+                    kept.extend(inputs[r][shown[r] == c][: count - len(kept)])
         if all(len(kept) == count for own in found for kept in own):
             labels = torch.arange(classes, device=device).repeat_interleave(count).expand(rows, -1)
             return torch.stack([torch.stack([x for kept in own for x in kept]) for own in found]), labels
