@@ -13,10 +13,10 @@ from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import UndefinedError
 from biosim.scorers.keep import Scope, gains_after, keep
+from biosim.scorers.training import Progress as Progress
 from biosim.scorers.training import Training
 from biosim.synapses import Network
 
-Progress = Callable[[int, int, dict[str, float]], None]
 Masks = Mapping[str, Tensor]
 REGIMES = ("frozen", "retrained")
 

@@ -25,6 +25,8 @@ from biosim.scorers.surrogate import smooth_spikes, surrogate_spikes
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
 
+Progress = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
+
 
 @dataclass(frozen=True)
 class Training:
@@ -157,7 +159,7 @@ def train(
     *,
     start: Mapping[str, Tensor] | None = None,
     stop: int | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Tensor]:
     """Return the weights of the survivors after training, zero elsewhere: (R, n_pre, n_post) by projection.
 
@@ -218,7 +220,7 @@ def retrain(
     *,
     start: Mapping[str, Tensor] | None = None,
     provenance: Mapping[str, object] | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> Circuit:
     """Train the survivors and return the circuit; eliminated synapses keep the weight they started with."""
     start = weights_of(network) if start is None else start
