@@ -18,9 +18,9 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.keep import Scope
 from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell
-from biosim.scorers.training import at_least_one
 from biosim.synapses import Network
 
 _FIRST = 32  # swaps that set the unit of temperature; at most half of the budget

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from biosim.equations.products import matmul, outer_sum
+from biosim.scorers.descent import mean_cross_entropy
 from biosim.scorers.surrogate import surrogate_spikes
-from biosim.scorers.training import mean_cross_entropy
 from biosim.substrates.activation import slope
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network

@@ -24,10 +24,10 @@ from biosim import backend
 from biosim.drives.base import Drive
 from biosim.scorers.backprop import Backprop
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, half_cosine, labelled, weights_of
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
-from biosim.scorers.training import at_least_one, check_sgd, for_epochs, half_cosine, labelled, weights_of
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 

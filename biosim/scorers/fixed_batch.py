@@ -19,7 +19,7 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.equations.products import matmul
 from biosim.errors import UndefinedError
-from biosim.scorers.training import labelled
+from biosim.scorers.descent import labelled
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
 

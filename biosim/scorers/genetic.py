@@ -16,10 +16,10 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.fixed_batch import FixedBatch, first_samples
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.mask_search import Losses, SearchScorer, Tell, random_masks, random_scores
-from biosim.scorers.training import at_least_one
 from biosim.streams import generator
 from biosim.synapses import Network
 

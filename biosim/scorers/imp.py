@@ -20,8 +20,9 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Masks, Task
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.keep import Scope, keep, keep_counts, whole_counts
-from biosim.scorers.training import at_least_one, train
+from biosim.scorers.training import train
 from biosim.synapses import Network
 
 

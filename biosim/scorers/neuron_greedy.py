@@ -18,10 +18,10 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.fixed_batch import Column, FixedBatch, first_samples
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
-from biosim.scorers.training import at_least_one
 from biosim.streams import generator
 from biosim.synapses import Network
 

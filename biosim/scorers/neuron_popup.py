@@ -24,9 +24,9 @@ from biosim.drives.base import Drive
 from biosim.equations.products import matmul
 from biosim.errors import UndefinedError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, half_cosine, labelled, mean_cross_entropy
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
-from biosim.scorers.training import at_least_one, check_sgd, for_epochs, half_cosine, labelled, mean_cross_entropy
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
 from biosim.synapses import Network

@@ -16,8 +16,8 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import gradients, labelled, weights_of
 from biosim.scorers.keep import Scope
-from biosim.scorers.training import gradients, labelled, weights_of
 from biosim.synapses import Network
 
 _WHO = "a score of the loss"

@@ -25,8 +25,8 @@ from biosim.scorers.keep import SCOPES, Scope
 
 GROUP = "biosim.scorers"
 _PRIVATE = {
-    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton", "sources",
-    "surrogate", "training",
+    "backprop", "base", "descent", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton",
+    "sources", "surrogate", "training",
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Task
-from biosim.scorers.training import at_least_one, check_sgd, for_epochs, gradients, labelled, weights_of
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, gradients, labelled, weights_of
 from biosim.streams import generator
 from biosim.synapses import Network
 

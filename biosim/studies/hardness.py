@@ -180,11 +180,7 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
         if row["method"] == METHODS[0]:
             instances.append({k: v for k, v in row.items() if k not in ("method", "loss", "gap", "better_masks", "rank")})
         instances[-1][f"gap_{_KEYS[row['method']]}"] = row["gap"]
-    return Findings(
-        {"hardness": _draw(rows, present)},
-        {"gaps": table, "instances": instances},
-        metrics,
-    )
+    return Findings({"hardness": _draw(rows, present)}, {"gaps": table, "instances": instances}, metrics)
 
 
 def _draw(rows: list[dict[str, Any]], sizes: list[int]) -> Figure:

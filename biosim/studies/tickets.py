@@ -18,8 +18,9 @@ from biosim.errors import InputError
 from biosim.findings import Findings
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
+from biosim.scorers.descent import weights_of
 from biosim.scorers.keep import gains_after
-from biosim.scorers.training import Training, retrain, weights_of
+from biosim.scorers.training import Training, retrain
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
 from biosim.theory import Progress
