@@ -43,7 +43,7 @@ LAYERS = [  # a file may import from its own layer and from those before it; a m
     ["findings", "theory", "studies", "measures"],
     ["scenario"],
     [
-        "store", "rundir.run_writer", "rundir.results_file", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange",
+        "store", "rundir.run_writer", "rundir.results_file", "analysis", "compare_runs", "report", "contest", "experiments", "runner", "exchange",
         "sweep", "doctor", "catalogue", "spike_measures",
     ],
     ["cli", "commands", "__main__"],

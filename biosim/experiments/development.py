@@ -19,8 +19,8 @@ from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
 from biosim.experiments.base import Progress, outcome
-from biosim.experiments.comparing import compare_searches, search_again
 from biosim.experiments.homeostasis import mechanisms
+from biosim.experiments.searches import compare_searches, search_again
 from biosim.experiments.spikes import encoded, signals_of
 from biosim.experiments.together import Together, check_scenario, deaths_of, formed_steps, shared_by
 from biosim.processes.team import ALONE, Team

@@ -185,11 +185,7 @@ def _findings(rows: list[dict[str, Any]], single: _Floats, seeds: Sequence[int],
         {"kept": kind, "tolerance": t, "gadget_neurons_for_99_percent": float(single[:, k, i].mean())}
         for k, kind in enumerate(("one neuron", "a subset")) for i, t in enumerate(SINGLE)
     ]  # fmt: skip
-    return Findings(
-        {"depth-2l": _draw(sweep, widths, single, eps, depths)},
-        {"networks": rows, "gadgets": needed},
-        {name: values.tolist() for name, values in metrics.items()},
-    )
+    return Findings({"depth-2l": _draw(sweep, widths, single, eps, depths)}, {"networks": rows, "gadgets": needed}, metrics)
 
 
 def _draw(sweep: Any, widths: Any, single: _Floats, eps: list[float], depths: list[int]) -> Figure:

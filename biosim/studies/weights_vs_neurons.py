@@ -123,7 +123,7 @@ def _findings(results: dict[tuple[int, str], list[dict[str, Any]]], pools: list[
                               "size": n, "synapses_kept": float(n * (d + 1)), "synapses_born": float(len(own[0]["all"]) * (d + 1)),
                               "relative_error": float(np.mean([one[kind][n - 1] for one in own]))})  # fmt: skip
     figure = _draw(results)
-    return Findings({"weights-vs-neurons": figure}, {"errors": table}, {name: values.tolist() for name, values in metrics.items()})
+    return Findings({"weights-vs-neurons": figure}, {"errors": table}, metrics)
 
 
 def _sizes(most: int) -> list[int]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from biosim.circuit import Circuit
 from biosim.compare import Comparison, compare
-from biosim.compare.naming import LOCAL
 from biosim.contest import Contest
 from biosim.experiments.base import Progress
+from biosim.rundir.artefacts import LOCAL
 from biosim.scenario import DevelopmentScenario
 from biosim.scenario.spec import ComparisonsSpec
 
