@@ -21,6 +21,7 @@ from biosim.compare.planted import precision_and_recall
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
 from biosim.paths import breaks
+from biosim.progress import Stages, of_stage
 from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario.checks import METRICS, PLANTED, metric_prefix
 from biosim.scenario.roster import Rival
@@ -79,7 +80,7 @@ class Contest:
     local: str
     primary: float
     densities: tuple[float, ...] = ()
-    progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    progress: Stages | None = None
     planted: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     circuits: dict[str, Circuit] = field(default_factory=dict)
@@ -186,15 +187,11 @@ class Contest:
                 found |= {f"{prefix}.{m}": np.array(row[m]) for m in (*METRICS, *PLANTED) if row.get(m) is not None}
         return found
 
-    def _report(self, stage: str) -> Callable[[int, int, dict[str, float]], None] | None:
-        tell = self.progress
-        return None if tell is None else (lambda step, steps, numbers: tell(stage, step, steps, numbers))
-
     def _task(self, network: Network, densities: tuple[float, ...], seeds: tuple[int, ...], stage: str) -> Task:
         def like(method: str, density: float) -> dict[str, torch.Tensor] | None:
             return self._masks.get((method, density))
 
-        return Task(network, self.drive, densities, seeds, self.training or Training(), like, self._report(stage))
+        return Task(network, self.drive, densities, seeds, self.training or Training(), like, of_stage(stage, self.progress))
 
     def _is_primary(self, target: float | None) -> bool:
         return target is None or target == self.primary
@@ -211,7 +208,7 @@ class Contest:
     def _retrained(self, entrant: Entrant, about: dict[str, Any], network: Network, made: Made) -> Circuit:
         began = time.perf_counter()
         training = self.training or Training()
-        report = self._report(f"{entrant.label}, retrained")
+        report = of_stage(f"{entrant.label}, retrained", self.progress)
         circuit = retrain(network, made.masks[0], self.drive, self.seeds, training, start=made.start, provenance=about, progress=report)
         seconds = made.seconds + time.perf_counter() - began
         values = self._measure(circuit)

@@ -31,10 +31,10 @@ def imports(path: Path) -> set[str]:
 
 LAYERS = [  # a file may import from its own layer and from those before it; a module of a package may have a place of its own
     [
-        "errors", "backend", "streams", "yamlfile", "library", "extras", "arguments", "state", "npz", "replay",
+        "errors", "backend", "streams", "yamlfile", "library", "extras", "arguments", "state", "npz", "replay", "tiles", "progress",
         "rundir", "processes.launch",
     ],
-    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet"],
+    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet", "paths"],
     [
         "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "rundir.circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",

@@ -12,7 +12,7 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import UndefinedError
-from biosim.scorers.descent import Progress as Progress
+from biosim.progress import Progress as Progress
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.training import Training
 from biosim.synapses import Network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -14,8 +14,6 @@ from biosim.errors import InputError
 from biosim.scorers.surrogate import smooth_spikes, surrogate_spikes
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network
-
-Progress = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
 
 
 def at_least_one(method: str, **counts: int | None) -> None:

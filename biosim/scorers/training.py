@@ -20,7 +20,8 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, NumericalError
-from biosim.scorers.descent import Progress, check_sgd, for_epochs, gradients, half_cosine, labelled, weights_of
+from biosim.progress import Progress
+from biosim.scorers.descent import check_sgd, for_epochs, gradients, half_cosine, labelled, weights_of
 from biosim.synapses import Network
 
 

@@ -13,10 +13,10 @@ from biosim.circuit import Circuit
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers.training import Training, train
 from biosim.streams import generator
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.construction import Construction, construct
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.subset_sum import best_subsets
@@ -47,7 +47,7 @@ def run(
     eps: list[float] = [0.1, 0.03, 0.01],  # noqa: B006
     epochs: int = 15,
     depths: list[int] = [2, 3],  # noqa: B006
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Train the targets, build the random networks, find the masks, run them.
 

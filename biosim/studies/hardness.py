@@ -15,12 +15,12 @@ from torch import Tensor
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Scorer
 from biosim.scorers.keep import keep
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
 from biosim.theory.grown import grown
@@ -52,7 +52,7 @@ def run(
     samples: int = 32,
     evaluations: int = 300,
     steps: int = 150,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Solve instances exactly, and by every method.
 

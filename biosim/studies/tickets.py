@@ -16,6 +16,7 @@ from biosim.compare.function import circuit_accuracy
 from biosim.drives import ImageDrive, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.descent import weights_of
@@ -23,7 +24,6 @@ from biosim.scorers.keep import gains_after
 from biosim.scorers.training import Training, retrain
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.grown import grown
 
@@ -59,7 +59,7 @@ def run(
     density: float = 0.2,
     epochs: int = 6,
     batch: int = 32,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Find three tickets in the same births, on digits; run and train each under other weights and other masks.
 

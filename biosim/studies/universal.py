@@ -15,12 +15,12 @@ from biosim.compare.group import take
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import prune
 from biosim.scorers.training import Training, retrain, train
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.construction import MOST, construct_with
 from biosim.theory.drawing import COLOURS, band, panels
 from biosim.theory.grown import grown
@@ -58,7 +58,7 @@ def run(
     pools: list[int] = [4, 10, 16],  # noqa: B006
     epochs: int = 100,
     evaluations: int = 600,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Fit four functions.
 

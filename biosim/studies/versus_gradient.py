@@ -16,11 +16,11 @@ from biosim.compare.function import circuit_accuracy
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.training import Training, retrain
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, panels
 from biosim.theory.flops import Cost
 from biosim.theory.grown import grown
@@ -52,7 +52,7 @@ def run(
     density: float = 0.2,
     train_size: int = 2000,
     fashion_epochs: list[int] = [1, 5],  # noqa: B006
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Give every method the same births and images, and several budgets.
 
