@@ -38,7 +38,7 @@ def analyse(run: Run, connectome: Path | None = None, nulls: int = NULLS) -> Fin
     brains = (
         {connectome.stem: read_graph(connectome)} if connectome else {f"C. elegans {k}": g for k, g in celegans().items() if "adult" in k}
     )
-    return compare({run.table[0]["method"]: run.circuit, **run.rivals}, brains, run.name, nulls)
+    return compare(run.circuits, brains, run.name, nulls)
 
 
 def compare(circuits: Mapping[str, Circuit], brains: Mapping[str, Graph], title: str, nulls: int = NULLS) -> Findings:
@@ -72,19 +72,18 @@ def compare(circuits: Mapping[str, Circuit], brains: Mapping[str, Graph], title:
     return Findings({"connectome_comparison": figure}, {"connectome_comparison": rows})
 
 
-def stages(graphs: Mapping[str, Graph], nulls: int = 20, starts: int = 20, adults: int = 2) -> Findings:
-    """Tabulate and draw reciprocity and modularity over developmental stages; the last ``adults`` show how individuals vary."""
+def stages(graphs: Mapping[str, Graph], nulls: int = 20, starts: int = 20) -> Findings:
+    """Tabulate and draw reciprocity and modularity over developmental stages; the last two, both adult, show how individuals vary."""
     rows = [{"stage": stage, **_stage(graph, nulls, starts)} for stage, graph in graphs.items()]
-    last = [rows[-k] for k in range(adults, 0, -1)]
+    last, adults = rows[-2:], list(graphs.values())[-2:]
     varied = {key: float(np.ptp([r[key] for r in last])) for key in ("reciprocity", "modularity", "modularity_over_null")}
-    own = list(graphs.values())[-adults:]
     rows_between = {"stage": "range of the adults", **{key: varied.get(key, float("nan")) for key in rows[0] if key != "stage"}}
     figure = Figure(figsize=(8.4, 2.9), layout="constrained")
     panels = figure.subplots(1, 3)
     titles = ("reciprocity", "modularity", "modularity_over_null")
     for axes, key in zip(panels, titles, strict=True):
         values = [r[key] for r in rows]
-        axes.axhspan(min(r[key] for r in last), max(r[key] for r in last), color="0.85", label=f"{adults} adults")
+        axes.axhspan(min(r[key] for r in last), max(r[key] for r in last), color="0.85", label="2 adults")
         axes.plot(range(len(rows)), values, "o-", color="C0", markersize=4)
         axes.set_xticks(range(len(rows)), [r["stage"] for r in rows], rotation=60, fontsize=7)
         axes.set(title=key.replace("_", " "), ylabel="ratio" if "null" in key else "share of edges" if key == "reciprocity" else "Q")
@@ -92,9 +91,9 @@ def stages(graphs: Mapping[str, Graph], nulls: int = 20, starts: int = 20, adult
     figure.suptitle(
         f"{graphs[rows[0]['stage']].nodes} neurons in all stages, chemical synapses, n = 1 animal a stage; {nulls} nulls", fontsize=9
     )
-    single = [missing_edges(a, b, most=1) for a, b in ((own[-2], own[-1]), (own[-1], own[-2]))] if adults == 2 else []
-    differ = [{"edges": "of one synapse", "missing_in_8_of_7": single[0], "missing_in_7_of_8": single[1]}] if single else []
-    return Findings({"stages": figure}, {"stages": [*rows, rows_between], **({"adults": differ} if differ else {})})
+    single = [missing_edges(a, b, most=1) for a, b in (adults, reversed(adults))]
+    differ = {"edges": "of one synapse", "missing_in_8_of_7": single[0], "missing_in_7_of_8": single[1]}
+    return Findings({"stages": figure}, {"stages": [*rows, rows_between], "adults": [differ]})
 
 
 def _stage(graph: Graph, nulls: int, starts: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ WHAT = {
 
 def analyse(run: Run) -> Findings:
     """Tabulate and draw the records of a development, or of each condition's."""
-    runs = {name: own for name, own in (run.conditions or {run.name: run}).items() if own.kind in ("development", "activity")}
+    runs = run.of_kind("development", "activity")
     if not runs:
         raise BiosimError(f"{run.folder}: a {run.kind} run keeps no records of a development")
     courses = {name: course(own) for name, own in runs.items()}

@@ -21,7 +21,7 @@ from biosim.store import Run
 
 def analyse(run: Run) -> Findings:
     """Tabulate degree heterogeneity by projection and method and draw the degrees in order of rank."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     projections = [name for name, _, _ in run.circuit.projections]
     figure = Figure(figsize=(2.6 * len(projections) + 1.4, 4.6), layout="constrained")
     panels = figure.subplots(2, len(projections), squeeze=False)

@@ -25,7 +25,7 @@ _Array = npt.NDArray[np.float64]
 
 def analyse(run: Run) -> Findings:
     """Tabulate and draw the balance of every neuron's input, before and after pruning."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     inputs = run.images().test[:SAMPLES]
     names = [n for n, _, _ in run.circuit.populations[1:]]
     figure = Figure(figsize=(7.6, 2.1 * len(names)), layout="constrained")

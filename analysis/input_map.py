@@ -16,7 +16,7 @@ from biosim.store import Run
 
 def analyse(run: Run) -> Findings:
     """Map input out-degree over the image and correlate the maps of all methods."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     height, width = run.about["image_side"]
     name = run.circuit.projections[0][0]
     degrees = {method: c.mask[name].sum(2).astype(float) for method, c in circuits.items()}

@@ -27,7 +27,7 @@ LESIONS = ("random synapses", "random neurons", "hubs")
 
 def analyse(run: Run) -> Findings:
     """Lesion every method's circuit and draw what is left of its accuracy."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     images = run.images()
     figure = Figure(figsize=(9.6, 3.1), layout="constrained")
     panels = figure.subplots(1, len(LESIONS), sharey=True)

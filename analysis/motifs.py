@@ -25,7 +25,7 @@ NULLS = 20
 
 def analyse(run: Run) -> Findings:
     """Count motifs of every method's circuits and draw how far they are from their nulls."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     rows = [row for method, circuit in circuits.items() for row in _rows(method, circuit)]
     kinds = list(dict.fromkeys(f"{r['projection']} {r['motif']}" for r in rows))
     figure = Figure(figsize=(2.2 + 0.62 * max(len(kinds), 4), 3.8), layout="constrained")

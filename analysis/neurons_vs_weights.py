@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from biosim.analysis import Findings, write_findings
-from biosim.compare import accuracy
+from biosim.compare.function import circuit_accuracy
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import BiosimError
 from biosim.scorers import load_scorer, prune
@@ -52,7 +52,7 @@ def _cell(drive: ImageDrive, width: int, budget: float, seeds: tuple[int, ...]) 
     for method in METHODS:
         density = bought.actual / born if method == "edge-popup" else budget
         circuit = prune(method, load_scorer(method), network, drive, density, seeds)
-        right = accuracy(circuit.predict(drive.images.test), drive.images.test_labels)
+        right = circuit_accuracy(circuit, drive.images.test, drive.images.test_labels)
         for r, seed in enumerate(seeds):
             rows.append(
                 {

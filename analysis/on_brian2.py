@@ -46,7 +46,7 @@ class Life:
 
 def analyse(run: Run, steps: int = STEPS) -> Findings:
     """Let the first replicate of a run, or of each of its conditions, live on both engines and compare."""
-    runs = {name: own for name, own in (run.conditions or {run.name: run}).items() if own.kind == "spiking"}
+    runs = run.of_kind("spiking")
     if not runs:
         raise BiosimError(f"{run.folder} is of the kind {run.kind}: it has no spiking network that Brian2 could run")
     rows, pairs = [], {}

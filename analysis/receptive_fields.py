@@ -25,7 +25,7 @@ SHOWN = 12
 
 def analyse(run: Run) -> Findings:
     """Draw the most selective neurons' fields for every method, and tabulate spread and selectivity of all neurons."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     height, width = run.about["image_side"]
     images = run.images()
     name, _, post = run.circuit.projections[0]

@@ -19,7 +19,7 @@ from biosim.store import Run
 
 def analyse(run: Run) -> Findings:
     """Let every method's circuit settle for 2, 3, ... steps, whole and with its recurrent synapses cut."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     loops = [name for name, p in run.circuit.network.projections.items() if p.recurrent]
     if not loops:
         raise BiosimError(f"{run.folder}: the circuit has no recurrent projections to look at")

@@ -27,7 +27,7 @@ Array = npt.NDArray[np.float64]
 
 def analyse(run: Run) -> Findings:
     """Tabulate survivors and weights of every plastic projection; draw them, and survivors against the rate of the inputs."""
-    runs = {name: own for name, own in (run.conditions or {run.name: run}).items() if own.kind == "spiking"}
+    runs = run.of_kind("spiking")
     if not runs:
         raise BiosimError(f"{run.folder} is of the kind {run.kind}: it has no spike timing to read")
     rows = [row for name, own in runs.items() for row in _rows(name, own)]

@@ -24,7 +24,7 @@ _Array = npt.NDArray[np.float64]
 
 def analyse(run: Run) -> Findings:
     """Tabulate and draw survival by decile of weight, activity and correlation at birth."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     factors = at_birth(run.circuit, run.images().test[:SAMPLES])
     rows: list[dict[str, Any]] = []
     names = [p[0] for p in run.circuit.projections]

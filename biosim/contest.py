@@ -10,22 +10,24 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from biosim.circuit import Circuit
-from biosim.compare import accuracy
-from biosim.compare.planted import found as found_planted
+from biosim.compare.function import circuit_accuracy
+from biosim.compare.planted import precision_and_recall
 from biosim.drives import ImageDrive
 from biosim.errors import DisconnectedWarning
 from biosim.paths import breaks
+from biosim.progress import Stages, of_stage
 from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario.checks import METRICS, PLANTED, metric_prefix
 from biosim.scenario.roster import Rival
 from biosim.scorer_sources import find_source
 from biosim.scorers import Made, Task, Training, load_scorer, make, retrain
+from biosim.scorers.base import provenance
 from biosim.scorers.keep import gains_after
 from biosim.state import State, part
 from biosim.synapses import Network
@@ -34,6 +36,14 @@ Row = dict[str, Any]
 TRAINED = "its mask or its weights come from training weights: there is no frozen circuit"
 NOTHING = "the local circuit lost every synapse: there is no density to prune to"
 MEASURED = ("density", "synapses", "effective_density", "neurons", "accuracy")
+
+
+class Entrant(NamedTuple):
+    """Whose row it is: the name checks use, the one the table shows, and what the method reads."""
+
+    source: str
+    label: str
+    locality: str
 
 
 @dataclass
@@ -71,7 +81,7 @@ class Contest:
     local: str
     primary: float
     densities: tuple[float, ...] = ()
-    progress: Callable[[str, int, int, Mapping[str, float]], None] | None = None
+    progress: Stages | None = None
     planted: Mapping[str, np.ndarray[Any, np.dtype[np.bool_]]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     circuits: dict[str, Circuit] = field(default_factory=dict)
@@ -83,67 +93,62 @@ class Contest:
         ``label`` is that of a further rule of the scenario, None that of its own.
         """
         source, label = ("circuit", self.local) if label is None else (f"rules.{label}", label)
-        self._frozen(source, label, [circuit], target, seconds, "")
-        self.rows[-1]["regime"] = regime
+        entrant = Entrant(source, label, circuit.provenance["locality"])
+        self._left(entrant, [circuit], target, seconds, "", regime)
         masks = {n: torch.from_numpy(m.copy()) for n, m in circuit.mask.items()}
         self._masks["circuit" if source == "circuit" else label, target] = masks
         if self.training is not None:
             network = self.births()
             masks = {n: m.to(network.device) for n, m in masks.items()}
-            self._retrained(source, label, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
+            self._retrained(entrant, dict(circuit.provenance), network, Made(target, (masks,), seconds=seconds))
 
     def rival(self, label: str, rival: Rival) -> None:
         """Run one rival at every density; where the local circuit lost every synapse there is nothing to match."""
         scorer = load_scorer(rival.name, rival.options)
+        entrant = Entrant(label, label, scorer.level)
+        regimes = [r for r in rival.regimes if r == "frozen" or self.training is not None or rival.regimes == ("retrained",)]
         if self.primary == 0 and not self.densities:
-            regimes = [r for r in rival.regimes if r == "frozen" or self.training is not None or rival.regimes == ("retrained",)]
-            self.rows += [self._missing(label, scorer.level, regime, self.primary, NOTHING) for regime in regimes]
+            self.rows += [self._missing(entrant, regime, self.primary, NOTHING) for regime in regimes]
             return
-        network = self.births()
-        name = find_source(rival.name).name
-        report = self._report(label)
+        network, name = self.births(), find_source(rival.name).name
         wanted = tuple(sorted({self.primary, *self.densities} - {0.0}, reverse=True))
-        task = Task(network, self.drive, wanted, self.seeds, self.training or Training(), self._like, report)
-        for made in make(scorer, task):
-            about = {"scorer": name, "locality": scorer.level, "seeds": list(self.seeds)}
-            regimes = [r for r in rival.regimes if r == "frozen" or self.training is not None or rival.regimes == ("retrained",)]
+        for made in make(scorer, self._task(network, wanted, self.seeds, label)):
             if made.undefined:
-                if self.densities or not self._has(label):
-                    self.rows += [self._missing(label, scorer.level, regime, made.target, made.undefined) for regime in regimes]
+                if self.densities or not any(row["source"] == label for row in self.rows):
+                    self.rows += [self._missing(entrant, regime, made.target, made.undefined) for regime in regimes]
                 continue
             if "frozen" in regimes:
                 circuits = made.circuits(name, scorer.level, network, self.seeds)
-                self._frozen(label, label, circuits, made.target, made.seconds, made.note)
+                self._left(entrant, circuits, made.target, made.seconds, made.note)
                 if self._is_primary(made.target):
                     self.circuits[label] = circuits[0]
             elif made.target is not None:
-                self.rows.append(self._missing(label, scorer.level, "frozen", made.target, TRAINED))
+                self.rows.append(self._missing(entrant, "frozen", made.target, TRAINED))
             if made.target is not None:
                 self._masks[label, made.target] = {n: m.cpu() for n, m in made.masks[0].items()}
             if "retrained" in regimes:
-                circuit = self._retrained(label, label, about, network, made)
+                circuit = self._retrained(entrant, provenance(name, scorer.level, self.seeds), network, made)
                 if "frozen" not in regimes and self._is_primary(made.target):
                     self.circuits[label] = circuit
 
     def again(self, rival: Rival, seeds: tuple[int, ...], stage: str) -> Circuit:
         """Return what a rival finds at the primary density from other search seeds; no row is made of it."""
         scorer, network, name = load_scorer(rival.name, rival.options), self.births(), find_source(rival.name).name
-        training, report = self.training or Training(), self._report(stage)
-        task = Task(network, self.drive, (self.primary,), seeds, training, self._like, report)
+        task = self._task(network, (self.primary,), seeds, stage)
         made = next(m for m in make(scorer, task) if not m.undefined)
         if "frozen" in rival.regimes:
             return made.circuits(name, scorer.level, network, seeds)[0]
-        about = {"scorer": name, "locality": scorer.level, "seeds": list(seeds)}
-        return retrain(network, made.masks[0], self.drive, seeds, training, start=made.start, provenance=about, progress=report)
+        about = provenance(name, scorer.level, seeds)
+        return retrain(network, made.masks[0], self.drive, seeds, task.training, start=made.start, provenance=about, progress=task.progress)
 
     def oracle(self) -> Circuit:
         """Take in the planted subnetwork itself: what there is to find."""
         network = self.births()
         masks = {n: torch.from_numpy(m.copy()).to(network.device) for n, m in self.planted.items()}
-        about = {"scorer": "planted", "locality": "none", "seeds": list(self.seeds), "regime": "frozen"}
+        about = provenance("planted", "none", self.seeds) | {"regime": "frozen"}
         density = float(sum(m.sum() for m in self.planted.values()) / network.born.sum())
         circuit = Circuit.of(network, about, masks, gains_after(network, density, "layer"))
-        self._frozen("planted", "planted", [circuit], None, 0.0, "the subnetwork hidden in the births, given away")
+        self._left(Entrant("planted", "planted", "none"), [circuit], None, 0.0, "the subnetwork hidden in the births, given away")
         self.circuits["planted"] = circuit
         return circuit
 
@@ -183,34 +188,32 @@ class Contest:
                 found |= {f"{prefix}.{m}": np.array(row[m]) for m in (*METRICS, *PLANTED) if row.get(m) is not None}
         return found
 
-    def _report(self, stage: str) -> Callable[[int, int, dict[str, float]], None] | None:
-        tell = self.progress
-        return None if tell is None else (lambda step, steps, numbers: tell(stage, step, steps, numbers))
+    def _task(self, network: Network, densities: tuple[float, ...], seeds: tuple[int, ...], stage: str) -> Task:
+        def like(method: str, density: float) -> dict[str, torch.Tensor] | None:
+            return self._masks.get((method, density))
 
-    def _like(self, method: str, density: float) -> dict[str, torch.Tensor] | None:
-        return self._masks.get((method, density))
-
-    def _has(self, label: str) -> bool:
-        return any(row["source"] == label for row in self.rows)
+        return Task(network, self.drive, densities, seeds, self.training or Training(), like, of_stage(stage, self.progress))
 
     def _is_primary(self, target: float | None) -> bool:
         return target is None or target == self.primary
 
-    def _frozen(self, source: str, label: str, circuits: Sequence[Circuit], target: float | None, seconds: float, note: str) -> None:
-        notes = [note, self._cut(label, circuits[0], target)]
+    def _left(
+        self, entrant: Entrant, circuits: Sequence[Circuit], target: float | None, seconds: float, note: str, regime: str = "frozen"
+    ) -> None:
+        """Add the row of what a method left, the mean where it left several; ``plastic`` or ``frozen``."""
+        notes = [note, self._cut(entrant.label, circuits[0], target)]
         measured = [self._measure(c) for c in circuits]
         values = measured[0] if len(measured) == 1 else {key: _mean([m[key] for m in measured]) for key in measured[0]}
-        locality = circuits[0].provenance["locality"]
-        self.rows.append(self._row(source, label, locality, "frozen", target, values, seconds, "; ".join(n for n in notes if n)))
+        self.rows.append(self._row(entrant, regime, target, values, seconds, "; ".join(n for n in notes if n)))
 
-    def _retrained(self, source: str, label: str, about: dict[str, Any], network: Network, made: Made) -> Circuit:
+    def _retrained(self, entrant: Entrant, about: dict[str, Any], network: Network, made: Made) -> Circuit:
         began = time.perf_counter()
         training = self.training or Training()
-        report = self._report(f"{label}, retrained")
+        report = of_stage(f"{entrant.label}, retrained", self.progress)
         circuit = retrain(network, made.masks[0], self.drive, self.seeds, training, start=made.start, provenance=about, progress=report)
         seconds = made.seconds + time.perf_counter() - began
         values = self._measure(circuit)
-        self.rows.append(self._row(source, label, about["locality"], "retrained", made.target, values, seconds, ""))
+        self.rows.append(self._row(entrant, "retrained", made.target, values, seconds, ""))
         return circuit
 
     def _measure(self, circuit: Circuit) -> dict[str, list[Any] | None]:
@@ -220,22 +223,19 @@ class Contest:
             "synapses": np.sum([m.sum((1, 2)) for m in circuit.mask.values()], 0).tolist(),
             "effective_density": circuit.effective_density().tolist(),
             "neurons": circuit.neurons().tolist(),
-            "accuracy": accuracy(circuit.predict(images.test), images.test_labels).tolist(),
+            "accuracy": circuit_accuracy(circuit, images.test, images.test_labels).tolist(),
         } | (self._found(circuit) if self.planted else {})
 
     def _found(self, circuit: Circuit) -> dict[str, list[Any] | None]:
         """Return how much of the planted subnetwork a circuit holds; None where that is not defined in some replicate."""
-        return {k: v.tolist() if np.isfinite(v).all() else None for k, v in found_planted(circuit, self.planted).items()}
+        return {k: v.tolist() if np.isfinite(v).all() else None for k, v in precision_and_recall(circuit, self.planted).items()}
 
-    def _row(
-        self, source: str, label: str, locality: str, regime: str, target: float | None, values: dict[str, Any], seconds: float, note: str
-    ) -> Row:
-        row = {"method": label, "source": source, "locality": locality, "regime": regime, "target_density": target}
+    def _row(self, entrant: Entrant, regime: str, target: float | None, values: dict[str, Any], seconds: float | None, note: str) -> Row:
+        row = {"method": entrant.label, "source": entrant.source, "locality": entrant.locality, "regime": regime, "target_density": target}
         return row | values | {"seconds": seconds, "note": note, "primary": self._is_primary(target)}
 
-    def _missing(self, label: str, locality: str, regime: str, target: float | None, note: str) -> Row:
-        values: dict[str, Any] = dict.fromkeys(MEASURED)
-        return self._row(label, label, locality, regime, target, values, 0.0, note) | {"seconds": None, "primary": self._is_primary(target)}
+    def _missing(self, entrant: Entrant, regime: str, target: float | None, note: str) -> Row:
+        return self._row(entrant, regime, target, dict.fromkeys(MEASURED), None, note)
 
     def _cut(self, label: str, circuit: Circuit, target: float | None) -> str:
         """Warn of a mask that cuts the input off from the readout; return the note."""

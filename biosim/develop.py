@@ -21,12 +21,12 @@ from biosim.equations.vocabulary import Level
 from biosim.errors import InputError
 from biosim.homeostasis import Homeostasis, InDegree
 from biosim.nursery import between_steps
-from biosim.nursery.between_steps import Progress
 from biosim.nursery.exploration import Exploration
 from biosim.nursery.growth import Growth
 from biosim.nursery.neurons import NeuronDeath
 from biosim.nursery.nursery import Nursery
 from biosim.nursery.sharing import survivor_of
+from biosim.progress import Progress
 from biosim.recorder import Recorder
 from biosim.schedule import Schedule
 from biosim.state import Keeper

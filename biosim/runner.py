@@ -10,11 +10,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from biosim.errors import BiosimError
-from biosim.experiments import Progress, prepare
+from biosim.experiments import prepare
 from biosim.experiments.carry_out import carry_out
 from biosim.experiments.development import DevelopmentExperiment
 from biosim.processes import launch
 from biosim.processes.team import ALONE, Team
+from biosim.progress import Stages
 from biosim.rundir.artefacts import CHECKPOINTS, RUN
 from biosim.rundir.checkpoint import EVERY, Checkpoints
 from biosim.scenario import Scenario, scenario_from
@@ -29,7 +30,7 @@ def run(
     *,
     device: str = "cpu",
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
     report: bool = True,
     checkpoint_every: float = EVERY,
     team: Team = ALONE,
@@ -106,7 +107,7 @@ def run_as_started(scenario: Scenario, out: Path | None = None, **how: Any) -> t
         return None
 
 
-def resume(folder: Path, *, progress: Progress | None = None, report: bool = True, checkpoint_every: float = EVERY) -> tuple[Run, bool]:
+def resume(folder: Path, *, progress: Stages | None = None, report: bool = True, checkpoint_every: float = EVERY) -> tuple[Run, bool]:
     """Let the run in a folder go on where it was stopped: see :func:`run`.
 
     Its scenario is the one that ``run.json`` holds; no Python file that it names by a path is executed.

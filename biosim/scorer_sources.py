@@ -18,8 +18,8 @@ from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
 _PRIVATE = {
-    "backprop", "base", "fixed_batch", "keep", "keep_neurons", "mask_search", "popup_device", "popup_kernels", "popup_triton", "surrogate",
-    "training",
+    "backprop", "base", "descent", "fixed_batch", "keep", "keep_neurons", "load", "mask_search", "popup_device", "popup_kernels",
+    "popup_triton", "surrogate", "training",
 }  # fmt: skip
 
 

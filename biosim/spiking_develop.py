@@ -18,6 +18,7 @@ from biosim.equations import Competition, Level, Rule
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
 from biosim.nursery.rated_sites import LARGEST, RatedSites
+from biosim.progress import Progress
 from biosim.schedule import Schedule
 from biosim.spiking.decisions import SpikingSite
 from biosim.spiking.network import Network, whole_steps
@@ -29,8 +30,6 @@ from biosim.spiking.state import state as state_of_simulation
 from biosim.state import Keeper, State, array, part
 
 __all__ = ["Progress", "SpikingDevelopment", "SpikingRecorder", "develop_spiking"]
-
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass

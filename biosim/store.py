@@ -80,6 +80,10 @@ class Run:
             raise BiosimError(f"{self.folder / RUN} names a condition outside its folder: {odd[0]}")
         return {name: Run(self.folder / CONDITIONS / name) for name in names}
 
+    def of_kind(self, *kinds: str) -> dict[str, Run]:
+        """The run itself, or those of its conditions, by name, as far as they are of these kinds."""
+        return {name: own for name, own in (self.conditions or {self.name: self}).items() if own.kind in kinds}
+
     def rows(self, name: str) -> list[dict[str, str]]:
         """A table of a study or a measure, as text."""
         with self.whole(f"{TABLES}/{name}.csv").open(newline="") as file:
@@ -155,6 +159,11 @@ class Run:
     def rivals(self) -> dict[str, Circuit]:
         """The rivals' circuits, by name."""
         return {name: self.rival(name) for name in self.rival_names}
+
+    @property
+    def circuits(self) -> dict[str, Circuit]:
+        """The circuit of every method, by name, the local one first."""
+        return {self.table[0]["method"]: self.circuit, **self.rivals}
 
     @property
     def rival_names(self) -> list[str]:

@@ -32,9 +32,9 @@ def imports(path: Path) -> set[str]:
 LAYERS = [  # a file may import from its own layer and from those before it; a module of a package may have a place of its own
     [
         "errors", "backend", "streams", "yamlfile", "library", "scorer_sources", "extras", "arguments", "state", "npz", "replay",
-        "rundir", "processes.launch",
+        "tiles", "progress", "rundir", "processes.launch",
     ],
-    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet"],
+    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet", "paths"],
     [
         "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "rundir.circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",
@@ -43,7 +43,7 @@ LAYERS = [  # a file may import from its own layer and from those before it; a m
     ["findings", "theory", "studies", "measures"],
     ["scenario"],
     [
-        "store", "rundir.run_writer", "rundir.results_file", "analysis", "comparing", "report", "contest", "experiments", "runner", "exchange",
+        "store", "rundir.run_writer", "rundir.results_file", "analysis", "compare_runs", "report", "contest", "experiments", "runner", "exchange",
         "sweep", "doctor", "catalogue", "spike_measures",
     ],
     ["cli", "commands", "__main__"],

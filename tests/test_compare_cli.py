@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from biosim.comparing import searches
+from biosim.compare_runs import searches
 from biosim.contest import Contest
 from biosim.drives import ImageDrive, load_images
 from biosim.drives.teacher import Teacher, read_teacher

@@ -14,7 +14,7 @@ from biosim.circuit import Circuit
 from biosim.compare.causal import compare_causal, interventions, random_synapses
 from biosim.compare.group import Group, beside
 from biosim.compare.nulls import draw_null
-from biosim.compare.planted import found
+from biosim.compare.planted import precision_and_recall
 from biosim.compare.surgery import (
     flip_signs,
     intersection,
@@ -103,14 +103,14 @@ def test_interventions_break_a_frozen_circuit(births: Births, drive: Any) -> Non
 def test_finding_what_was_planted(circuits: list[Circuit]) -> None:
     circuit = circuits[0]
     planted = {n: np.random.default_rng(9).random(m.shape) < 0.3 for n, m in circuit.mask.items()}
-    values = found(circuit, planted)
+    values = precision_and_recall(circuit, planted)
     f, p = (np.concatenate([m[n].reshape(2, -1) for n in circuit.mask], 1) for m in (circuit.mask, planted))
     np.testing.assert_allclose(values["precision"], (f & p).sum(1) / f.sum(1))
     np.testing.assert_allclose(values["recall"], (f & p).sum(1) / p.sum(1))
     random = np.random.default_rng(0)
-    shuffled = np.array([found(layer_shuffle(circuit, random), planted)["precision"] for _ in range(300)])
+    shuffled = np.array([precision_and_recall(layer_shuffle(circuit, random), planted)["precision"] for _ in range(300)])
     np.testing.assert_allclose(shuffled.mean(0), values["chance_precision"], atol=4 * shuffled.std() / np.sqrt(300))
-    itself = found(circuit, dict(circuit.mask))
+    itself = precision_and_recall(circuit, dict(circuit.mask))
     np.testing.assert_allclose([itself["precision"], itself["recall"]], 1)
     empty = replace(circuit, mask={n: np.zeros_like(m) for n, m in circuit.mask.items()})
-    assert np.isnan(found(empty, planted)["precision"]).all() and (found(empty, planted)["recall"] == 0).all()
+    assert np.isnan(precision_and_recall(empty, planted)["precision"]).all() and (precision_and_recall(empty, planted)["recall"] == 0).all()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from biosim.births import draw_weights
 from biosim.drives import ImageDrive
+from biosim.drives.base import Presentation
 from biosim.errors import InputError, UndefinedError
 from biosim.scorers import (
     SCOPES,
@@ -39,9 +41,31 @@ from biosim.scorers.synflow import flow
 from biosim.scorers.training import train
 from biosim.synapses import Network, Population, Projection
 
+
+class Unlabelled(ImageDrive):
+    """Keeps what is shown to itself."""
+
+    def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
+        for shown in super().presentations(seeds, device):
+            yield replace(shown, labels=None)
+
+
 Births = Callable[..., Network]
 CPU = torch.device("cpu")
 SHORT = Training(epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("edge-popup", "edge-popup"), ("neuron-popup", "neuron-popup"), ("supermask", "supermask"), ("imp", "training weights"),
+        ("greedy-flips", "a search"), ("neuron-greedy", "a search"), ("snip", "a score of the loss"), ("grasp", "a score of the loss"),
+    ],
+)  # fmt: skip
+def test_who_needs_labels_says_so(name: str, who: str, births: Births, drive: ImageDrive) -> None:
+    task = Task(births((0,)), Unlabelled(drive.images, drive.batch, 1), (0.5,), (0,))
+    with pytest.raises(InputError, match=f"^{who} needs a drive with labels$"):
+        list(make(load_scorer(name), task))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from biosim.drives import SampleDrive
 from biosim.errors import BiosimError, InputError
 from biosim.rules import load_rule
 from biosim.scorers import load_scorer
-from biosim.scorers.training import Training, losses, train
+from biosim.scorers.descent import losses
+from biosim.scorers.training import Training, train
 from biosim.synapses import Network
 from biosim.teaching import Feedback
 from biosim.theory.construction import build_layer, construct, construct_with

@@ -27,7 +27,7 @@ def compare(
     Two circuits of one run (the local one and the first rival when none is named), or one of each of two runs.
     """
     from biosim.compare import FAMILIES
-    from biosim.comparing import compare_runs
+    from biosim.compare_runs import compare_runs
     from biosim.report.comparison import BRIEF, HEAD, answers, measure_rows, primary
     from biosim.store import open_run
 

@@ -16,7 +16,7 @@ from biosim.library import find_given
 from biosim.processes import launch
 
 if TYPE_CHECKING:
-    from biosim.experiments import Progress
+    from biosim.progress import Stages
 
 RunFolder = Annotated[Path, typer.Argument(help="a run directory")]
 ScenarioName = Annotated[str, typer.Argument(help="name of a scenario, or a path ending in .yaml")]
@@ -99,7 +99,7 @@ def _share(read: Any, device: str, processes: int) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
+def progress(title: str) -> Iterator[Stages]:
     """Yield what shows how far the stages of a run are."""
     with Bar() as bar:
 

@@ -25,7 +25,7 @@ from functools import partial
 import numpy as np
 
 from biosim.circuit import Circuit
-from biosim.compare.function import accuracy
+from biosim.compare.function import circuit_accuracy
 from biosim.compare.group import Floats, Group, Layers, Pairs, mean_of, take
 from biosim.compare.nulls import draw_null
 from biosim.compare.surgery import flip_signs, intersection, random_intersection, random_union, redraw_weights, transplant, union
@@ -42,7 +42,7 @@ Operation = Callable[[Circuit, Circuit], Circuit]
 def measured_accuracy(circuit: Circuit, group: Group) -> Floats:
     """Return the accuracy of every replicate on the group's samples; NaN where activity runs away."""
     try:
-        return accuracy(circuit.predict(group.inputs), group.labels)
+        return circuit_accuracy(circuit, group.inputs, group.labels)
     except NumericalError:
         if circuit.replicates == 1:
             return np.array([np.nan])

@@ -20,13 +20,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
+
+from biosim.compare.group import Floats
 
 LEVEL = 0.95
 ROUNDING = 1e-9  # what two shares that are the same may differ by
 Interval = tuple[float, float] | None
-_Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class Estimate:
     measure: str
     layer: str
     null_kind: str
-    observed: _Array
-    null: _Array
-    null_draws: _Array = field(repr=False)
-    ceiling: _Array | None
-    own_ceiling: _Array | None
+    observed: Floats
+    null: Floats
+    null_draws: Floats = field(repr=False)
+    ceiling: Floats | None
+    own_ceiling: Floats | None
     undefined: str = ""
 
     @property
-    def effect(self) -> _Array:
+    def effect(self) -> Floats:
         """Observed minus null, by birth."""
         return self.observed - self.null
 
@@ -88,7 +88,7 @@ class Estimate:
         return float(self.effect.mean() / (self.ceiling - self.null).mean())
 
     @property
-    def ratios(self) -> _Array | None:
+    def ratios(self) -> Floats | None:
         """The ratio by birth."""
         return None if self.reason or self.ceiling is None else self.effect / (self.ceiling - self.null)
 
@@ -120,7 +120,7 @@ class Estimate:
         return row
 
 
-def student(values: _Array) -> Interval:
+def student(values: Floats) -> Interval:
     """Return Student's 95 % interval for the mean of (n,) values; None for fewer than two, or undefined ones."""
     n = len(values)
     if n < 2 or not np.isfinite(values).all():
@@ -129,12 +129,12 @@ def student(values: _Array) -> Interval:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _holds_zero(values: _Array) -> bool:
+def _holds_zero(values: Floats) -> bool:
     found = student(values)
     return found is not None and found[0] <= ROUNDING and found[1] >= -ROUNDING
 
 
-def hedges_g(differences: _Array) -> float | None:
+def hedges_g(differences: Floats) -> float | None:
     """Return Hedges' g of (n,) paired differences; None for fewer than three births, or where they do not vary."""
     n = len(differences)
     if n < 3 or not np.isfinite(differences).all():
@@ -145,7 +145,7 @@ def hedges_g(differences: _Array) -> float | None:
     return float(differences.mean()) / deviation * (1 - 3 / (4 * (n - 1) - 1))
 
 
-def fieller(numerator: _Array, denominator: _Array) -> Interval:
+def fieller(numerator: Floats, denominator: Floats) -> Interval:
     """Return Fieller's 95 % interval for mean(numerator) / mean(denominator), paired; None where it is unbounded."""
     n = len(numerator)
     if n < 2:

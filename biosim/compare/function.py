@@ -53,19 +53,6 @@ def error_consistency(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_
     return (float((first == second).mean()) - by_chance) / (1 - by_chance) if by_chance < 1 else float("nan")
 
 
-def expected_agreement(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], classes: int) -> float:
-    """Return the agreement of two (n,) predictions were they independent given the true class.
-
-    ``sum_c n_c/n sum_k p_c(k) q_c(k)``, with p_c(k) how often the first says k on samples of class c: each circuit keeps
-    its accuracy and its confusions. The mean of the null ``independent-errors``.
-    """
-    confused = np.zeros((2, classes, classes))
-    for own, predictions in zip(confused, (first, second), strict=True):
-        np.add.at(own, (labels, predictions), 1.0)
-    count = confused[0].sum(1)
-    return float(((confused[0] * confused[1]).sum(1)[count > 0] / count[count > 0]).sum() / len(labels))
-
-
 def debiased_cka(activity: npt.NDArray[np.float32]) -> Floats:
     """Return the debiased linear CKA of every two circuits, (C, C), from (C, n, size) activity; NaN where one is silent."""
     count, n, _ = activity.shape

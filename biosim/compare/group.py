@@ -119,11 +119,6 @@ class Group:
         """Number of circuits."""
         return self.circuit.replicates
 
-    @property
-    def classes(self) -> int:
-        """Number of readout neurons."""
-        return self.circuit.populations[-1][1]
-
     @cached_property
     def effective(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Synapses on an input-to-output path, (C, n_pre, n_post) by projection."""

@@ -70,9 +70,7 @@ def compare(
     plan = Plan.of(circuits, reference)
     chosen = np.sort(generator(0, "compare/samples").permutation(len(labels))[:samples])
     tally = Tally(plan, families, nulls)
-    classes = 0
     for r, seed in enumerate(seeds):
         group = Group.of(beside(everyone, r), inputs[chosen], labels[chosen])
         tally.birth(group, seed, None if progress is None else (lambda k, r=r: progress(r * nulls + k, nulls * len(seeds))))  # type: ignore[misc]
-        classes = group.classes
-    return tally.result(reference, {name: len(own) for name, own in circuits.items()}, classes)
+    return tally.result(reference, {name: len(own) for name, own in circuits.items()}, everyone[0].populations[-1][1])

@@ -19,8 +19,8 @@ from biosim.compare.causal import INTERVENTIONS
 from biosim.compare.comparison import Comparison
 from biosim.compare.estimate import Estimate
 from biosim.compare.families import FAMILIES
+from biosim.rundir.artefacts import LOCAL
 
-LOCAL = "local"
 PLACES = ("", ".first", ".last")
 FIELDS = ("", ".null", ".ceiling", ".effect", ".ratio")
 LAYERED = {"jaccard", "kappa", "effective_jaccard", "effective_kappa", "out_degree", "in_degree", "out_strength", "in_strength", "sign",

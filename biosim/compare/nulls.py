@@ -29,7 +29,7 @@ def degree_preserving(circuit: Circuit, seed: int, draw: int) -> Circuit:
         parts = []
         for k, one in enumerate(own):
             born = circuit.born[name][k]
-            bound = None if born.all() else born | one
+            bound = None if born.all() else born
             parts.append(curveball(one, 1, int(generator(seed, f"compare/{name}/{k}").integers(2**32)), born=bound, first=draw)[0])
         mask[name] = np.stack(parts)
     return replace(circuit, mask=mask)

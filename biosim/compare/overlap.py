@@ -23,7 +23,6 @@ from biosim.compare.group import Floats, Group, Layers, Pairs
 from biosim.errors import InputError
 from biosim.graphs.nulls import shared_by_chance
 
-_Array = npt.NDArray[np.float64]
 MEASURES = ("jaccard", "kappa", "effective_jaccard", "effective_kappa")
 
 
@@ -44,10 +43,10 @@ class Overlap:
         Cohen's kappa: agreement on keep or drop beyond chance; 0 is chance, 1 identity.
     """
 
-    jaccard: _Array
-    chance: _Array
-    deviation: _Array
-    kappa: _Array
+    jaccard: Floats
+    chance: Floats
+    deviation: Floats
+    kappa: Floats
 
 
 def overlap(first: Circuit, second: Circuit) -> dict[str, Overlap]:
@@ -76,7 +75,7 @@ def overlap(first: Circuit, second: Circuit) -> dict[str, Overlap]:
 
 
 def _overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_]) -> Overlap:
-    n, kept_a, kept_b, shared = (m.sum((1, 2)).astype(np.float64) for m in (born, a & born, b & born, a & b))
+    n, kept_a, kept_b, shared = (m.sum((1, 2)).astype(np.float64) for m in (born, a, b, a & b))
     with np.errstate(invalid="ignore", divide="ignore"):
         expected, variance = shared_by_chance(n, kept_a, kept_b)
         union = kept_a + kept_b - expected
@@ -113,7 +112,7 @@ def _of_masks(prefix: str, masks: Mapping[str, npt.NDArray[np.bool_]], circuit: 
         flat = mask.reshape(len(mask), -1).astype(np.float32)  # exact up to 2**24 synapses
         shared = (flat @ flat.T if flat.shape[1] < 1 << 24 else flat.astype(np.float64) @ flat.T.astype(np.float64)).astype(np.float64)
         kept = shared.diagonal()
-        born = (circuit.born[name] | circuit.mask[name]).sum((1, 2)).astype(np.float64)
+        born = circuit.born[name].sum((1, 2)).astype(np.float64)
         counts[name] = kept[first], kept[second], shared[first, second], born[first]
     whole = tuple(sum(c[i] for c in counts.values()) for i in range(4))
     found: Layers = {}

@@ -20,7 +20,7 @@ from biosim.circuit import Circuit
 from biosim.graphs.nulls import shared_by_chance
 
 
-def found(circuit: Circuit, planted: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.float64]]:
+def precision_and_recall(circuit: Circuit, planted: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, npt.NDArray[np.float64]]:
     """Return precision and recall of every replicate, and what chance gives; precision is NaN where nothing is kept."""
     kept, hidden, shared, expected = np.zeros((4, circuit.replicates))
     for name, own in planted.items():

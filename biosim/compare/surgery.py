@@ -30,7 +30,7 @@ def layer_shuffle(circuit: Circuit, random: np.random.Generator) -> Circuit:
 def _anywhere(mask: npt.NDArray[np.bool_], born: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:
     places = np.flatnonzero(born)
     found = np.zeros(mask.size, np.bool_)
-    found[random.choice(places, int((mask & born).sum()), replace=False, shuffle=False)] = True
+    found[random.choice(places, int(mask.sum()), replace=False, shuffle=False)] = True
     return found.reshape(mask.shape)
 
 
@@ -78,17 +78,12 @@ def intersection(first: Circuit, second: Circuit) -> Circuit:
 
 def random_union(first: Circuit, second: Circuit, random: np.random.Generator) -> Circuit:
     """Add to the first as many of its lost birth edges, drawn at random, as the second would add: the null of :func:`union`."""
-    return with_masks(first, {n: m | _like(second.mask[n] & ~m, circuit_born(first, n) & ~m, random) for n, m in first.mask.items()})
+    return with_masks(first, {n: m | _like(second.mask[n] & ~m, first.born[n] & ~m, random) for n, m in first.mask.items()})
 
 
 def random_intersection(first: Circuit, second: Circuit, random: np.random.Generator) -> Circuit:
     """Keep of the first as many synapses, drawn at random, as it shares with the second: the null of :func:`intersection`."""
     return with_masks(first, {n: _like(second.mask[n] & m, m, random) for n, m in first.mask.items()})
-
-
-def circuit_born(circuit: Circuit, projection: str) -> npt.NDArray[np.bool_]:
-    """Return where synapses were born, or live."""
-    return np.asarray(circuit.born[projection] | circuit.mask[projection])
 
 
 def _like(counted: npt.NDArray[np.bool_], places: npt.NDArray[np.bool_], random: np.random.Generator) -> npt.NDArray[np.bool_]:

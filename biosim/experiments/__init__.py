@@ -6,7 +6,7 @@ import torch
 
 from biosim.errors import BiosimError
 from biosim.experiments.activity import prepare_activity
-from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.base import Experiment
 from biosim.experiments.conditions import ConditionsExperiment
 from biosim.experiments.development import prepare_development
 from biosim.experiments.spiking import SpikingExperiment
@@ -14,7 +14,7 @@ from biosim.experiments.study import StudyExperiment
 from biosim.processes.team import ALONE, Team
 from biosim.scenario import ActivityScenario, ConditionsScenario, DevelopmentScenario, Scenario, SpikingScenario, StudyScenario
 
-__all__ = ["Experiment", "Progress", "check_means", "prepare"]
+__all__ = ["Experiment", "check_means", "prepare"]
 
 
 def check_means(scenario: Scenario, device: str, processes: int) -> None:

@@ -15,10 +15,11 @@ from biosim.develop import Development, develop
 from biosim.drives import Drive
 from biosim.equations.vocabulary import GIVEN
 from biosim.errors import InputError, NumericalError
-from biosim.experiments.base import Progress, checked_metrics, outcome
+from biosim.experiments.base import checked_metrics, outcome
 from biosim.experiments.homeostasis import mechanisms
 from biosim.experiments.together import formed_steps
 from biosim.nursery.nursery import Nursery
+from biosim.progress import Stages, of_stage
 from biosim.recorder import Recorder
 from biosim.rundir import interrupts
 from biosim.rundir.checkpoint import AtWork
@@ -62,12 +63,11 @@ class ActivityExperiment:
             "measures": s.measures,
         }
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Develop, measure what became of the network, and write both; return the results."""
         s = self.scenario
         network = self.births()
         drive: Drive = s.drive(network)
-        report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
         keeper = AtWork(writer.checkpoints, "developing") if resumable(network) else None
         with interrupts.postponed() if keeper is not None else nullcontext():
             development = develop(
@@ -78,7 +78,7 @@ class ActivityExperiment:
                 homeostasis=mechanisms(s, drive.clock.duration),
                 seeds=s.seeds,
                 recorder=Recorder(s.spec.moments, writer.record, _watch(s, drive), _listen(s, drive)),
-                progress=report,
+                progress=of_stage("developing", progress),
                 keeper=keeper,
                 **s.options.beside(drive.clock.duration),
             )

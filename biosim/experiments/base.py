@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from biosim.errors import BiosimError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.rundir.run_writer import RunWriter
 from biosim.scenario.checks import Check
-
-Progress = Callable[[str, int, int, Mapping[str, float]], None]  # stage, step, steps, numbers
 
 
 def outcome(metrics: Mapping[str, npt.NDArray[np.float64]], checks: Sequence[Check]) -> dict[str, Any]:
@@ -50,6 +49,6 @@ class Experiment(Protocol):
         """Return what ``run.json`` says from the start, beside what it says of every run."""
         ...
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Do it, writing what lasts; return the results, ``checks`` among them."""
         ...

@@ -16,7 +16,8 @@ import torch
 
 from biosim import __version__
 from biosim.errors import BiosimError, DamageError, Interrupted, Notice
-from biosim.experiments.base import Experiment, Progress
+from biosim.experiments.base import Experiment
+from biosim.progress import Stages
 from biosim.rundir import lock
 from biosim.rundir.artefacts import CHECKPOINTS, CONDITIONS, METRICS, OWN_FILES, REPORT, RUN
 from biosim.rundir.checkpoint import EVERY
@@ -31,7 +32,7 @@ def carry_out(
     prepare: Callable[[], Experiment],
     folder: Path,
     device: str,
-    progress: Progress | None,
+    progress: Stages | None,
     *,
     report: bool = True,
     force: bool = False,
@@ -76,7 +77,7 @@ def carry_out(
     return found, False
 
 
-def _execute(about: dict[str, Any], experiment: Experiment, folder: Path, progress: Progress | None, report: bool, every: float) -> Run:
+def _execute(about: dict[str, Any], experiment: Experiment, folder: Path, progress: Stages | None, report: bool, every: float) -> Run:
     writer = RunWriter(folder, about, every)
     try:
         results = experiment.execute(writer, progress)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim.experiments.base import Experiment, Progress, outcome
+from biosim.experiments.base import Experiment, outcome
 from biosim.experiments.carry_out import carry_out
+from biosim.progress import Stages
 from biosim.rundir.artefacts import CONDITIONS
 from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import ConditionsScenario, Scenario
@@ -33,7 +34,7 @@ class ConditionsExperiment:
         """Return what ``run.json`` says from the start."""
         return {"conditions": {name: scenario.id for name, scenario in self.scenario.conditions.items()}}
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Run each condition in a folder of its own; one that is there and finished is left alone."""
         metrics: dict[str, npt.NDArray[np.float64]] = {}
         for name, scenario in self.scenario.conditions.items():
@@ -44,5 +45,5 @@ class ConditionsExperiment:
         return outcome(metrics, self.scenario.checks)
 
 
-def _under(name: str, progress: Progress | None) -> Progress | None:
+def _under(name: str, progress: Stages | None) -> Stages | None:
     return None if progress is None else (lambda stage, step, steps, numbers: progress(f"{name}: {stage}", step, steps, numbers))

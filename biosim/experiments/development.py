@@ -18,12 +18,13 @@ from biosim.develop import Development, develop
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.equations import Rule, parse_time
 from biosim.errors import InputError
-from biosim.experiments.base import Progress, outcome
-from biosim.experiments.comparing import compare_searches, search_again
+from biosim.experiments.base import outcome
 from biosim.experiments.homeostasis import mechanisms
+from biosim.experiments.searches import compare_searches, search_again
 from biosim.experiments.spikes import encoded, signals_of
 from biosim.experiments.together import Together, check_scenario, deaths_of, formed_steps, shared_by
 from biosim.processes.team import ALONE, Team
+from biosim.progress import Stages, of_stage
 from biosim.recorder import Recorder
 from biosim.rules.feedback_kinds import feedback_rule
 from biosim.rundir import interrupts
@@ -83,7 +84,7 @@ class DevelopmentExperiment:
             "signals": [*signals_of(self.drive.encoding), *_signals(s)],
         }
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Develop, let the rivals prune, and write what each left; return the results."""
         scenario = self.scenario
         rule, options, primary = scenario.rule, scenario.options, scenario.spec.schedule.density
@@ -161,7 +162,7 @@ def develop_under(
     rule: Rule,
     options: Options,
     density: float,
-    progress: Progress | None,
+    progress: Stages | None,
     stage: str,
     sink: Callable[[dict[str, Any]], None] | None = None,
     seeds: tuple[int, ...] | None = None,
@@ -174,7 +175,6 @@ def develop_under(
     """
     scenario, network = prepared.scenario, prepared.births(team)
     seeds = scenario.seeds if seeds is None else seeds
-    report = None if progress is None else (lambda step, steps, numbers: progress(stage, step, steps, numbers))
     return develop(
         network,
         prepared.drive,
@@ -184,7 +184,7 @@ def develop_under(
         feedback=None if options.feedback is None else Feedback(network, options.feedback, seeds),
         seeds=seeds,
         recorder=Recorder(scenario.spec.moments, sink),
-        progress=report,
+        progress=of_stage(stage, progress),
         keeper=keeper,
         **options.beside(prepared.drive.clock.duration),
     )
@@ -223,7 +223,7 @@ def _kept(writer: RunWriter, contest: Contest, stage: str, work: Callable[[], An
     writer.checkpoints.finish(stage, contest.since(mark))
 
 
-def _further(prepared: DevelopmentExperiment, contest: Contest, writer: RunWriter, progress: Progress | None) -> None:
+def _further(prepared: DevelopmentExperiment, contest: Contest, writer: RunWriter, progress: Stages | None) -> None:
     """Develop the scenario's rule at its further densities, and its further rules at all of them."""
     scenario = prepared.scenario
     local = contest.densities if scenario.spec.local_densities else ()
@@ -243,7 +243,7 @@ def _further(prepared: DevelopmentExperiment, contest: Contest, writer: RunWrite
         _kept(writer, contest, f"{stage}, rows", lambda rows=rows: contest.develop(*rows))  # type: ignore[misc]
 
 
-def _contest(prepared: DevelopmentExperiment, circuit: Circuit, progress: Progress | None) -> Contest:
+def _contest(prepared: DevelopmentExperiment, circuit: Circuit, progress: Stages | None) -> Contest:
     """Rivals prune the same births to the density the local rule reached (the mean over its replicates)."""
     scenario, spec = prepared.scenario, prepared.scenario.spec
     density = float(np.mean(circuit.density()))
@@ -263,7 +263,7 @@ def _contest(prepared: DevelopmentExperiment, circuit: Circuit, progress: Progre
 
 
 def _compare(
-    prepared: DevelopmentExperiment, contest: Contest, first: Circuit, writer: RunWriter, progress: Progress | None
+    prepared: DevelopmentExperiment, contest: Contest, first: Circuit, writer: RunWriter, progress: Stages | None
 ) -> Comparison | None:
     """Search again on the same births and compare, where the scenario asks for it."""
     scenario, spec = prepared.scenario, prepared.scenario.spec.comparisons

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.errors import InputError
-from biosim.experiments.base import Progress, outcome
+from biosim.experiments.base import outcome
+from biosim.progress import Stages, of_stage
 from biosim.rundir.checkpoint import AtWork
 from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import SpikingScenario
@@ -44,7 +45,7 @@ class SpikingExperiment:
             "births_seeds": list(s.birth_seeds),
         }
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Let the network live; write records, survivors, and the spikes of the network as born and as it ended."""
         s = self.scenario
         try:
@@ -75,9 +76,8 @@ class SpikingExperiment:
             writer.checkpoints.finish(stage, found)
         return trains_of(found)
 
-    def _develop(self, network: Network, writer: RunWriter, progress: Progress | None, keeper: Keeper) -> Any:
+    def _develop(self, network: Network, writer: RunWriter, progress: Stages | None, keeper: Keeper) -> Any:
         s, options = self.scenario, self.scenario.spec.simulation
-        report = None if progress is None else (lambda step, steps, numbers: progress("developing", step, steps, numbers))
         schedule = None if s.spec.schedule is None else Schedule(**s.spec.schedule.model_dump())
         try:
             return develop_spiking(
@@ -88,7 +88,7 @@ class SpikingExperiment:
                 schedule=schedule,
                 seeds=s.seeds,
                 recorder=SpikingRecorder(s.spec.moments, writer.record),
-                progress=report,
+                progress=of_stage("developing", progress),
                 precision=options.precision,
                 rate_cap=options.rate_cap,
                 tau_activity=s.times["tau_activity"],

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from biosim.errors import InputError
-from biosim.experiments.base import Progress, checked_metrics, outcome
+from biosim.experiments.base import checked_metrics, outcome
+from biosim.progress import Stages
 from biosim.rundir.run_writer import RunWriter
 from biosim.scenario import StudyScenario
 
@@ -25,7 +26,7 @@ class StudyExperiment:
         """Return what ``run.json`` says from the start."""
         return {"study_source_sha256": self.scenario.resolved["study_source"], "measures": self.scenario.measures}
 
-    def execute(self, writer: RunWriter, progress: Progress | None) -> dict[str, Any]:
+    def execute(self, writer: RunWriter, progress: Stages | None) -> dict[str, Any]:
         """Run the study and write its tables and figures."""
         scenario = self.scenario
         told = {"progress": progress} if progress is not None and scenario.study.takes("progress") else {}

@@ -24,15 +24,16 @@ def adjacency(graph: Graph, weighted: bool = False) -> Any:
 
 def row_sums(x: Any, y: Any, z: Any) -> Numbers:
     """Return ``sum_j ((x @ y) * z)[i, j]`` for every i, summed in float64."""
-    product = x @ y
-    if isinstance(product, np.ndarray):
-        return np.asarray(np.einsum("ij,ij->i", product, z, dtype=np.float64, casting="unsafe"))
-    return np.asarray(product.multiply(z).astype(np.float64).sum(1)).ravel()
+    return _masked_rows(x @ y, z)
 
 
 def total(x: Any, y: Any, *masks: Any) -> list[int]:
     """Return ``sum((x @ y) * z)`` for every mask z, as whole numbers."""
     product = x @ y
+    return [round(float(_masked_rows(product, z).sum())) for z in masks]
+
+
+def _masked_rows(product: Any, z: Any) -> Numbers:
     if isinstance(product, np.ndarray):
-        return [round(float(np.einsum("ij,ij->i", product, z, dtype=np.float64, casting="unsafe").sum())) for z in masks]
-    return [round(float(product.multiply(z).astype(np.float64).sum())) for z in masks]
+        return np.asarray(np.einsum("ij,ij->i", product, z, dtype=np.float64, casting="unsafe"))
+    return np.asarray(product.multiply(z).astype(np.float64).sum(1)).ravel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor
 
 from biosim.errors import NumericalError
 from biosim.nursery.nursery import Nursery
+from biosim.progress import Progress
 from biosim.state import Keeper, State, Stateful, fill, part, tensor
-
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 def record(nursery: Nursery, activity: Mapping[str, Tensor], step: int, progress: Progress | None) -> None:

@@ -53,7 +53,7 @@ def _figure(height: float, methods: int) -> Figure:
 
 def survivors(run: Run) -> Figure:
     """Survivors by layer, for every method."""
-    circuits = {run.table[0]["method"]: run.circuit, **run.rivals}
+    circuits = run.circuits
     names = [p[0] for p in run.circuit.projections]
     figure = _figure(2.7, len(circuits))
     axes = figure.subplots()

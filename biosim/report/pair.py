@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from biosim.comparing import compare_runs
+from biosim.compare_runs import compare_runs
 from biosim.errors import BiosimError
 from biosim.findings import svg
 from biosim.report.comparison import section

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from biosim import __version__
-from biosim.compare.naming import LOCAL, comparison_metrics
+from biosim.compare.naming import comparison_metrics
 from biosim.equations import Level, Rule, parse_seconds
 from biosim.errors import InputError, did_you_mean
 from biosim.nursery.fitting import uncounted
+from biosim.rundir.artefacts import LOCAL
 from biosim.scenario.base import NetworkScenario, checks_of
 from biosim.scenario.checks import known_metrics
 from biosim.scenario.options import Options, check_homeostasis, collect, further_rules, read_rules, rule_data, rules_apart

@@ -5,8 +5,9 @@ imports this one: what a comparison shows is a difference between the two, not a
 A scorer never thresholds; :func:`keep` does, and never scores.
 """
 
-from biosim.scorers.base import Made, Maker, Scorer, Task, load_scorer, make, prune, regimes, scorer_names, variants
+from biosim.scorers.base import Made, Maker, Scorer, Task, make, prune, regimes
 from biosim.scorers.keep import SCOPES, Scope, keep, keep_counts
+from biosim.scorers.load import load_scorer, scorer_names, variants
 from biosim.scorers.training import Training, retrain
 
 __all__ = [

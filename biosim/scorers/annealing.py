@@ -18,8 +18,9 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.keep import Scope
-from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell, check_search
+from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell
 from biosim.synapses import Network
 
 _FIRST = 32  # swaps that set the unit of temperature; at most half of the budget
@@ -48,7 +49,7 @@ class Scorer(SearchScorer):
     samples: int = 512
 
     def __post_init__(self) -> None:
-        check_search("annealing", self.evaluations, self.samples)
+        at_least_one("annealing", evaluations=self.evaluations, samples=self.samples)
         if not self.hot >= self.cold > 0:
             raise InputError(f"annealing cools: hot >= cold > 0, not {self.hot} and {self.cold}", ("hot",))
 

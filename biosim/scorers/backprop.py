@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from biosim.scorers.descent import mean_cross_entropy
 from biosim.scorers.surrogate import surrogate_spikes
 from biosim.substrates.activation import slope
 from biosim.substrates.rate import propagate
@@ -63,10 +64,9 @@ class Backprop:
         with torch.inference_mode(False), torch.enable_grad():
             leaves = {n: e.clone().requires_grad_() for n, e in effective.items()}
             gains = {n: g.clone() for n, g in self.gains.items()}
-            output = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)[
-                next(reversed(self.network.populations))
-            ]
-            losses = torch.nn.functional.cross_entropy(output.transpose(1, 2), labels.clone(), reduction="none")
-            found = torch.autograd.grad(losses.mean(1).sum(), list(leaves.values()), materialize_grads=True)
+            activity = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)
+            output = activity[next(reversed(self.network.populations))]
+            loss = mean_cross_entropy(output, labels.clone()).sum()
+            found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
             output = output.detach()
         return dict(zip(leaves, found, strict=True)), (output.argmax(2) == labels).float().mean()

@@ -1,25 +1,22 @@
-"""What a scorer is, where scorers are found, and how one turns births into a circuit."""
+"""What a scorer is, and how one turns births into a circuit."""
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
-from biosim.errors import InputError, UndefinedError, did_you_mean
-from biosim.scorer_sources import Source, find_source, sources
-from biosim.scorers.keep import SCOPES, Scope, gains_after, keep
+from biosim.errors import UndefinedError
+from biosim.progress import Progress as Progress
+from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.training import Training
 from biosim.synapses import Network
 
-Progress = Callable[[int, int, dict[str, float]], None]
 Masks = Mapping[str, Tensor]
 REGIMES = ("frozen", "retrained")
 
@@ -85,10 +82,15 @@ class Made:
 
     def circuits(self, name: str, level: str, network: Network, seeds: tuple[int, ...]) -> list[Circuit]:
         """Return each draw as a frozen circuit."""
-        about = {"scorer": name, "locality": level, "seeds": list(seeds), "regime": "frozen"}
+        about = provenance(name, level, seeds) | {"regime": "frozen"}
         gains = gains_after(network, self.target or 1.0, "layer") if self.gains is None else self.gains
         each = gains if isinstance(gains, tuple) else (gains,) * len(self.masks)
         return [Circuit.of(network, about, masks, own, self.start) for masks, own in zip(self.masks, each, strict=True)]
+
+
+def provenance(name: str, level: str, seeds: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a circuit says of the method that made it."""
+    return {"scorer": name, "locality": level, "seeds": list(seeds)}
 
 
 @runtime_checkable
@@ -129,83 +131,6 @@ class Maker(Protocol):
         ...
 
 
-def scorer_names() -> list[str]:
-    """Return the names of all scorers, as scenarios write them."""
-    return list(sources())
-
-
-def load_scorer(name: str, options: Mapping[str, Any] | None = None) -> Scorer | Maker:
-    """Build a scorer by name, or by the path of its file.
-
-    Raises
-    ------
-    InputError
-        On an unknown name or option, or a file that holds no scorer.
-
-    Examples
-    --------
-    >>> from biosim import load_scorer
-    >>> load_scorer("edge-popup").level
-    'gradient'
-    >>> load_scorer("magnitude", {"scope": "neuron"}).level
-    'neuron'
-    """
-    source, given = find_source(name), dict(options or {})
-    build = source.load().Scorer
-    signature = inspect.signature(build)
-    allowed = list(signature.parameters)
-    for key in given:
-        if key not in allowed:
-            listing = f"it has: {', '.join(allowed)}" if allowed else "it has none"
-            raise InputError(f"rival '{source.name}' has no option '{key}'{did_you_mean(key, allowed)}; {listing}", (key,))
-    given = _typed(source, build, given)
-    try:
-        signature.bind(**given)
-    except TypeError as error:
-        raise InputError(f"rival '{source.name}' cannot be built: {error}", ("name",)) from None
-    try:
-        scorer: Scorer | Maker = build(**given)
-    except TypeError as error:  # an option met a comparison it cannot take part in
-        raise InputError(f"rival '{source.name}' cannot be built: an option has the wrong type: {error}", ("name",)) from None
-    parts = ("level", "make") if hasattr(scorer, "make") else ("scope", "level", "score")
-    if missing := [part for part in parts if not hasattr(scorer, part)]:
-        raise InputError(f"the Scorer of {source.path} lacks {', '.join(missing)}", ("name",))
-    if not regimes(scorer) or not set(regimes(scorer)) <= set(REGIMES):
-        raise InputError(f"the regimes of {source.path} must be a tuple of {' and '.join(REGIMES)}", ("name",))
-    return scorer
-
-
-def _typed(source: Source, build: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as the annotations of a scorer have them; one without annotation, or with one of its own making, as it is."""
-    try:
-        hints = get_type_hints(build)
-    except (NameError, TypeError):
-        return dict(given)
-    found = dict(given)
-    for key, value in given.items():
-        if key == "scope" and value not in (scopes := SCOPES if source.own else get_args(Scope)):
-            raise InputError(f"unknown scope '{value}'; there are: {', '.join(scopes)}", (key,))
-        try:
-            found[key] = TypeAdapter(hints.get(key, Any)).validate_python(value, strict=True)
-        except ValidationError as error:
-            if get_origin(hints[key]) is Literal:
-                known = ", ".join(map(str, get_args(hints[key])))
-                raise InputError(f"unknown {key} {value!r}; there are: {known}", (key,)) from None
-            what = error.errors()[0]["msg"].removeprefix("Input should be ")
-            raise InputError(f"of rival '{source.name}' should be {what}, not {value!r}", (key,)) from None
-        except PydanticUserError:
-            continue
-    return found
-
-
-def variants(name: str) -> dict[str, dict[str, Any]]:
-    """Return what ``rivals: [all]`` runs of one scorer: options by label."""
-    own = getattr(load_scorer(name), "variants", {name: {}})
-    if not isinstance(own, Mapping) or not all(isinstance(options, Mapping) for options in own.values()):
-        raise InputError(f"the variants of scorer '{name}' must map labels to options", ("name",))
-    return {str(label): dict(options) for label, options in own.items()}
-
-
 def regimes(scorer: Scorer | Maker) -> tuple[str, ...]:
     """Return the regimes a method has an answer in: a method that trains weights has no frozen circuit."""
     own = getattr(scorer, "regimes", REGIMES)
@@ -242,7 +167,7 @@ def _timed(maker: Maker, task: Task) -> Iterator[Made]:
         except StopIteration:
             return
         spent += time.perf_counter() - began
-        yield Made(one.target, one.masks, one.gains, one.start, spent, one.note, one.undefined)
+        yield replace(one, seconds=spent)
 
 
 def prune(

@@ -13,12 +13,8 @@ from biosim.scorers.base import Made, Task
 class Scorer:
     """Keeps every birth edge, to be trained."""
 
+    level: ClassVar[str] = "gradient"
     regimes: ClassVar[tuple[str, ...]] = ("retrained",)
-
-    @property
-    def level(self) -> str:
-        """What it reads."""
-        return "gradient"
 
     def make(self, task: Task) -> Iterator[Made]:
         """Yield the births themselves."""

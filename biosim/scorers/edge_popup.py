@@ -22,13 +22,12 @@ from torch import Tensor
 
 from biosim import backend
 from biosim.drives.base import Drive
-from biosim.errors import InputError
 from biosim.scorers.backprop import Backprop
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, half_cosine, labelled, weights_of
 from biosim.scorers.keep import Scope, gains_after, keep
 from biosim.scorers.popup_device import DeviceStep
 from biosim.scorers.popup_kernels import CHUNK, drop_ties, full_threshold, threshold, transmit, update
-from biosim.scorers.training import check_sgd, for_epochs
 from biosim.streams import edge_streams, generator
 from biosim.synapses import Network
 
@@ -52,6 +51,7 @@ class Scorer:
     rate: float = 0.1
     momentum: float = 0.9
     decay: float = 1e-4
+    level: ClassVar[str] = "gradient"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "edge-popup": {},
         "edge-popup-neuron": {"scope": "neuron"},
@@ -59,14 +59,8 @@ class Scorer:
     }
 
     def __post_init__(self) -> None:
-        if self.epochs is not None and self.epochs < 1:
-            raise InputError("edge-popup needs at least one epoch", ("epochs",))
+        at_least_one("edge-popup", epochs=self.epochs)
         check_sgd(self.rate, self.momentum, self.decay)
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
     @torch.inference_mode()
     def score(
@@ -76,10 +70,8 @@ class Scorer:
         drive = for_epochs(drive, self.epochs)
         steps = drive.clock.steps
         search = Search(self, network, density, seeds, steps)
-        for step, shown in enumerate(drive.presentations(seeds, network.device)):
-            if shown.labels is None:
-                raise InputError("edge-popup needs a drive with labels")
-            accuracy = search.step(step, shown.inputs, shown.labels)
+        for step, (inputs, labels) in enumerate(labelled(drive, seeds, network.device, "edge-popup")):
+            accuracy = search.step(step, inputs, labels)
             if progress is not None and (step + 1) % max(1, steps // 50) == 0:
                 progress(step + 1, steps, {"density": density, "accuracy": float(accuracy)})
         return {n: s.abs() for n, s in search.scores.items()}
@@ -97,7 +89,7 @@ class Search:
     def __init__(self, scorer: Scorer, network: Network, density: float, seeds: tuple[int, ...], steps: int) -> None:
         self.scorer, self.network, self.density, self.seeds, self.steps = scorer, network, density, seeds, steps
         self.scores = {n: _initial_scores(network, n, seeds) for n in network.projections}
-        self.weights = {n: p.weight for n, p in network.projections.items()}
+        self.weights = weights_of(network)
         self.backprop = Backprop(network, gains_after(network, density, scorer.scope))
         counts = {n: [math.floor(density * b + 0.5) for b in p.fan_in.sum(1).tolist()] for n, p in network.projections.items()}
         self.fused = backend.fused(network.device)
@@ -123,7 +115,7 @@ class Search:
     @torch.inference_mode()
     def step(self, number: int, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take one step on (R, S, n) inputs with (R, S) labels; return the accuracy, ()."""
-        rate = self.scorer.rate * 0.5 * (1 + math.cos(math.pi * number / self.steps))
+        rate = half_cosine(self.scorer.rate, number, self.steps)
         if self.on_device is not None:
             return self.on_device(rate, inputs, labels)
         self.select()

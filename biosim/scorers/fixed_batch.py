@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.errors import InputError, UndefinedError
+from biosim.errors import UndefinedError
+from biosim.scorers.descent import labelled
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
 from biosim.tiles import matmul
@@ -53,12 +54,10 @@ class Column:
 def first_samples(drive: Drive, seeds: tuple[int, ...], device: torch.device, samples: int) -> tuple[Tensor, Tensor]:
     """Return the first ``samples`` a drive shows each replicate, (R, S, n), and their labels, (R, S)."""
     inputs, labels, have = [], [], 0
-    for shown in drive.presentations(seeds, device):
-        if shown.labels is None:
-            raise InputError("a search needs a drive with labels")
-        inputs.append(shown.inputs)
-        labels.append(shown.labels)
-        have += shown.inputs.shape[1]
+    for shown, right in labelled(drive, seeds, device, "a search"):
+        inputs.append(shown)
+        labels.append(right)
+        have += shown.shape[1]
         if have >= samples:
             break
     return torch.cat(inputs, 1)[:, :samples], torch.cat(labels, 1)[:, :samples]

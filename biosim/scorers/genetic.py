@@ -16,9 +16,10 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.fixed_batch import FixedBatch, first_samples
 from biosim.scorers.keep import Scope, gains_after, keep
-from biosim.scorers.mask_search import Losses, SearchScorer, Tell, check_search, random_masks, random_scores
+from biosim.scorers.mask_search import Losses, SearchScorer, Tell, random_masks, random_scores
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -50,7 +51,7 @@ class Scorer(SearchScorer):
     samples: int = 512
 
     def __post_init__(self) -> None:
-        check_search("genetic", self.evaluations, self.samples)
+        at_least_one("genetic", evaluations=self.evaluations, samples=self.samples)
         if self.population < 2:
             raise InputError("genetic needs a population of at least two", ("population",))
         if not 0 <= self.mutation <= 1:

@@ -17,8 +17,8 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import losses
 from biosim.scorers.snip import SlopeScorer, samples_of_each_class
-from biosim.scorers.training import losses
 from biosim.synapses import Network
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from biosim.drives.base import Drive
 from biosim.errors import InputError
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.keep import Scope
-from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell, check_search
+from biosim.scorers.mask_search import Losses, MaskSearch, SearchScorer, Swaps, Tell
 from biosim.synapses import Network
 
 
@@ -41,7 +42,7 @@ class Scorer(SearchScorer):
     samples: int = 512
 
     def __post_init__(self) -> None:
-        check_search("greedy-flips", self.evaluations, self.samples)
+        at_least_one("greedy-flips", evaluations=self.evaluations, samples=self.samples)
         if self.candidates < 1:
             raise InputError("greedy-flips needs at least one candidate a round", ("candidates",))
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Masks, Task
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.keep import Scope, keep, keep_counts, whole_counts
 from biosim.scorers.training import train
 from biosim.synapses import Network
@@ -48,6 +49,7 @@ class Scorer:
     readout: float = 0.5
     rewind: int = 0
     epochs: int | None = None
+    level: ClassVar[str] = "gradient"
     regimes: ClassVar[tuple[str, ...]] = ("retrained",)
 
     def __post_init__(self) -> None:
@@ -57,13 +59,7 @@ class Scorer:
             raise InputError(f"the readout is dropped at a factor in (0, 1], not {self.readout}", ("readout",))
         if self.rewind < 0:
             raise InputError("cannot rewind to before birth", ("rewind",))
-        if self.epochs is not None and self.epochs < 1:
-            raise InputError("a round needs at least one epoch", ("epochs",))
-
-    @property
-    def level(self) -> str:
-        """What it reads."""
-        return "gradient"
+        at_least_one("a round", epochs=self.epochs)
 
     def make(self, task: Task) -> Iterator[Made]:
         """Yield a ticket at each density, the densest first, from one chain of rounds."""
@@ -81,7 +77,7 @@ class Scorer:
             trained = train(network, masks, task.drive, task.seeds, training, start=start)
             scores = {n: torch.where(masks[n], w.abs(), -1.0) for n, w in trained.items()}
             while wanted and rounds[0] <= r:
-                yield Made(wanted[0], (self._kept(scores, task, shares, wanted[0], rounds[0]),), start=_copy(start))
+                yield Made(wanted[0], (self._kept(scores, task, shares, wanted[0], rounds[0]),), start=start)
                 del wanted[0], rounds[0]
             if wanted:
                 masks = self._kept(scores, task, shares, None, r)
@@ -90,9 +86,9 @@ class Scorer:
 
     def _shares(self, network: Network) -> dict[str, float]:
         """Return the share of its synapses a projection keeps in a round."""
-        names, readout = network.projections, next(reversed(network.populations))
-        half = self.scope == "layer" and any(p.post.name != readout for p in names.values())
-        return {n: 1 - self.drop * (self.readout if half and p.post.name == readout else 1.0) for n, p in names.items()}
+        projections, readout = network.projections, next(reversed(network.populations))
+        half = self.scope == "layer" and any(p.post.name != readout for p in projections.values())
+        return {n: 1 - self.drop * (self.readout if half and p.post.name == readout else 1.0) for n, p in projections.items()}
 
     def _kept(self, scores: Masks, task: Task, shares: Mapping[str, float], density: float | None, rounds: float) -> dict[str, Tensor]:
         """Return the masks at a density, or after so many rounds."""
@@ -125,7 +121,3 @@ def rounds_to(density: float, born: Mapping[str, float], shares: Mapping[str, fl
         middle = (low + high) / 2
         low, high = (middle, high) if density_after(middle, born, shares) > density else (low, middle)
     return float(round(high)) if abs(high - round(high)) < 1e-9 else high
-
-
-def _copy(start: dict[str, Tensor] | None) -> dict[str, Tensor] | None:
-    return None if start is None else {n: w.clone() for n, w in start.items()}

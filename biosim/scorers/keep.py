@@ -73,24 +73,7 @@ def keep(scores: Mapping[str, Tensor], network: Network, density: float, scope: 
 
 
 def keep_counts(scores: Mapping[str, Tensor], network: Network, counts: Mapping[str, Tensor], seeds: tuple[int, ...]) -> dict[str, Tensor]:
-    """Keep, in each projection, exactly as many birth edges as told, those with the largest scores.
-
-    Parameters
-    ----------
-    scores : mapping
-        (R, n_pre, n_post) by projection.
-    network : Network
-        The births.
-    counts : mapping
-        (R,) int64 by projection.
-    seeds : tuple of int
-        One a replicate; break ties.
-
-    Returns
-    -------
-    dict
-        (R, n_pre, n_post) bool by projection.
-    """
+    """Keep exactly ``counts``, (R,) int64 by projection, of the birth edges, those with the largest scores; all else as in :func:`keep`."""
     streams = {name: edge_streams(seeds, f"keep/{name}") for name in scores}
     return {n: _largest([s], [network.projections[n].born], counts[n], streams[n])[0] for n, s in scores.items()}
 

@@ -40,8 +40,16 @@ class NeuronBudget:
 
     @classmethod
     def of(cls, network: Network, density: float) -> NeuronBudget:
-        """Return the counts whose synapses come nearest to ``density`` of all, about one share for all populations."""
-        hidden = {n: network.populations[n].size for n in hidden_populations(network)}
+        """Return the counts whose synapses come nearest to ``density`` of all, about one share for all populations.
+
+        Raises
+        ------
+        UndefinedError
+            When there is no population between drive and readout.
+        """
+        hidden = {n: p.size for n, p in list(network.populations.items())[1:-1]}
+        if not hidden:
+            raise UndefinedError("neuron selection needs a model with a hidden population")
         pairs = {name: p.weight[0].numel() for name, p in network.projections.items()}
         target = density * sum(pairs.values())
 
@@ -73,20 +81,6 @@ class NeuronBudget:
         return gains
 
 
-def hidden_populations(network: Network) -> list[str]:
-    """Return the populations between drive and readout.
-
-    Raises
-    ------
-    UndefinedError
-        When there are none to select from.
-    """
-    names = list(network.populations)[1:-1]
-    if not names:
-        raise UndefinedError("neuron selection needs a model with a hidden population")
-    return names
-
-
 def spread(network: Network, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return (R, n_pre, n_post) scores: each synapse carries its postsynaptic neuron's, a readout's synapses 0."""
     found = {}
@@ -99,21 +93,8 @@ def spread(network: Network, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def keep_neurons(scores: Mapping[str, Tensor], network: Network, density: float, seeds: tuple[int, ...]) -> dict[str, Tensor]:
     """Keep the hidden neurons with the largest scores, each with all its synapses to kept neurons.
 
-    Parameters
-    ----------
-    scores : mapping
-        (R, n_pre, n_post) by projection; a neuron's score is the largest among its incoming synapses.
-    network : Network
-        The births.
-    density : float
-        Share of birth edges aimed at; see :class:`NeuronBudget` for what whole neurons allow.
-    seeds : tuple of int
-        One a replicate; break ties.
-
-    Returns
-    -------
-    dict
-        (R, n_pre, n_post) bool by projection.
+    Arguments and masks are those of :func:`~biosim.scorers.keep.keep`; a neuron's score is the largest among its incoming synapses,
+    and ``density`` is aimed at as :class:`NeuronBudget` says.
     """
     budget = NeuronBudget.of(network, density)
     kept = {n: torch.ones_like(p.gain, dtype=torch.bool) for n, p in network.populations.items()}

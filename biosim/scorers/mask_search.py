@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.errors import InputError
 from biosim.scorers.base import Progress
 from biosim.scorers.fixed_batch import Edit, FixedBatch, first_samples
 from biosim.scorers.keep import Scope, gains_after, keep
@@ -31,11 +30,7 @@ class SearchScorer(ABC):
     scope: Scope
     evaluations: int
     samples: int
-
-    @property
-    def level(self) -> str:
-        """What the score reads: the loss of the whole network."""
-        return "network"
+    level: ClassVar[str] = "network"
 
     @torch.inference_mode()
     def score(
@@ -55,14 +50,6 @@ class SearchScorer(ABC):
     @abstractmethod
     def search(self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], tell: Tell) -> dict[str, Tensor]:
         """Return the scores; ``tell`` takes evaluations spent and (R,) losses."""
-
-
-def check_search(method: str, evaluations: int, samples: int) -> None:
-    """Refuse a search without a budget or without samples."""
-    if evaluations < 1:
-        raise InputError(f"{method} needs at least one evaluation", ("evaluations",))
-    if samples < 1:
-        raise InputError(f"{method} needs at least one sample", ("samples",))
 
 
 def random_masks(

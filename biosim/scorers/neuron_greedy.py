@@ -18,10 +18,10 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one
 from biosim.scorers.fixed_batch import Column, FixedBatch, first_samples
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
-from biosim.scorers.mask_search import check_search
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -40,22 +40,14 @@ class Scorer:
 
     candidates: int = 64
     samples: int = 512
+    scope: ClassVar[Scope] = "whole-neurons"
+    level: ClassVar[str] = "network"
     frozen_note: ClassVar[str] = "whole neurons: the density is as near to the one asked for as they allow"
 
     def __post_init__(self) -> None:
-        check_search("neuron-greedy", 1, self.samples)
+        at_least_one("neuron-greedy", samples=self.samples)
         if self.candidates < 1:
             raise InputError("neuron-greedy needs at least one candidate a round", ("candidates",))
-
-    @property
-    def scope(self) -> Scope:
-        """Whole neurons are kept."""
-        return "whole-neurons"
-
-    @property
-    def level(self) -> str:
-        """What the score reads: the loss of the whole network."""
-        return "network"
 
     @torch.inference_mode()
     def score(

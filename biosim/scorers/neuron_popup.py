@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from biosim.drives.base import Drive
-from biosim.errors import InputError, UndefinedError
+from biosim.errors import UndefinedError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, half_cosine, labelled, mean_cross_entropy
 from biosim.scorers.keep import Scope
 from biosim.scorers.keep_neurons import NeuronBudget, spread
-from biosim.scorers.training import check_sgd, for_epochs
 from biosim.streams import edge_streams, generator
 from biosim.substrates.activation import activate
 from biosim.synapses import Network
@@ -49,22 +49,13 @@ class Scorer:
     rate: float = 0.01
     momentum: float = 0.9
     decay: float = 1e-4
+    scope: ClassVar[Scope] = "whole-neurons"
+    level: ClassVar[str] = "gradient"
     frozen_note: ClassVar[str] = "whole neurons: the density is as near to the one asked for as they allow"
 
     def __post_init__(self) -> None:
-        if self.epochs is not None and self.epochs < 1:
-            raise InputError("neuron-popup needs at least one epoch", ("epochs",))
+        at_least_one("neuron-popup", epochs=self.epochs)
         check_sgd(self.rate, self.momentum, self.decay)
-
-    @property
-    def scope(self) -> Scope:
-        """Whole neurons are kept."""
-        return "whole-neurons"
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
@@ -82,12 +73,10 @@ class Scorer:
         everyone = {n: torch.ones_like(s, dtype=torch.bool) for n, s in scores.items()}
         speed = {n: torch.zeros_like(s) for n, s in scores.items()}
         gains, steps = budget.gains(network), drive.clock.steps
-        for step, shown in enumerate(drive.presentations(seeds, network.device)):
-            if shown.labels is None:
-                raise InputError("neuron-popup needs a drive with labels")
+        for step, (inputs, labels) in enumerate(labelled(drive, seeds, network.device, "neuron-popup")):
             gates = {n: keep_largest(s.abs(), everyone[n], wanted[n], streams[n]).float() for n, s in scores.items()}
-            gradients, loss = _gradients(network, gates, gains, shown.inputs, shown.labels)
-            rate = self.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+            gradients, loss = _gradients(network, gates, gains, inputs, labels)
+            rate = half_cosine(self.rate, step, steps)
             for name, score in scores.items():
                 speed[name].mul_(self.momentum).add_(gradients[name] * score.sign()).add_(score, alpha=self.decay)
                 score.sub_(speed[name], alpha=rate)
@@ -116,6 +105,6 @@ def _gradients(
             activity[name] = activate(total * gains[name].unsqueeze(1), network.populations[name].activation)
             if name in leaves:
                 activity[name] = activity[name] * leaves[name].unsqueeze(1)
-        losses = torch.nn.functional.cross_entropy(activity[names[-1]].transpose(1, 2), labels, reduction="none").mean(1)
+        losses = mean_cross_entropy(activity[names[-1]], labels)
         gradients = torch.autograd.grad(losses.sum(), list(leaves.values()), materialize_grads=True)
     return dict(zip(leaves, gradients, strict=True)), losses.detach()

@@ -7,7 +7,6 @@ https://arxiv.org/abs/1911.11134); or as many as another method left there (``la
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -41,6 +40,7 @@ class Scorer:
     scope: Scope = "layer"
     distribution: Distribution = "uniform"
     like: str = "circuit"
+    level: ClassVar[str] = "none"
     frozen_note: ClassVar[str] = "made to be retrained, or to be beaten: the edges are drawn by lot"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "random": {},
@@ -57,11 +57,6 @@ class Scorer:
         if self.distribution != "layer-matched" and self.like != "circuit":
             raise InputError("only the layer-matched distribution copies the counts of another method", ("like",))
 
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "none"
-
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None
     ) -> dict[str, Tensor]:
@@ -76,7 +71,6 @@ class Scorer:
         """Yield a random circuit at each density."""
         network = task.network
         for density in task.densities:
-            began = time.perf_counter()
             scores = self.score(network, task.drive, density, task.seeds)
             if self.distribution == "uniform":
                 masks = keep(scores, network, density, self.scope, task.seeds)
@@ -88,7 +82,7 @@ class Scorer:
                     yield Made(density, undefined=f"'{self.like}' left no circuit at this density before it, whose counts could be copied")
                     continue
                 masks = keep_counts(scores, network, {n: m.sum((1, 2)) for n, m in model.items()}, task.seeds)
-            yield Made(density, (masks,), note=self.frozen_note, seconds=time.perf_counter() - began)
+            yield Made(density, (masks,), note=self.frozen_note)
 
 
 def erk_counts(network: Network, density: float) -> dict[str, Tensor]:

@@ -16,9 +16,11 @@ from torch import Tensor
 from biosim.drives.base import Drive
 from biosim.errors import InputError
 from biosim.scorers.base import Progress
+from biosim.scorers.descent import gradients, labelled, weights_of
 from biosim.scorers.keep import Scope
-from biosim.scorers.training import gradients
 from biosim.synapses import Network
+
+_WHO = "a score of the loss"
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,11 @@ class SlopeScorer:
 
     scope: Scope = "network"
     samples: int = 10
+    level: ClassVar[str] = "gradient"
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise InputError("needs at least one sample a class", ("samples",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads."""
-        return "gradient"
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Scorer(SlopeScorer):
     ) -> dict[str, Tensor]:
         """Return abs(w dL/dw) at birth."""
         inputs, labels = samples_of_each_class(drive, self.samples, seeds, network.device)
-        births = {n: p.weight for n, p in network.projections.items()}
+        births = weights_of(network)
         slopes, _ = gradients(network, births, {}, inputs, labels)
         return {n: slopes[n].mul_(w).abs_() for n, w in births.items()}
 
@@ -72,15 +70,13 @@ def samples_of_each_class(drive: Drive, count: int, seeds: tuple[int, ...], devi
     """
     classes, rows = drive.outputs, len(seeds)
     if classes is None:
-        raise InputError("connection sensitivity needs a drive with labels")
+        raise InputError(f"{_WHO} needs a drive with labels")
     found: list[list[list[Tensor]]] = [[[] for _ in range(classes)] for _ in range(rows)]
-    for shown in drive.presentations(seeds, device):
-        if shown.labels is None:
-            raise InputError("scores of the loss need a drive with labels")
+    for inputs, shown in labelled(drive, seeds, device, _WHO):
         for r, own in enumerate(found):
             for c, kept in enumerate(own):
                 if len(kept) < count:
-                    kept.extend(shown.inputs[r][shown.labels[r] == c][: count - len(kept)])
+                    kept.extend(inputs[r][shown[r] == c][: count - len(kept)])
         if all(len(kept) == count for own in found for kept in own):
             labels = torch.arange(classes, device=device).repeat_interleave(count).expand(rows, -1)
             return torch.stack([torch.stack([x for kept in own for x in kept]) for own in found]), labels

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from biosim.errors import InputError
 from biosim.scorers.base import Made, Task
-from biosim.scorers.training import check_sgd, for_epochs, gradients
+from biosim.scorers.descent import at_least_one, check_sgd, for_epochs, gradients, labelled, weights_of
 from biosim.streams import generator
 from biosim.synapses import Network
 
@@ -52,13 +52,13 @@ class Scorer:
     rate: float = 100.0
     momentum: float = 0.9
     draws: int = 10
+    level: ClassVar[str] = "gradient"
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {"supermask": {}, "supermask-rescaled": {"rescale": True}}
 
     def __post_init__(self) -> None:
         if self.weights not in ("births", "glorot"):
             raise InputError(f"unknown weights '{self.weights}'; there are: births, glorot", ("weights",))
-        if self.epochs is not None and self.epochs < 1:
-            raise InputError("supermask needs at least one epoch", ("epochs",))
+        at_least_one("supermask", epochs=self.epochs)
         check_sgd(self.rate, self.momentum)
         if self.draws < 1:
             raise InputError("needs at least one mask drawn after training", ("draws",))
@@ -70,26 +70,19 @@ class Scorer:
             return 0.0
         return 0.5 if self.weights == "births" else 1.0
 
-    @property
-    def level(self) -> str:
-        """What it reads."""
-        return "gradient"
-
     def make(self, task: Task) -> Iterator[Made]:
         """Yield one circuit, at the density that emerged."""
         network, drive = task.network, for_epochs(task.drive, self.epochs)
-        weights = {n: p.weight for n, p in network.projections.items()}
+        weights = weights_of(network)
         if self.weights == "glorot":
             weights = {n: glorot(network, n, task.seeds) for n in weights}
         logits = {n: torch.zeros_like(w) for n, w in weights.items()}
         speed = {n: torch.zeros_like(w) for n, w in weights.items()}
         lots = {n: [generator(seed, f"supermask/{n}") for seed in task.seeds] for n in weights}
         steps = drive.clock.steps
-        for step, shown in enumerate(drive.presentations(task.seeds, network.device)):
-            if shown.labels is None:
-                raise InputError("supermask needs a drive with labels")
+        for step, (inputs, labels) in enumerate(labelled(drive, task.seeds, network.device, "supermask")):
             masks = {n: draw(logits[n], network.projections[n].born, lots[n]) for n in logits}
-            slopes, loss = mask_gradients(network, weights, logits, masks, shown.inputs, shown.labels, self.power)
+            slopes, loss = mask_gradients(network, weights, logits, masks, inputs, labels, self.power)
             for name, logit in logits.items():
                 speed[name].mul_(self.momentum).add_(slopes[name])
                 logit.sub_(speed[name], alpha=self.rate)

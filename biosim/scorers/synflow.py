@@ -37,16 +37,12 @@ class Scorer:
 
     scope: Scope = "network"
     rounds: int = 100
+    level: ClassVar[str] = "network"
     frozen_note: ClassVar[str] = "made to be retrained: it sees no data, and keeps the edges on strong paths"
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise InputError("needs at least one round", ("rounds",))
-
-    @property
-    def level(self) -> str:
-        """What the score reads: path sums over the whole network."""
-        return "network"
 
     def score(
         self, network: Network, drive: Drive, density: float, seeds: tuple[int, ...], progress: Progress | None = None

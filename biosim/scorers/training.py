@@ -11,9 +11,8 @@ synapses of one layer diverge at the rate that others need (seen with GraSP on a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,8 +20,8 @@ from torch import Tensor
 from biosim.circuit import Circuit
 from biosim.drives.base import Drive
 from biosim.errors import InputError, NumericalError
-from biosim.scorers.surrogate import smooth_spikes, surrogate_spikes
-from biosim.substrates.rate import propagate
+from biosim.progress import Progress
+from biosim.scorers.descent import check_sgd, for_epochs, gradients, half_cosine, labelled, weights_of
 from biosim.synapses import Network
 
 
@@ -54,64 +53,9 @@ class Training:
             raise InputError(f"the largest norm of a gradient must be positive, not {self.clip}", ("clip",))
 
 
-def check_sgd(rate: float, momentum: float, decay: float = 0.0) -> None:
-    """Refuse numbers with which gradient descent makes no sense."""
-    if not rate > 0:
-        raise InputError(f"the learning rate must be positive, not {rate}", ("rate",))
-    if not 0 <= momentum < 1:
-        raise InputError(f"momentum must lie in [0, 1), not {momentum}", ("momentum",))
-    if not decay >= 0:
-        raise InputError(f"decay cannot be negative: {decay}", ("decay",))
-
-
-def for_epochs(drive: Drive, epochs: int | None) -> Drive:
-    """Return the drive, shown for another number of epochs (None: as it is).
-
-    Raises
-    ------
-    InputError
-        When the drive has no epochs.
-    """
-    if epochs is None:
-        return drive
-    if not hasattr(drive, "epochs"):
-        raise InputError("this drive has no epochs to set", ("epochs",))
-    return replace(drive, epochs=epochs)  # type: ignore[type-var]
-
-
 def unit_gains(network: Network) -> dict[str, Tensor]:
     """Return a gain of 1 for every neuron, (R, size) by population."""
     return {n: torch.ones_like(p.gain) for n, p in network.populations.items()}
-
-
-def losses(
-    network: Network,
-    effective: Mapping[str, Tensor],
-    gains: Mapping[str, Tensor],
-    inputs: Tensor,
-    labels: Tensor,
-    twice: bool = False,
-) -> Tensor:
-    """Return each replicate's mean cross-entropy, (R,), differentiable in ``effective``.
-
-    ``effective`` holds (R, n_pre, n_post) weights; inputs are (R, S, n_input), spikes of a spiking network
-    (R, S, T, n_input), whose neurons have a surrogate slope; labels (R, S). ``twice``: gradients of gradients will be asked for.
-    """
-    output = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)[
-        next(reversed(network.populations))
-    ]
-    return torch.nn.functional.cross_entropy(output.transpose(1, 2), labels, reduction="none").mean(1)
-
-
-def gradients(
-    network: Network, effective: Mapping[str, Tensor], gains: Mapping[str, Tensor], inputs: Tensor, labels: Tensor
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Return dL/dw of every projection and the (R,) losses; the weights given are not written."""
-    leaves = {n: w.detach().requires_grad_() for n, w in effective.items()}
-    with torch.enable_grad():
-        loss = losses(network, leaves, gains, inputs, labels)
-        found = torch.autograd.grad(loss.sum(), list(leaves.values()), materialize_grads=True)
-    return dict(zip(leaves, found, strict=True)), loss.detach()
 
 
 def train(
@@ -123,7 +67,7 @@ def train(
     *,
     start: Mapping[str, Tensor] | None = None,
     stop: int | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Tensor]:
     """Return the weights of the survivors after training, zero elsewhere: (R, n_pre, n_post) by projection.
 
@@ -144,20 +88,18 @@ def train(
     progress : callable, optional
     """
     drive = for_epochs(drive, training.epochs)
-    own = {n: p.weight for n, p in network.projections.items()} if start is None else start
-    weights = {n: own[n] * m for n, m in masks.items()}
+    start = weights_of(network) if start is None else start
+    weights = {n: start[n] * m for n, m in masks.items()}
     speed = {n: torch.zeros_like(w) for n, w in weights.items()}
     gains = unit_gains(network)
     steps = drive.clock.steps
     last = steps if stop is None else stop * (steps // int(getattr(drive, "epochs", 1)))
     loss = torch.zeros(())
-    for step, shown in enumerate(drive.presentations(seeds, network.device)):
+    for step, (inputs, labels) in enumerate(labelled(drive, seeds, network.device, "training weights")):
         if step >= last:
             break
-        if shown.labels is None:
-            raise InputError("training weights needs a drive with labels")
-        slopes, loss = gradients(network, weights, gains, shown.inputs, shown.labels)
-        rate = training.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+        slopes, loss = gradients(network, weights, gains, inputs, labels)
+        rate = half_cosine(training.rate, step, steps)
         for name, slope in slopes.items():
             slope.mul_(masks[name]).add_(weights[name], alpha=training.decay)
         shrink = _clip(slopes, training.clip)
@@ -186,11 +128,11 @@ def retrain(
     *,
     start: Mapping[str, Tensor] | None = None,
     provenance: Mapping[str, object] | None = None,
-    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> Circuit:
     """Train the survivors and return the circuit; eliminated synapses keep the weight they started with."""
+    start = weights_of(network) if start is None else start
     trained = train(network, masks, drive, seeds, training, start=start, progress=progress)
-    own = {n: p.weight for n, p in network.projections.items()} if start is None else start
-    weights = {n: torch.where(masks[n], trained[n], own[n]) for n in trained}
+    weights = {n: torch.where(masks[n], trained[n], start[n]) for n in trained}
     about = {**(provenance or {}), "regime": "retrained", "training": vars(training) | {"seeds": list(seeds)}}
     return Circuit.of(network, about, masks, unit_gains(network), weights)

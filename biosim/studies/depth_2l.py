@@ -13,10 +13,10 @@ from biosim.circuit import Circuit
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers.training import Training, train
 from biosim.streams import generator
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.construction import Construction, construct
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.subset_sum import best_subsets
@@ -47,7 +47,7 @@ def run(
     eps: list[float] = [0.1, 0.03, 0.01],  # noqa: B006
     epochs: int = 15,
     depths: list[int] = [2, 3],  # noqa: B006
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Train the targets, build the random networks, find the masks, run them.
 
@@ -185,11 +185,7 @@ def _findings(rows: list[dict[str, Any]], single: _Floats, seeds: Sequence[int],
         {"kept": kind, "tolerance": t, "gadget_neurons_for_99_percent": float(single[:, k, i].mean())}
         for k, kind in enumerate(("one neuron", "a subset")) for i, t in enumerate(SINGLE)
     ]  # fmt: skip
-    return Findings(
-        {"depth-2l": _draw(sweep, widths, single, eps, depths)},
-        {"networks": rows, "gadgets": needed},
-        {name: values.tolist() for name, values in metrics.items()},
-    )
+    return Findings({"depth-2l": _draw(sweep, widths, single, eps, depths)}, {"networks": rows, "gadgets": needed}, metrics)
 
 
 def _draw(sweep: Any, widths: Any, single: _Floats, eps: list[float], depths: list[int]) -> Figure:

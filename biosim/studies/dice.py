@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.streams import generator
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.subset_sum import best_subsets, expected_subsets, worst_error
 
@@ -46,7 +46,7 @@ def run(
     most: int = 26,
     every: int = 40,
     eps: list[float] = [0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],  # noqa: B006 (never changed; a default a scenario can read)
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Throw the dice.
 

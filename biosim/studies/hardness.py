@@ -15,12 +15,12 @@ from torch import Tensor
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Scorer
 from biosim.scorers.keep import keep
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.exhaustive import Problem, best_mask, loss_of
 from biosim.theory.grown import grown
@@ -31,12 +31,12 @@ SEARCHES = ("greedy-flips", "annealing", "genetic")
 METHODS = ("random", *LOCAL, "edge-popup", *SEARCHES)
 SAME = 1e-5  # losses closer than this are one: methods work in single precision
 DENSITY = 0.5
-_Key = {name: name.replace("-", "_") for name in METHODS}
+_KEYS = {name: name.replace("-", "_") for name in METHODS}
 
 METRICS = {
-    **{f"gap_{_Key[m]}": f"mean gap of {m} on 16 and 20 synapses: 0 is the best mask, 1 the average one" for m in METHODS},
-    **{f"found_{_Key[m]}": f"share of instances of 16 and 20 synapses on which {m} finds the best mask" for m in METHODS},
-    **{f"growth_{_Key[m]}": f"mean gap of {m} on 24 and 28 synapses less that on 8" for m in METHODS},
+    **{f"gap_{_KEYS[m]}": f"mean gap of {m} on 16 and 20 synapses: 0 is the best mask, 1 the average one" for m in METHODS},
+    **{f"found_{_KEYS[m]}": f"share of instances of 16 and 20 synapses on which {m} finds the best mask" for m in METHODS},
+    **{f"growth_{_KEYS[m]}": f"mean gap of {m} on 24 and 28 synapses less that on 8" for m in METHODS},
     "gap_neuron_scope": "mean gap of the best mask that meets every neuron's quota, as a local rule must; 16 and 20 synapses",
     "instances": "instances of 16 and 20 synapses whose best mask is known",
     "largest": "synapses of the largest instances",
@@ -52,7 +52,7 @@ def run(
     samples: int = 32,
     evaluations: int = 300,
     steps: int = 150,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Solve instances exactly, and by every method.
 
@@ -155,11 +155,10 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
 
     present = sorted({row["synapses"] for row in rows})
     metrics: dict[str, npt.NDArray[np.float64]] = {}
-    for name, key in _Key.items():
+    for name, key in _KEYS.items():
         metrics[f"gap_{key}"] = np.array([mean("gap", seed, (16, 20), name) for seed in seeds])
         metrics[f"found_{key}"] = np.array([mean("better_masks", seed, (16, 20), name, lambda count: count == 0) for seed in seeds])
-        grown = [mean("gap", seed, (24, 28), name) - mean("gap", seed, (8,), name) for seed in seeds]
-        metrics[f"growth_{key}"] = np.array(grown)
+        metrics[f"growth_{key}"] = np.array([mean("gap", seed, (24, 28), name) - mean("gap", seed, (8,), name) for seed in seeds])
     metrics["gap_neuron_scope"] = np.array([mean("gap_by_neuron", seed, (16, 20)) for seed in seeds])
     middle = [row for row in rows if row["synapses"] in (16, 20) and row["method"] == "random"]
     metrics["instances"] = np.array([float(sum(row["seed"] == seed for row in middle)) for seed in seeds])
@@ -180,12 +179,8 @@ def _findings(rows: list[dict[str, Any]], seeds: Sequence[int]) -> Findings:
     for row in rows:
         if row["method"] == METHODS[0]:
             instances.append({k: v for k, v in row.items() if k not in ("method", "loss", "gap", "better_masks", "rank")})
-        instances[-1][f"gap_{_Key[row['method']]}"] = row["gap"]
-    return Findings(
-        {"hardness": _draw(rows, present)},
-        {"gaps": table, "instances": instances},
-        {name: values.tolist() for name, values in metrics.items()},
-    )
+        instances[-1][f"gap_{_KEYS[row['method']]}"] = row["gap"]
+    return Findings({"hardness": _draw(rows, present)}, {"gaps": table, "instances": instances}, metrics)
 
 
 def _draw(rows: list[dict[str, Any]], sizes: list[int]) -> Figure:

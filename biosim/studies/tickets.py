@@ -16,13 +16,14 @@ from biosim.compare.function import circuit_accuracy
 from biosim.drives import ImageDrive, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
+from biosim.scorers.descent import weights_of
 from biosim.scorers.keep import gains_after
 from biosim.scorers.training import Training, retrain
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, legend, panels
 from biosim.theory.grown import grown
 
@@ -58,7 +59,7 @@ def run(
     density: float = 0.2,
     epochs: int = 6,
     batch: int = 32,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Find three tickets in the same births, on digits; run and train each under other weights and other masks.
 
@@ -124,8 +125,7 @@ def _tensors(circuit: Circuit) -> _Masks:
 
 def _weights(network: Network, other: Network) -> dict[str, dict[str, Tensor]]:
     """Return the weights under each change, by projection."""
-    own = {n: p.weight for n, p in network.projections.items()}
-    drawn = {n: p.weight for n, p in other.projections.items()}
+    own, drawn = weights_of(network), weights_of(other)
     signs = {n: w.sign() * drawn[n].abs() for n, w in own.items()}
     return {"as_born": own, "signs": signs, "redrawn": drawn, "shuffled": own}
 
@@ -161,9 +161,7 @@ def _findings(network: Network, masks: Mapping[str, _Masks], metrics: dict[str, 
                  "deviations": float(((own.jaccard - own.chance) / own.deviation).mean()), "kappa": float(own.kappa.mean())}
             )  # fmt: skip
     figure = _draw(metrics)
-    return Findings(
-        {"tickets": figure}, {"accuracy": table, "overlap": overlaps}, {name: values.tolist() for name, values in metrics.items()}
-    )
+    return Findings({"tickets": figure}, {"accuracy": table, "overlap": overlaps}, metrics)
 
 
 def _draw(metrics: Mapping[str, npt.NDArray[np.float64]]) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,16 @@ import torch
 from matplotlib.figure import Figure
 
 from biosim.circuit import Circuit
+from biosim.compare.group import take
 from biosim.drives import SampleDrive
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import prune
 from biosim.scorers.training import Training, retrain, train
 from biosim.streams import generator, stable_hash
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.construction import MOST, construct_with
 from biosim.theory.drawing import COLOURS, band, panels
 from biosim.theory.grown import grown
@@ -57,7 +58,7 @@ def run(
     pools: list[int] = [4, 10, 16],  # noqa: B006
     epochs: int = 100,
     evaluations: int = 600,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Fit four functions.
 
@@ -87,7 +88,8 @@ def run(
     for step, dims in enumerate((1, 2)):
         names = [name for name, (d, _) in FUNCTIONS.items() if d == dims]
         own = tuple(stable_hash(f"universal/{name}/{seed}") for name in names for seed in seeds)
-        for method, size, born, circuits in _made(names, dims, own, len(seeds), sorted(widths), sorted(pools), epochs, evaluations):
+        drive, targets = _drive(names, dims, len(seeds), epochs), dict[int, _Floats]()
+        for method, size, born, circuits in _made(drive, own, sorted(widths), sorted(pools), evaluations):
             for k, circuit in enumerate(circuits):
                 name, seed = names[k // len(seeds)], seeds[k % len(seeds)]
                 grid = _grid(dims, 201 if dims == 1 else 41)
@@ -96,10 +98,10 @@ def run(
                 rows.append({"function": name, "method": method, "seed": seed, "size": size, "synapses_born": born[k], "rms_error": error})
                 if k % len(seeds) == 0:
                     fits[name, method] = fit
-                if method == "construction":
-                    rows[-1]["from_target"] = float(np.sqrt(((fit - fits[f"target {k}", name]) ** 2).mean()))
-                elif method == "target":
-                    fits[f"target {k}", name] = fit
+                if method == "target":
+                    targets[k] = fit
+                elif method == "construction":
+                    rows[-1]["from_target"] = float(np.sqrt(((fit - targets[k]) ** 2).mean()))
         if progress is not None:
             progress("fitting", step + 1, 2, {})
     return _findings(rows, fits, seeds)
@@ -132,17 +134,15 @@ def _drive(names: Sequence[str], dims: int, replicates: int, epochs: int) -> Sam
 
 
 def _made(
-    names: Sequence[str], dims: int, seeds: tuple[int, ...], replicates: int, widths: Sequence[int], pools: Sequence[int], epochs: int,
-    evaluations: int,
-) -> Any:  # fmt: skip
-    """Yield (method, size, synapses born, circuits), the circuits one a replicate."""
-    drive = _drive(names, dims, replicates, epochs)
+    drive: SampleDrive, seeds: tuple[int, ...], widths: Sequence[int], pools: Sequence[int], evaluations: int
+) -> Iterator[tuple[str, int, list[int], list[Circuit]]]:
+    """Yield (method, size, synapses born, circuits), the target first, the circuits one a replicate."""
 
     def births(width: int) -> Network:
-        return Network.layered([dims + 1, width, width, 2], seeds, weights="kaiming-normal")
+        return Network.layered([drive.inputs, width, width, drive.outputs], seeds, weights="kaiming-normal")
 
     small = births(TARGET)
-    weights = train(small, small.masks(), drive, seeds, Training(epochs=LONGER * epochs))
+    weights = train(small, small.masks(), drive, seeds, Training(epochs=LONGER * drive.epochs))
     yield "target", TARGET, small.born.tolist(), _split(Circuit.of(small, {}, weight=weights))
     for pool in pools:
         made = [
@@ -161,16 +161,7 @@ def _made(
 
 def _split(circuit: Circuit) -> list[Circuit]:
     """Return one circuit a replicate."""
-
-    def at(values: Any, k: int) -> Any:
-        return {name: array[k : k + 1] for name, array in values.items()}
-
-    return [
-        Circuit(
-            circuit.populations, circuit.projections, at(circuit.mask, k), at(circuit.born, k), at(circuit.weight, k), at(circuit.gain, k)
-        )
-        for k in range(circuit.replicates)
-    ]
+    return [take(circuit, [k]) for k in range(circuit.replicates)]
 
 
 def _findings(rows: list[dict[str, Any]], fits: dict[tuple[str, str], _Floats], seeds: Sequence[int]) -> Findings:
@@ -196,7 +187,7 @@ def _findings(rows: list[dict[str, Any]], fits: dict[tuple[str, str], _Floats], 
                      "rms_error": float(mine.mean()), "lowest": float(mine.min()), "highest": float(mine.max())}
                 )  # fmt: skip
     figures = {"errors": _draw_errors(table, errors), "fits": _draw_fits(fits)}
-    return Findings(figures, {"errors": table}, {name: values.tolist() for name, values in metrics.items()})
+    return Findings(figures, {"errors": table}, metrics)
 
 
 def _draw_errors(table: list[dict[str, Any]], errors: Callable[..., _Floats]) -> Figure:

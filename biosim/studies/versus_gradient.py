@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,11 @@ from biosim.compare.function import circuit_accuracy
 from biosim.drives import ImageDrive, Images, load_images
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.scorers import load_scorer
 from biosim.scorers.base import Task, make, prune
 from biosim.scorers.training import Training, retrain
 from biosim.synapses import Network
-from biosim.theory import Progress
 from biosim.theory.drawing import COLOURS, panels
 from biosim.theory.flops import Cost
 from biosim.theory.grown import grown
@@ -32,7 +32,7 @@ METHODS = {
 LOCAL = {"mirrored": ("mirrored-three-factor", 1), "three_factor": ("three-factor", 0)}  # rule, coincidences that read teach_pre
 DATASETS = ("digits", "fashion")
 SAMPLES = 512  # on which a search without gradients judges masks
-_Array = npt.NDArray[np.float64]
+_Floats = npt.NDArray[np.float64]
 
 METRICS = {
     **{f"{m}_{d}": f"test accuracy of {what} at the largest width and budget, {d}" for m, what in METHODS.items() for d in DATASETS},
@@ -52,7 +52,7 @@ def run(
     density: float = 0.2,
     train_size: int = 2000,
     fashion_epochs: list[int] = [1, 5],  # noqa: B006
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Give every method the same births and images, and several budgets.
 
@@ -138,7 +138,7 @@ def _findings(rows: list[dict[str, Any]], replicates: int) -> Findings:
         width = (max if largest else min)(row["width"] for row in own)
         return max((row for row in own if row["width"] == width), key=lambda row: row["budget"])
 
-    metrics: dict[str, _Array] = {}
+    metrics: dict[str, _Floats] = {}
     for m in METHODS:
         for d in DATASETS:
             metrics[f"{m}_{d}"] = best(m, d)["accuracy"]
@@ -155,10 +155,10 @@ def _findings(rows: list[dict[str, Any]], replicates: int) -> Findings:
          "lowest": float(row["accuracy"].min()), "highest": float(row["accuracy"].max())}
         for row in rows
     ]  # fmt: skip
-    return Findings({"versus-gradient": _draw(rows, replicates)}, {"compute": table}, {name: v.tolist() for name, v in metrics.items()})
+    return Findings({"versus-gradient": _draw(rows, replicates)}, {"compute": table}, metrics)
 
 
-def _draw(rows: list[Mapping[str, Any]] | list[dict[str, Any]], replicates: int) -> Figure:
+def _draw(rows: list[dict[str, Any]], replicates: int) -> Figure:
     cells = list(dict.fromkeys((row["dataset"], row["width"]) for row in rows))
     figure, grid = panels(len(cells), 2, width=3.8, height=2.9)
     for column, (dataset, width) in enumerate(cells):

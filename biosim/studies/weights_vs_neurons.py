@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from biosim.errors import InputError
 from biosim.findings import Findings
+from biosim.progress import Stages
 from biosim.streams import generator
-from biosim.theory import Progress
 from biosim.theory.construction import construct_with
 from biosim.theory.drawing import COLOURS, band, legend, panels
 from biosim.theory.random_features import error_by_width, error_of_best, least_error, least_neurons
@@ -43,7 +43,7 @@ def run(
     pools: list[int] = [2, 4, 6, 8, 10, 12, 14],  # noqa: B006 (never changed; a default a scenario can read)
     chosen: int = 256,
     samples: int = 4000,
-    progress: Progress | None = None,
+    progress: Stages | None = None,
 ) -> Findings:
     """Prune neurons and weights towards the same targets, in 10, 30 and 100 dimensions.
 
@@ -123,7 +123,7 @@ def _findings(results: dict[tuple[int, str], list[dict[str, Any]]], pools: list[
                               "size": n, "synapses_kept": float(n * (d + 1)), "synapses_born": float(len(own[0]["all"]) * (d + 1)),
                               "relative_error": float(np.mean([one[kind][n - 1] for one in own]))})  # fmt: skip
     figure = _draw(results)
-    return Findings({"weights-vs-neurons": figure}, {"errors": table}, {name: values.tolist() for name, values in metrics.items()})
+    return Findings({"weights-vs-neurons": figure}, {"errors": table}, metrics)
 
 
 def _sizes(most: int) -> list[int]:

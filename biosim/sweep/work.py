@@ -11,18 +11,18 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from biosim.errors import BiosimError
+from biosim.progress import Stages
 from biosim.sweep.plan import Job
 
 ATTEMPTS, LOCKS, LOGS = "attempts.jsonl", "locks", "logs"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def note(job: Job, event: str, **more: Any) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def perform(data: Mapping[str, Any], progress: Progress | None = None) -> dict[str, Any]:
+def perform(data: Mapping[str, Any], progress: Stages | None = None) -> dict[str, Any]:
     """Carry out a job (plain data) unless it is done; return the outcome as plain data. Never raises for what a run may do."""
     job = Job.of(data)
     folder = Path(job.folder)
@@ -98,7 +98,7 @@ def perform(data: Mapping[str, Any], progress: Progress | None = None) -> dict[s
     return vars(Outcome(job.id, seconds=time.perf_counter() - began))
 
 
-def _run(job: Job, folder: Path, progress: Progress | None) -> None:
+def _run(job: Job, folder: Path, progress: Stages | None) -> None:
     from biosim import runner
     from biosim.errors import DamageError
     from biosim.scenario import read_scenario

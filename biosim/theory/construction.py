@@ -18,7 +18,7 @@ row sum of abs(W), d the width and tau the largest error of a weight,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,11 +29,10 @@ import torch
 from biosim.circuit import Circuit
 from biosim.errors import BiosimError, InputError
 from biosim.synapses import Network, Population, Projection
-from biosim.theory.subset_sum import Subsets, best_subsets
+from biosim.theory.subset_sum import best_subsets
 
 MOST = 40  # gadget neurons of one input and sign
 _Floats = npt.NDArray[np.float64]
-_Solver = Callable[[_Floats, _Floats], Subsets]
 
 
 @dataclass(frozen=True)

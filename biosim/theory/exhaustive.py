@@ -106,9 +106,9 @@ def best_mask(problem: Problem, within: Within = "layer", density: float = 0.5, 
     if not 0 <= density <= 1:
         raise InputError(f"the share of synapses kept must lie in [0, 1], not {density}", ("density",))
     d, h = problem.first.shape
-    tables, counts, names = _tables(problem)
+    tables, counts = _tables(problem)
     quotas = [_quotas(d, h, density), _quotas(h, 2, density)]
-    order = [np.arange(len(names))] * h
+    order = [np.arange(len(counts))] * h
     if within == "neuron":
         order = [np.flatnonzero(counts[:, 0] == quotas[0][j]) for j in range(h)]
     wanted = {
@@ -150,24 +150,23 @@ def _quotas(n_pre: int, n_post: int, density: float) -> npt.NDArray[np.int64]:
     return np.diff(total)
 
 
-def _tables(problem: Problem) -> tuple[_Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _tables(problem: Problem) -> tuple[_Floats, npt.NDArray[np.int64]]:
     """Return exp(-y c) of every neuron and option, and the synapses an option keeps: inputs, output 0, output 1.
 
     Tables are (h, options, S), S rounded up to a multiple of 8; the columns added are 0 and leave no trace in a loss.
     """
     d, h = problem.first.shape
-    names = np.arange(1 << (d + 2))
-    bits = (names[:, None] >> np.arange(d + 2)) & 1
+    bits = (np.arange(1 << (d + 2))[:, None] >> np.arange(d + 2)) & 1
     counts = np.stack([bits[:, :d].sum(1), bits[:, d], bits[:, d + 1]], 1).astype(np.int64)
     sign = np.where(problem.labels == 1, 1.0, -1.0)
-    tables = np.zeros((h, len(names), -(-len(sign) // _CHUNK) * _CHUNK))
+    tables = np.zeros((h, len(bits), -(-len(sign) // _CHUNK) * _CHUNK))
     for j in range(h):
         rate = np.maximum(problem.gain * (bits[:, :d] * problem.first[:, j]) @ problem.samples.T, 0)
         weight = problem.gain * (bits[:, d + 1] * problem.second[j, 1] - bits[:, d] * problem.second[j, 0])
         tables[j, :, : len(sign)] = np.exp(-sign * rate * weight[:, None])
     if np.log(np.maximum(tables, 1e-300)).max(1).sum(0).max() * _CHUNK > 690:
         raise InputError("outputs are too large to multiply their exponentials: scale the weights down", ("gain",))
-    return tables, counts, names
+    return tables, counts
 
 
 @numba.njit(cache=True, inline="always")

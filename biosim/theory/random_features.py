@@ -104,14 +104,12 @@ def least_error(d: int, sizes: npt.ArrayLike) -> _Floats:
     The functions relu(w x) span, degree by degree, the spherical harmonics of w; n features that know nothing of w leave, on
     average over w, at least what the n strongest harmonics leave (the average width of the set).
     """
-    counts, shares = degrees(d)
-    order = np.argsort([-share / count for share, count in zip(shares, counts, strict=True)], kind="stable")
-    found = []
+    order, found = _strongest_first(d), []
     for n in np.atleast_1d(np.asarray(sizes)).tolist():
         error, left = 1.0, float(n)
-        for k in order:
-            taken = min(left, counts[k])
-            error -= shares[k] * taken / counts[k]
+        for count, share in order:
+            taken = min(left, count)
+            error -= share * taken / count
             left -= taken
         found.append(max(error, 0.0))
     return np.array(found)
@@ -119,10 +117,15 @@ def least_error(d: int, sizes: npt.ArrayLike) -> _Floats:
 
 def least_neurons(d: int, error: float) -> float:
     """Return the fewest features that :func:`least_error` allows at a relative RMS error; inf beyond the degrees listed."""
-    counts, shares = degrees(d)
     left, total = 1.0, 0.0
-    for k in np.argsort([-share / count for share, count in zip(shares, counts, strict=True)], kind="stable"):
-        if left - shares[k] <= error**2:
-            return total + float(counts[k] * (left - error**2) / shares[k])
-        left, total = left - shares[k], total + counts[k]
+    for count, share in _strongest_first(d):
+        if left - share <= error**2:
+            return total + count * (left - error**2) / share
+        left, total = left - share, total + count
     return float("inf")
+
+
+def _strongest_first(d: int) -> list[tuple[int, float]]:
+    """Return the harmonics of each degree and their power together, most power a harmonic first."""
+    counts, shares = degrees(d)
+    return sorted(zip(counts, shares.tolist(), strict=True), key=lambda own: -own[1] / own[0])

@@ -118,7 +118,7 @@ def _largest_gaps(values, low, high, gaps):  # type: ignore[no-untyped-def]
         sums, members = np.empty(1 << n), np.empty(1 << n, np.int64)
         spare, spare_members = np.empty(1 << n), np.empty(1 << n, np.int64)
         _sorted_sums(values[p], sums, members, spare, spare_members)
-        worst, i = 0.0, np.searchsorted(sums, low)
+        i = np.searchsorted(sums, low)
         worst = min(sums[i] - low if i < len(sums) else np.inf, low - sums[i - 1] if i > 0 else np.inf)
         last = np.searchsorted(sums, high, side="right")
         worst = max(worst, min(high - sums[last - 1] if last > 0 else np.inf, sums[last] - high if last < len(sums) else np.inf))

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from scipy.stats import hypergeom
 
 from biosim.errors import InputError
-
-Numbers = npt.NDArray[np.float64]
+from biosim.graphs.graph import Numbers
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,6 @@ def states(seed: int, component: str, nulls: range) -> npt.NDArray[np.uint64]:
     return np.array(words, np.uint64)
 
 
-def generator(seed: int, component: str, null: int) -> np.random.Generator:
+def null_generator(seed: int, component: str, null: int) -> np.random.Generator:
     """Return the random stream of one null."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stable_hash(component), null)))

@@ -9,7 +9,7 @@ import numpy as np
 from biosim.errors import InputError
 from biosim.graphs.graph import Graph
 from biosim.graphs.nulls.kernels import swap_targets, swap_to_lattice, swap_undirected
-from biosim.graphs.nulls.states import generator, states
+from biosim.graphs.nulls.states import null_generator, states
 
 SWAPS = 10.0
 MOST_NODES = 100_000  # the edges are looked up in a table of one bit for each pair of nodes: 1.25 GB
@@ -70,7 +70,7 @@ def random_graph(graph: Graph, seed: int, null: int = 0, loops: bool = False) ->
     """
     own = graph if loops else graph.without_loops()
     n, m = own.nodes, own.edges
-    random = generator(seed, "graphs/random-graph", null)
+    random = null_generator(seed, "graphs/random-graph", null)
     places = random.choice(n * (n if loops else n - 1), m, replace=False) if m else np.empty(0, np.int64)
     source, target = np.divmod(places, max(n if loops else n - 1, 1))
     if not loops:

@@ -9,7 +9,7 @@ import numpy as np
 from biosim.errors import InputError
 from biosim.graphs.graph import Graph
 from biosim.graphs.nulls.kernels import swap_weights
-from biosim.graphs.nulls.states import generator, states
+from biosim.graphs.nulls.states import null_generator, states
 
 SWEEPS = 50
 
@@ -22,7 +22,7 @@ def permute_weights(graph: Graph, seed: int, null: int = 0, within: Literal["gra
     """
     if within not in ("graph", "source", "target"):
         raise InputError(f"weights are permuted within 'graph', 'source' or 'target', not {within!r}")
-    draw = generator(seed, "graphs/permute-weights", null).random(graph.edges)
+    draw = null_generator(seed, "graphs/permute-weights", null).random(graph.edges)
     group = {"graph": np.zeros(graph.edges, np.int32), "source": graph.source, "target": graph.target}[within]
     weight = np.empty(graph.edges)
     weight[np.argsort(group, kind="stable")] = graph.weight[np.lexsort((draw, group))]

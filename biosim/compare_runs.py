@@ -10,7 +10,7 @@ from biosim.circuit import Circuit
 from biosim.compare import FAMILIES, compare
 from biosim.compare.methods import SAMPLES
 from biosim.errors import BiosimError, InputError
-from biosim.rundir.artefacts import LOCAL, RIVALS, SEARCHES
+from biosim.rundir.artefacts import LOCAL, SEARCHES
 from biosim.rundir.circuit_file import read_circuit
 from biosim.store import Run
 
@@ -26,7 +26,7 @@ def searches(run: Run, method: str) -> list[Circuit]:
     known = {LOCAL, *run.rival_names}
     if method not in known:
         raise BiosimError(f"{run.folder} has no circuit '{method}'; there are: {', '.join(sorted(known))}")
-    first = run.circuit if method == LOCAL else read_circuit(run.whole(f"{RIVALS}/{method}.safetensors"))
+    first = run.circuit if method == LOCAL else run.rival(method)
     further = sorted((run.folder / SEARCHES).glob(f"{method}.*.safetensors"), key=lambda p: int(p.name.split(".")[-2]))
     return [first, *(read_circuit(run.whole(f"{SEARCHES}/{path.name}")) for path in further)]
 
@@ -73,7 +73,7 @@ def compare_runs(
     """
     runs = (first, first if second is None else second)
     named = _named(runs, circuits, one=second is None)
-    _same_births(*runs)
+    _comparable(*runs)
     labels = list(named) if second is None else [f"{run.folder.name}/{name}" for run, name in zip(runs, named, strict=True)]
     if labels[0] == labels[1]:
         labels = [f"{run.folder}/{name}" for run, name in zip(runs, named, strict=True)]
@@ -110,7 +110,7 @@ def _named(runs: tuple[Run, Run], circuits: Sequence[str], one: bool) -> tuple[s
     return LOCAL, rivals[0]
 
 
-def _same_births(first: Run, second: Run) -> None:
+def _comparable(first: Run, second: Run) -> None:
     for run in (first, second):
         if run.kind != "development":
             raise BiosimError(f"the run in {run.folder} is a {run.kind}: it has no circuits to compare")

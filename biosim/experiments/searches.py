@@ -9,9 +9,9 @@ import numpy as np
 
 from biosim.circuit import Circuit
 from biosim.compare import Comparison, compare
-from biosim.compare.naming import LOCAL
 from biosim.contest import Contest
-from biosim.experiments.base import Progress
+from biosim.progress import Stages
+from biosim.rundir.artefacts import LOCAL
 from biosim.scenario import DevelopmentScenario
 from biosim.scenario.spec import ComparisonsSpec
 
@@ -73,7 +73,7 @@ def search_again(
 
 
 def compare_searches(
-    spec: ComparisonsSpec, births_seeds: Sequence[int], searches: Searches, images: Images, progress: Progress | None
+    spec: ComparisonsSpec, births_seeds: Sequence[int], searches: Searches, images: Images, progress: Stages | None
 ) -> Comparison:
     """Compare the local circuits with each rival's, on the images that the run is evaluated on."""
     tell = None if progress is None else (lambda step, steps: progress("comparing", step, steps, {}))
