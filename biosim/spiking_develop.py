@@ -139,7 +139,7 @@ def develop_spiking(
     simulation = Simulation(
         network, events, seeds, precision=precision, threads=threads, workers=workers, record=kept, duration=duration, rate_cap=rate_cap
     )
-    sites = [SpikingSite(simulation, n, rule, decide_every, schedule) for n, rule in events.items()]
+    sites = [SpikingSite(simulation, n, decide_every, schedule) for n in events]
     rated = RatedSites(simulation, {n: rules[n] for n in windowed}, schedule, steps, tau_activity, sample_every, decide_every)
     nursery = _Nursery(simulation, sites, rated, recorder or SpikingRecorder())
     if keeper is not None:
