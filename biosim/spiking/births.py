@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,7 +190,7 @@ class Births:
 
     def dense(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return (R, n_pre, n_post) weights, zero where no edge was born, and the mask of the birth edges."""
-        return dense(self.n_pre, self.n_post, [self.edges(r) for r in range(self.replicates)])
+        return dense((self.replicates, self.n_pre, self.n_post), (self.edges(r) for r in range(self.replicates)))
 
     def extremes(self) -> tuple[float, float]:
         """Return the smallest and the largest weight at birth, 0 where there is no synapse."""
@@ -198,10 +198,9 @@ class Births:
         return min((float(w.min()) for w in own), default=0.0), max((float(w.max()) for w in own), default=0.0)
 
 
-def dense(n_pre: int, n_post: int, edges: Sequence[Edges]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def dense(shape: tuple[int, int, int], edges: Iterable[Edges]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Return (R, n_pre, n_post) weights and the mask of the synapses, from the edges of each replicate."""
-    weight = np.zeros((len(edges), n_pre, n_post), np.float32)
-    mask = np.zeros(weight.shape, np.bool_)
+    weight, mask = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
     for r, (i, j, w) in enumerate(edges):
         weight[r, i, j], mask[r, i, j] = w, True
     return weight, mask

@@ -22,7 +22,7 @@ from biosim.spiking.layout import Layout
 from biosim.spiking.live import LiveSynapses
 from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.neurons import PoissonPopulation, check_rate
-from biosim.spiking.plan import EventPlan, parameters_of, plan_rule
+from biosim.spiking.plan import EventPlan, plan_rule
 from biosim.spiking.slow import SlowLines, start_states
 from biosim.spiking.spikes import RecordedSpikes, Spikes
 
@@ -120,7 +120,7 @@ class Simulation:
         births = self.network.projection(name).births
         if rule.regrow is not None:
             raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
-        return plan_rule(rule, parameters_of(rule, duration), births.extremes(), defer)
+        return plan_rule(rule, duration, births.extremes(), defer)
 
     # -- running --------------------------------------------------------------------------------
     @property
@@ -221,7 +221,8 @@ class Simulation:
     def dense(self, projection: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return (R, n_pre, n_post) weights and the mask of the live synapses."""
         births = self.network.projection(projection).births
-        return dense(births.n_pre, births.n_post, [self.edges(projection, r) for r in range(len(self.seeds))])
+        shape = (len(self.seeds), births.n_pre, births.n_post)
+        return dense(shape, (self.edges(projection, r) for r in range(len(self.seeds))))
 
     def memory(self, projection: str) -> dict[str, float]:
         """Return the bytes that a live synapse takes, by what they hold."""
