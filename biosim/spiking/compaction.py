@@ -146,8 +146,8 @@ def _rows(
 
 def own_rows(world: World, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return where the rows of projection ``k`` begin and end in each part, (T, n_pre) each."""
-    row, n_pre = world.proj[k, 2], world.proj[k, 3]
-    return world.row_lo[:, row : row + n_pre], world.row_hi[:, row : row + n_pre]
+    first, n_pre = world.proj[k]["rows"], world.proj[k]["n_pre"]
+    return world.row_lo[:, first : first + n_pre], world.row_hi[:, first : first + n_pre]
 
 
 def place_of(world: World, k: int) -> slice:

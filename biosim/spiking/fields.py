@@ -15,6 +15,8 @@ from numba.extending import intrinsic
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
+from biosim.spiking import tables
+
 
 class Handle(NamedTuple):
     """What a kernel is given: where every array lies, and empty arrays of the types that vary."""
@@ -25,19 +27,20 @@ class Handle(NamedTuple):
     source: npt.NDArray[Any]
 
 
+VARYING = ("real", "target", "source")  # kinds that differ from world to world
 make_array: Any = arrayobj.make_array
 populate_array: Any = arrayobj.populate_array
-FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
+FIELDS: dict[str, tuple[str | np.dtype[Any], int]] = {}  # type and number of axes by name, in the order of the table
 
 
-def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
+def _field(name: str, kind: str | np.dtype[Any], axes: int = 1) -> Callable[..., Any]:
     """Declare an array; return the function that a kernel gets it by, a few instructions where it is called (an intrinsic)."""
     row = len(FIELDS)
     FIELDS[name] = (kind, axes)
 
     def view(context, w):  # type: ignore[no-untyped-def]
-        varies = kind in Handle._fields
-        result = types.Array(w.types[Handle._fields.index(kind)].dtype if varies else from_dtype(np.dtype(kind)), axes, "C")
+        dtype = w.types[Handle._fields.index(kind)].dtype if kind in VARYING else from_dtype(np.dtype(kind))
+        result = types.Array(dtype, axes, "C")
         return result(w), lambda *lowering: _emit(row, *lowering)
 
     return intrinsic(view)
@@ -59,23 +62,20 @@ def _emit(row: int, context: Any, builder: Any, signature: Any, arguments: Any) 
 
 
 dt = _field("dt", "float64")
-pop = _field("pop", "int64", 2)
-pop_real = _field("pop_real", "float64", 2)
+pop = _field("pop", tables.POPULATION)
 part = _field("part", "int64", 3)
 v = _field("v", "real")
 free_at = _field("free_at", "int32")
 flag = _field("flag", "uint8")
 base = _field("base", "real")
 leak = _field("leak", "real")
-channel = _field("channel", "int64", 2)
-channel_real = _field("channel_real", "float64", 2)
+channel = _field("channel", tables.CHANNEL)
 x = _field("x", "real")
-drive = _field("drive", "int64", 2)
+drive = _field("drive", tables.DRIVE)
 drive_limit = _field("drive_limit", "uint32", 2)
 drive_key = _field("drive_key", "uint32")
 drive_hash = _field("drive_hash", "uint32")
-drive_weight = _field("drive_weight", "float64")
-source = _field("source", "int64", 2)
+source = _field("source", tables.SOURCE)
 source_key = _field("source_key", "uint32")
 source_hash = _field("source_hash", "uint32")
 source_limit = _field("source_limit", "uint32")
@@ -94,8 +94,7 @@ cursor = _field("cursor", "int64")
 room = _field("room", "int64")
 fired = _field("fired", "int32", 2)
 fired_at = _field("fired_at", "int64", 2)
-proj = _field("proj", "int64", 2)
-proj_real = _field("proj_real", "float64", 2)
+proj = _field("proj", tables.PROJECTION)
 delay = _field("delay", "int32")
 queue = _field("queue", "uint32")
 queued = _field("queued", "int64")
@@ -113,10 +112,10 @@ pre_trace = _field("pre_trace", "float64", 2)
 post_trace = _field("post_trace", "float64")
 fade = _field("fade", "float64", 2)
 rise = _field("rise", "int64")
-program = _field("program", "int64", 2)
+program = _field("program", tables.PROGRAM)
 code = _field("code", "int64", 2)
 constant = _field("constant", "real")
-slot = _field("slot", "int64", 2)
+slot = _field("slot", tables.SLOT)
 since = _field("since", "int32", 2)
 row_value = _field("row_value", "float64", 2)
 span = _field("span", "int64")

@@ -11,7 +11,6 @@ import ast
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +25,7 @@ from biosim.errors import InputError
 from biosim.spiking import algebra
 from biosim.spiking.algebra import ANY, Range
 from biosim.spiking.row_kernels import SLOTS
-
-NEVER, DEFAULT = -2, -1  # no such program: not this form; nothing to compute
-
-
-class Source(IntEnum):
-    """Where a program's value comes from."""
-
-    weight = 0
-    state = 1
-    pre = 2
-    post = 3
-    age = 4
-    random = 5
+from biosim.spiking.tables import AGE, POST, PRE, RANDOM, STATE, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -258,10 +245,10 @@ def _compile(plan: EventPlan, fill: Callable[[Compiler], None]) -> EventProgram:
 
 
 def _source(plan: EventPlan, name: str) -> tuple[int, int]:
-    for source, known in ((Source.state, plan.states), (Source.pre, plan.pre), (Source.post, plan.post)):
+    for source, known in ((STATE, plan.states), (PRE, plan.pre), (POST, plan.post)):
         if name in known:
-            return int(source), known.index(name)
-    return int(Source[name]), 0
+            return source, known.index(name)
+    return {"weight": WEIGHT, "age": AGE, "random": RANDOM}[name], 0
 
 
 def _lines(plan: EventPlan, lines: Sequence[Assignment]) -> EventProgram:

@@ -238,7 +238,7 @@ class Simulation:
         self.network.check_probability(p, rate)
         s = self.layout.inputs.index(p)
         for r, world in enumerate(self.worlds):
-            at = int(world.source[s, 3])
+            at = int(world.source[s]["first"])
             world.source_limit[at : at + p.size], world.mother_limit[s] = thresholds(p, rate, r, self.network.dt)
 
     def set_weights(self, projection: str, replicate: int, weights: npt.NDArray[Any]) -> None:

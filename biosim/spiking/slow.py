@@ -176,10 +176,10 @@ class SlowLines:
         """Return what each neuron of one side knows of itself."""
         world, births, place = self.synapses.worlds[r], self.synapses.projection.births, self.synapses.place
         if self.plan is not None and name in self.plan.pre:
-            at = int(world.proj[place, 10]) + self.plan.pre.index(name) * births.n_pre
+            at = int(world.proj[place]["pre_traces"]) + self.plan.pre.index(name) * births.n_pre
             return world.pre_trace[0, at : at + births.n_pre]
         if self.plan is not None and name in self.plan.post:
-            at = int(world.proj[place, 12]) + self.plan.post.index(name) * births.n_post
+            at = int(world.proj[place]["post_traces"]) + self.plan.post.index(name) * births.n_post
             return world.post_trace[at : at + births.n_post]
         i, j, w = self.synapses.edges(r)
         active = self.synapses.active(r)

@@ -13,6 +13,7 @@ import numpy as np
 from biosim.errors import DamageError
 from biosim.spiking.compaction import without
 from biosim.spiking.simulation import Simulation
+from biosim.spiking.tables import DEFERRED
 from biosim.spiking.world import World
 from biosim.state import State, array, part
 
@@ -87,15 +88,15 @@ def _take_indices(simulation: Simulation, w: World, own: State, step: int) -> No
     array(found["since"], np.int32, w.since.shape, "since", -1, max(-1, step - 1))
     for k, p in enumerate(simulation.network.projections):
         row = w.proj[k]
-        n_pre, slots = int(row[3]), int(row[7])
-        array(found["queue"][row[5] : row[5] + slots * n_pre], np.uint32, (slots * n_pre,), f"queue of {p.name}", 0, n_pre - 1)
-        array(found["queued"][row[6] : row[6] + slots], np.int64, (slots,), f"queue of {p.name}", 0, n_pre)
-        if row[8] == 1:
-            own_rows = found["since"][:, row[30] : row[30] + n_pre]
+        n_pre, slots, queue, queued = (int(row[column]) for column in ("n_pre", "slots", "queue", "queued"))
+        array(found["queue"][queue : queue + slots * n_pre], np.uint32, (slots * n_pre,), f"queue of {p.name}", 0, n_pre - 1)
+        array(found["queued"][queued : queued + slots], np.int64, (slots,), f"queue of {p.name}", 0, n_pre)
+        if row["path"] == DEFERRED:
+            own_rows = found["since"][:, row["rows"] : row["rows"] + n_pre]
             array(own_rows, np.int32, own_rows.shape, f"since of {p.name}", step - 1 if step else -1)  # all are up to date: settle()
-            _check_log(found, int(row[31]), int(row[26]), int(w.span[row[31]]), step)
-    first = np.concatenate([[0], w.source[:-1, 6]])[: len(w.source)]
-    if ((found["position"] < first) | (found["position"] > w.source[:, 6])).any():
+            _check_log(found, int(row["deferred"]), int(row["n_post"]), int(w.span[row["deferred"]]), step)
+    first = np.concatenate([[0], w.source["given_end"][:-1]])[: len(w.source)]
+    if ((found["position"] < first) | (found["position"] > w.source["given_end"])).any():
         raise DamageError("'position' leads outside the given spikes")
     for name, values in found.items():
         getattr(w, name)[...] = values

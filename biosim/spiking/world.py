@@ -1,19 +1,6 @@
 """The arrays of one replicate, laid out flat for the kernels: neurons, spikes on their way, synapses, plasticity.
 
-Columns of the tables of whole numbers (``w.TABLE[row, column]``):
-
-- ``pop``: 0 first neuron among all, 2 refractory steps, 3 emitter, 4 and 5 first channel and the one after the last, 6 whether currents
-  or conductances flow.  ``pop_real``: 0 decay a step, 1 v_rest + bias, 2 v_reset, 3 v_threshold, 4 dt/tau_m.
-- ``channel`` (a receptor and scale of a population): 0 kind (delta, current, conductance), 1 where its values begin in ``x``.
-  ``channel_real``: 0 decay a step, 1 reversal, 2 scale.
-- ``drive``: 0 population, 1 where its channel begins in ``x``, 2 where its hashes begin, 3 how many limits.
-- ``source``: 0 emitter, 1 size, 2 kind (Poisson, given), 3 first neuron, 4 groups, 5 first group, 6 end of the given spikes.
-- ``proj``: 0 emitter, 1 postsynaptic population, 2 and 30 first row, 3 n_pre, 4 where its channel begins in ``x``, 5 queue, 6 queue
-  lengths, 7 slots of the queue, 8 path (static, deferred, general), 9 whether delays differ, 10 and 11 pre traces (where, how many),
-  12 and 13 post traces, 14 to 20 programs (on_pre, on_post, scale, post, shift, row, gain), 26 n_post, 27 first column, 28 and 29
-  first of its pre and post traces in ``rise`` and ``fade``, 31 its place among the deferred.  ``proj_real``: 0 and 1 bounds of
-  on_post, 2 and 3 of on_pre.
-- ``program``: 0 to 1 its lines in ``code``, 2 to 3 its values in ``slot`` (source, index, whether stored).
+The columns of the tables are named in :mod:`biosim.spiking.tables`.
 """
 
 from __future__ import annotations
@@ -25,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from biosim.spiking.fields import FIELDS, Handle
+from biosim.spiking.fields import FIELDS, VARYING, Handle
 
+Table = npt.NDArray[np.void]
 Whole = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint32]
 Real = npt.NDArray[Any]  # float32 or float64, the precision of the simulation
@@ -39,24 +27,21 @@ class World:
 
     dt: Double
     # neurons
-    pop: Whole
-    pop_real: Double
+    pop: Table
     part: Whole  # (T, P, 2): first neuron of each population, and the one after the last
     v: Real
     free_at: npt.NDArray[np.int32]  # step from which a neuron is no longer refractory
     flag: npt.NDArray[np.uint8]
     base: Real
     leak: Real
-    channel: Whole
-    channel_real: Double
+    channel: Table
     x: Real
     # noise and inputs
-    drive: Whole
+    drive: Table
     drive_limit: Bits
     drive_key: Bits
     drive_hash: Bits
-    drive_weight: Double
-    source: Whole
+    source: Table
     source_key: Bits
     source_hash: Bits
     source_limit: Bits
@@ -77,8 +62,7 @@ class World:
     fired: npt.NDArray[np.int32]
     fired_at: Whole
     # synapses
-    proj: Whole
-    proj_real: Double
+    proj: Table
     delay: npt.NDArray[np.int32]
     queue: Bits
     queued: Whole
@@ -97,10 +81,10 @@ class World:
     post_trace: Double
     fade: Double
     rise: Whole
-    program: Whole
+    program: Table
     code: Whole
     constant: Real
-    slot: Whole
+    slot: Table
     since: npt.NDArray[np.int32]
     row_value: Double
     span: Whole
@@ -126,7 +110,7 @@ class World:
         for row, (name, (kind, axes)) in enumerate(FIELDS.items()):
             array = getattr(self, name)
             assert array.ndim == axes and array.flags.c_contiguous, name
-            assert kind in ("real", "target", "source") or array.dtype == kind, name
+            assert kind in VARYING or array.dtype == kind, name
             table[row, : axes + 1] = array.ctypes.data, *array.shape
         return Handle(table, self.weight[:0], self.target[:0], self.column_source[:0])
 
