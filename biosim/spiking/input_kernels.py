@@ -49,14 +49,15 @@ def drive(w, k, step):  # type: ignore[no-untyped-def]
     drive_key_, x_, drive_hash_ = fields.drive_key(w), fields.x(w), fields.drive_hash(w)
     real = w.real.dtype.type
     for d in range(len(drive_)):
-        p, offset, hashes, count = drive_[d].population, drive_[d].out, drive_[d].hashes, drive_[d].limits
+        row = drive_[d]
+        p, offset, hashes, count = row.population, row.out, row.hashes, row.limits
         if count == 0:
             continue
         lo, hi = part_[k, p, 0], part_[k, p, 1]
         limits = drive_limit_[d, :count]
         second = limits[1] if count > 1 else np.uint32(0xFFFFFFFF)
         key = hash32(drive_key_[d], np.uint32(step), np.uint64(0))
-        out, own, weight = x_[offset + lo : offset + hi], drive_hash_[hashes + lo : hashes + hi], real(drive_[d].weight)
+        out, own, weight = x_[offset + lo : offset + hi], drive_hash_[hashes + lo : hashes + hi], real(row.weight)
         for at in range(0, hi - lo, NOISE):
             _noise(out[at : at + NOISE], own[at : at + NOISE], key, limits[0], second, limits, weight)
 
