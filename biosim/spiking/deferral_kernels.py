@@ -1,6 +1,6 @@
 """The numba kernels of deferred potentiation: a postsynaptic spike touches no synapse.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world; ``k`` a part of the postsynaptic neurons, ``p`` a projection,
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world; ``k`` a part of the postsynaptic neurons, ``p`` a projection,
 ``i`` a presynaptic neuron (a row), ``n`` the step.
 
 Where ``on_post`` is ``bounds(weight + P(pre)*G(post))`` with ``P*G >= 0``, and ``P`` decays at a rate ``r`` between arrivals, the

@@ -1,6 +1,6 @@
 """The numba kernels of what comes from outside, noise and input neurons, and of spikes on their way.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world. Random bits are a hash of a neuron's own key and the step.
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world. Random bits are a hash of a neuron's own key and the step.
 """
 
 from __future__ import annotations

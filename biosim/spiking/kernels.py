@@ -1,6 +1,6 @@
 """The numba kernels of a step: neurons and arrivals; and the loop over steps.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world, one replicate. Spikes take at least ``window`` steps to arrive
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world, one replicate. Spikes take at least ``window`` steps to arrive
 anywhere, so a part ``k`` of the postsynaptic neurons runs a whole window by itself, and results are the same for any number of parts.
 Compiled kernels are kept on disk by file: after a change in one of the files they are imported from, empty ``__pycache__``.
 """

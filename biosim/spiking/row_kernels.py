@@ -1,6 +1,6 @@
 """The numba kernels of plasticity on the general path: programs on blocks of synapses.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world; ``k`` a part of the postsynaptic neurons, ``p`` a projection,
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world; ``k`` a part of the postsynaptic neurons, ``p`` a projection,
 ``i`` a presynaptic neuron (a row), ``j`` a postsynaptic one (a column). ``NAME_`` is the array ``NAME`` of :mod:`biosim.spiking.world`,
 ``proj`` the row of one projection (:mod:`biosim.spiking.tables`).
 """
