@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.circuit import Circuit
-from biosim.equations import Competition, Level, Rule
+from biosim.equations import Level, Rule
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
 from biosim.nursery.rated_sites import LARGEST, RatedSites
 from biosim.schedule import Schedule
-from biosim.spiking.decisions import SpikingSite
+from biosim.spiking.decisions import SpikingSite, check_schedule
 from biosim.spiking.network import Network, whole_steps
+from biosim.spiking.plan import check_regrowth
 from biosim.spiking.recording import SpikingRecorder, death_times, entry_of, histograms
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
@@ -234,7 +235,5 @@ def check_rule(rule: Rule, name: str, schedule: Schedule | None) -> None:
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide", ("rules", name))
     if rule.level() > Level.transport:
         raise LocalityError(f"rule '{rule.name}' is of level {rule.level().name}")
-    if rule.regrow is not None:
-        raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
-    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
-        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
+    check_regrowth(rule, name)
+    check_schedule(rule, schedule)

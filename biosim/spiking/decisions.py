@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from biosim.equations import Competition
+from biosim.equations import Competition, Rule
 from biosim.errors import InputError
 from biosim.schedule import Schedule
 from biosim.spiking.simulation import Simulation
@@ -26,6 +26,12 @@ def _lottery(stream, step, pre, post, width):  # type: ignore[no-untyped-def]
     for q in range(len(pre)):
         out[q] = hash32(stream, step, np.uint64(pre[q]) * np.uint64(width) + np.uint64(post[q]))
     return out
+
+
+def check_schedule(rule: Rule, schedule: Schedule | None) -> None:
+    """Raise where synapses compete and nothing says how many stay."""
+    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
+        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
 
 
 class SpikingSite:
@@ -47,9 +53,7 @@ class SpikingSite:
 
     def __init__(self, simulation: Simulation, projection: str, decide_every: float, schedule: Schedule | None = None) -> None:
         rule, births = simulation.rules[projection], simulation.network.projection(projection).births
-        competes = [n for n, d in rule.decisions.items() if isinstance(d, Competition)]
-        if competes and schedule is None:
-            raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
+        check_schedule(rule, schedule)
         self.simulation, self.projection, self.rule, self.schedule = simulation, projection, rule, schedule
         self.slow = SlowLines(simulation.live[projection], simulation.seeds, decide_every)
         self.synapse, self.after = self.slow.lines("synapse"), self.slow.lines("survivors")

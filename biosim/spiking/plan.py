@@ -77,6 +77,12 @@ class EventPlan:
         return tuple(self.rule.state)
 
 
+def check_regrowth(rule: Rule, projection: str) -> None:
+    """Raise where a rule would have the dead come back."""
+    if rule.regrow is not None:
+        raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", projection))
+
+
 def plan_rule(rule: Rule, duration: float, births: Range, defer: bool | None) -> EventPlan:
     """Return how a rule runs.
 

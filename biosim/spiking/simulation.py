@@ -22,7 +22,7 @@ from biosim.spiking.layout import Layout
 from biosim.spiking.live import LiveSynapses
 from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.neurons import PoissonPopulation, check_rate
-from biosim.spiking.plan import EventPlan, plan_rule
+from biosim.spiking.plan import EventPlan, check_regrowth, plan_rule
 from biosim.spiking.slow import SlowLines, start_states
 from biosim.spiking.spikes import RecordedSpikes, Spikes
 
@@ -118,8 +118,7 @@ class Simulation:
 
     def _plan(self, name: str, rule: Rule, duration: float, defer: bool | None) -> EventPlan:
         births = self.network.projection(name).births
-        if rule.regrow is not None:
-            raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
+        check_regrowth(rule, name)
         return plan_rule(rule, duration, births.extremes(), defer)
 
     # -- running --------------------------------------------------------------------------------
