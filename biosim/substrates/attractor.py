@@ -26,7 +26,7 @@ from biosim.substrates.activation import Transmission, deliver, summed
 from biosim.synapses import Network, Projection
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 def fire(field: Tensor, active: int | None, threshold: float) -> Tensor:
@@ -115,7 +115,7 @@ class AttractorSubstrate:
 
 
 def substrate(
-    network: Network, *, active: Count | None = None, threshold: float | None = None, inhibition: Positive = 0.0, steps: Count = 15
+    network: Network, *, active: Count | None = None, threshold: float | None = None, inhibition: NotNegative = 0.0, steps: Count = 15
 ) -> AttractorSubstrate:
     """Return the substrate; needs either ``active`` or ``threshold``.
 

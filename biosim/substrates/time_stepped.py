@@ -28,7 +28,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -42,9 +41,7 @@ from biosim.lif import SpikingDynamics
 from biosim.substrates import lif_kernels
 from biosim.substrates.activation import Transmission, deliver, summed
 from biosim.substrates.lif_kernels import Constants
-
-if TYPE_CHECKING:
-    from biosim.synapses import Network
+from biosim.synapses import Network
 
 Fire = Callable[[Tensor], Tensor]
 Membrane = Callable[[Tensor, Tensor, SpikingDynamics, Tensor | None], Tensor]  # arguments of spikes_of
