@@ -18,7 +18,8 @@ from biosim.streams import hash32, unit
 
 BLOCK = 512  # synapses worked on at a time
 SLOTS = 20  # values a program may load
-LOAD, CONSTANT, STORE, WITH_CONSTANT = int(Op.synapse), int(Op.constant), int(Op.store), int(Op.add_constant)  # the last and beyond
+LOAD, CONSTANT, STORE = int(Op.synapse), int(Op.constant), int(Op.store)
+WITH_CONSTANT = int(Op.add_constant)  # and all that come after it
 
 
 @numba.njit(cache=True, error_model="numpy")
