@@ -108,7 +108,7 @@ def on_biosim(network: Network, rules: Mapping[str, Rule], seed: int, steps: int
     """Let the network live on biosim's engine."""
     simulation = Simulation(network, rules, (seed,), precision="float64", rate_cap=1 / network.dt)
     window = steps // DECISIONS * network.dt
-    sites = {name: SpikingSite(simulation, name, rule, window) for name, rule in rules.items()}
+    sites = {name: SpikingSite(simulation, name, window) for name in rules}
     died = dict.fromkeys(rules, 0)
     for _ in range(DECISIONS):
         simulation.run(window)

@@ -163,16 +163,11 @@ def summary(spikes: SpikeTrains, bin_size: float = 0.005) -> dict[str, float]:
     }
 
 
-def _bins(spikes: SpikeTrains, width: float) -> int:
+def _counts(spikes: SpikeTrains, width: float) -> npt.NDArray[np.int64]:
+    """Return the spikes of each neuron in each whole bin: (count, bins). A spike on an edge belongs to the later bin."""
     bins = int(np.floor(spikes.duration / width + 1e-9)) if width > 0 else 0
     if bins < 2:
         raise InputError(f"bins of {width} s: a stretch of {spikes.duration} s must hold at least two")
-    return bins
-
-
-def _counts(spikes: SpikeTrains, width: float) -> npt.NDArray[np.int64]:
-    """Return the spikes of each neuron in each whole bin: (count, bins). A spike on an edge belongs to the later bin."""
-    bins = _bins(spikes, width)
     place = np.floor(np.asarray(spikes.times, np.float64) / width + 1e-8).astype(np.int64)
     inside = place < bins
     flat = np.asarray(spikes.neurons, np.int64)[inside] * bins + place[inside]

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from biosim.circuit import Circuit
-from biosim.equations import Competition, Level, Rule
+from biosim.equations import Level, Rule
 from biosim.equations.vocabulary import GIVEN, SAMPLED
 from biosim.errors import InputError, LocalityError
 from biosim.nursery.rated_sites import LARGEST, RatedSites
 from biosim.progress import Progress
 from biosim.schedule import Schedule
-from biosim.spiking.decisions import SpikingSite
+from biosim.spiking.decisions import SpikingSite, check_schedule
 from biosim.spiking.network import Network, whole_steps
+from biosim.spiking.plan import check_regrowth
 from biosim.spiking.recording import SpikingRecorder, death_times, entry_of, histograms
 from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import MOMENTS
@@ -138,7 +139,7 @@ def develop_spiking(
     simulation = Simulation(
         network, events, seeds, precision=precision, threads=threads, workers=workers, record=kept, duration=duration, rate_cap=rate_cap
     )
-    sites = [SpikingSite(simulation, n, rule, decide_every, schedule) for n, rule in events.items()]
+    sites = [SpikingSite(simulation, n, decide_every, schedule) for n in events]
     rated = RatedSites(simulation, {n: rules[n] for n in windowed}, schedule, steps, tau_activity, sample_every, decide_every)
     nursery = _Nursery(simulation, sites, rated, recorder or SpikingRecorder())
     if keeper is not None:
@@ -233,7 +234,5 @@ def check_rule(rule: Rule, name: str, schedule: Schedule | None) -> None:
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide", ("rules", name))
     if rule.level() > Level.transport:
         raise LocalityError(f"rule '{rule.name}' is of level {rule.level().name}")
-    if rule.regrow is not None:
-        raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
-    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
-        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
+    check_regrowth(rule, name)
+    check_schedule(rule, schedule)

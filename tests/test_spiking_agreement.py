@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(self, network: Any, rules: Any, **options: Any) -> None:
         self.simulation = Simulation(network, rules, [5], precision="float64", rate_cap=5000.0, **options)
-        self.sites = {name: SpikingSite(self.simulation, name, own, WINDOW) for name, own in rules.items()}
+        self.sites = {name: SpikingSite(self.simulation, name, WINDOW) for name in rules}
 
     def run(self, duration: float) -> None:
         self.simulation.run(duration)

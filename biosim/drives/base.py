@@ -11,6 +11,8 @@ from torch import Tensor
 
 from biosim.equations import Clock
 
+TICKETS = 2**24  # whole numbers that float32 holds exactly
+
 
 @dataclass(frozen=True)
 class Presentation:

@@ -47,7 +47,7 @@ class BinocularVision:
     deprived: Eyes
     opens: float
     closes: float
-    outputs: int | None = None
+    outputs: None = None
 
     def bumps(self, places: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return what an open eye sees at these places, (..., inputs of an eye)."""

@@ -40,11 +40,7 @@ class CommonSignalDrive:
     share: float
     correlation: float
     clock: Clock
-
-    @property
-    def outputs(self) -> None:
-        """Nobody reads the network out."""
-        return None
+    outputs: None = None
 
     def carriers(self, seed: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Return which afferents carry the signal under one seed, (inputs,) bool; exactly the rounded share of them."""

@@ -141,16 +141,8 @@ def _digits() -> RawImages:
 
 def _taught(teacher: Teacher) -> RawImages:
     """Random inputs and a teacher's labels: 8000 to train on, 2000 to test."""
-    train, train_labels = teacher.samples(8000, "train")
-    test, test_labels = teacher.samples(2000, "test")
-    return (
-        train,
-        train_labels,
-        test,
-        test_labels,
-        (8, teacher.sizes[0] // 8),
-        f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit",
-    )
+    source = f"teacher {teacher.seed}: random inputs, labelled by a sparse random circuit"
+    return *teacher.samples(8000, "train"), *teacher.samples(2000, "test"), (8, teacher.sizes[0] // 8), source
 
 
 def _check(part: str, values: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], source: str) -> None:

@@ -13,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from biosim.drives.base import Presentation
+from biosim.drives.base import TICKETS, Presentation
 from biosim.equations import Clock
 from biosim.equations.units import parse_seconds
 from biosim.errors import InputError, at_least, under
 from biosim.streams import generator
 from biosim.synapses import Network
-
-TICKETS = 2**24  # whole numbers that float32 holds exactly
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class MessageDrive:
     patch: int
     anywhere: float
     hop: float
+    outputs: None = None
 
     @property
     def clock(self) -> Clock:
@@ -56,11 +55,6 @@ class MessageDrive:
     def inputs(self) -> int:
         """Source, target and ticket."""
         return 3
-
-    @property
-    def outputs(self) -> None:
-        """Nobody reads the network out."""
-        return None
 
     @property
     def sources(self) -> npt.NDArray[np.int64]:

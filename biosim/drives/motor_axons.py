@@ -30,7 +30,7 @@ class MotorAxons:
     inputs: int
     clock: Clock
     synchrony: float
-    outputs: int | None = None
+    outputs: None = None
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield ``clock.steps`` presentations of 0 and 1; replicate k depends on ``seeds[k]`` alone."""

@@ -50,7 +50,7 @@ class Scotoma:
     noise: float
     zone: npt.NDArray[np.int64]
     lesion_step: int
-    outputs: int | None = None
+    outputs: None = None
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield presentations, (R, windows, neurons) mV; replicate k depends on ``seeds[k]`` alone."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from biosim.drives.base import Presentation
+from biosim.drives.base import TICKETS, Presentation
 from biosim.drives.images import Images, load_images
 from biosim.equations import Clock
 from biosim.equations.units import parse_seconds
@@ -20,8 +20,6 @@ from biosim.errors import InputError, at_least, under
 from biosim.streams import generator
 from biosim.substrates.rbm import EXTRA
 from biosim.synapses import Network
-
-TICKETS = 2**24  # whole numbers that float32 holds exactly
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class TwoPhaseDrive:
     batch: int
     epochs: int
     presentation: float
+    outputs: None = None
 
     @property
     def clock(self) -> Clock:
@@ -50,11 +49,6 @@ class TwoPhaseDrive:
     def inputs(self) -> int:
         """Pixels, a ticket and the phase."""
         return int(self.images.train.shape[1]) + EXTRA
-
-    @property
-    def outputs(self) -> None:
-        """Nobody reads the network out while it develops."""
-        return None
 
     def probabilities(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return pixels scaled to [0, 1] over the range of the training images."""

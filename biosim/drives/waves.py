@@ -45,7 +45,7 @@ class Waves:
     speed: int
     synchrony: float
     shuffled: bool
-    outputs: int | None = None
+    outputs: None = None
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield ``clock.steps`` presentations of 0 and 1; replicate k depends on ``seeds[k]`` alone."""

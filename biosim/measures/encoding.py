@@ -103,13 +103,9 @@ def _draw(circuit: Circuit, weights: npt.NDArray[np.float64], side: tuple[int, i
         if k < weights.shape[2]:
             field = np.where(kept[:, k], weights[0, :, k], np.nan).reshape(side)
             picture = axes.imshow(field, cmap="RdBu_r", vmin=-peak, vmax=peak)
-            axes.add_patch(_frame(side))
+            axes.add_patch(Rectangle((-0.5, -0.5), side[1], side[0], fill=False, edgecolor="0.6", lw=0.5, clip_on=False))
     assert picture is not None
     figure.colorbar(picture, ax=grid.tolist(), label="weight", shrink=0.7)
     share = 100 * float(kept.mean())
     figure.suptitle(f"Receptive fields of hidden neurons, {share:.0f} % of the synapses left (replicate 0)", fontsize=9)
     return figure
-
-
-def _frame(side: tuple[int, int]) -> Any:
-    return Rectangle((-0.5, -0.5), side[1], side[0], fill=False, edgecolor="0.6", lw=0.5, clip_on=False)

@@ -10,7 +10,7 @@ which no imaging would show, and counts as one that is new.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -114,9 +114,8 @@ def measure(development: Development, drive: Drive, *, target: float = 8.0, imag
     lesion = drive.lesion_step if drive.lesion_step < drive.clock.steps else drive.clock.steps // 2
     before, end = (step <= lesion) & (step > lesion - WINDOW * drive.clock.steps), u > 1 - WINDOW
     after = step > lesion
-    data = {
-        f"{what}.{name}": _series(records, f"measure.{what}.{name}") for what in ("rate", "inputs", "outputs", "turned") for name in PARTS
-    }
+    shown = [f"{what}.{name}" for what in ("rate", "inputs", "outputs", "turned") for name in PARTS]
+    data = {key: np.array([r[f"measure.{key}"] for r in records], np.float64).T for key in shown}
 
     def of(what: str, *names: str) -> Array:
         weight = np.array([sizes[n] for n in names], np.float64)
@@ -149,10 +148,6 @@ def measure(development: Development, drive: Drive, *, target: float = 8.0, imag
     return Findings(
         {"recovery": _figure(minutes, data, lesion * drive.clock.dt / 60, target)}, {}, {k: v.tolist() for k, v in found.items()}
     )
-
-
-def _series(records: Sequence[Mapping[str, Any]], key: str) -> Array:
-    return np.array([r[key] for r in records], np.float64).T
 
 
 def _smooth(values: Array, width: int) -> Array:

@@ -11,14 +11,13 @@ so that a network that fires whatever it is shown is worth as little as one that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 from pydantic import Field
-from torch import Tensor
 
 from biosim.develop import Development
 from biosim.drives import Drive
@@ -63,15 +62,11 @@ def observe(
         own = [generator(s, "measure/noise").standard_normal(tried.shape[1:], np.float32) * np.float32(noise) for s in stored.seeds]
         shown, push = (torch.from_numpy(np.stack(x)).to(network.device) for x in (drawn, own))
         wanted = torch.from_numpy(tried).to(network.device)
-        states = _settle(substrate, shown, wires, name, push)
+        states, silence = (substrate.retrieve(start, wires, {name: push})[0][name] for start in (shown, torch.zeros_like(shown)))
         recalled.append(overlaps(wanted, states, stored.coding).mean(1))
-        fired.append(_settle(substrate, torch.zeros_like(shown), wires, name, push).double().mean((1, 2)))
+        fired.append(silence.double().mean((1, 2)))
     retrieval, spontaneous = (torch.stack(x).mean(0).cpu().numpy() for x in (recalled, fired))
     return {"retrieval": retrieval, "spontaneous": spontaneous, "score": retrieval * (1 - spontaneous)}
-
-
-def _settle(substrate: attractor.AttractorSubstrate, start: Tensor, wires: Mapping[str, Any], name: str, push: Tensor) -> Tensor:
-    return substrate.retrieve(start, wires, {name: push})[0][name]
 
 
 def measure(development: Development, drive: Drive, *, cue: Share = 0.8, noise: Noise = 0.0, cues: Count = 60) -> Findings:

@@ -71,11 +71,12 @@ def measure(development: Development, drive: MessageDrive, *, loss: float = 0.1,
     local = [[_alive(death[r], t + (t == steps)) for t in moments] for r in range(len(seeds))]  # at the end, without the final cut
     left = np.array([[int(_alive(death[r], t + 1).sum()) for t in range(steps)] for r in range(len(seeds))])
     whole = [network_wide(born[r], left[r], drive, seed, moments) for r, seed in enumerate(seeds)]
-    curves = {name: np.array([[efficiency(m, drive)[0] for m in own] for own in masks]) for name, masks in _both(local, whole).items()}
+    both = {"": local, "network_": whole}  # by the prefix of their metrics
+    curves = {prefix: np.array([[efficiency(m, drive)[0] for m in own] for own in masks]) for prefix, masks in both.items()}
     share = np.array([[m.sum() for m in own] for own in local]) / born.sum((1, 2))[:, None]
     metrics: dict[str, list[float]] = {}
     losses = {}
-    for prefix, masks in _both(local, whole).items():
+    for prefix, masks in both.items():
         final = [own[-1] for own in masks]
         metrics |= {f"{prefix}{name}": values for name, values in _state(final, drive).items() if f"{prefix}{name}" in METRICS}
         metrics[f"{prefix}disconnected_after"] = [after_loss(m, drive, s, loss, draws) for m, s in zip(final, seeds, strict=True)]
@@ -87,10 +88,6 @@ def measure(development: Development, drive: MessageDrive, *, loss: float = 0.1,
         for r, seed in enumerate(seeds) for k, t in enumerate(u)
     ]  # fmt: skip
     return Findings({"routing": _draw(u, share, curves, losses)}, {"routing": rows}, metrics)
-
-
-def _both(local: Any, whole: Any) -> Mapping[str, Any]:
-    return {"": local, "network_": whole}
 
 
 def _alive(death: npt.NDArray[np.int32], step: int) -> Mask:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from biosim.equations.evaluate import evaluate_constant
@@ -120,6 +120,23 @@ def monomial(node: ast.expr | None, constants: Values) -> tuple[dict[str, int], 
                 return None
             return {n: e * int(power) for n, e in base[0].items()}, base[1] ** power
     return None
+
+
+def shared_product(nodes: Sequence[ast.expr | None], constants: Values) -> tuple[dict[str, int], list[float]] | None:
+    """Return the powers that all nodes share as monomials, and the coefficient of each; None where they do not."""
+    own = [m for node in nodes if (m := monomial(node, constants)) is not None]
+    if not own or len(own) < len(nodes) or any(powers != own[0][0] for powers, _ in own):
+        return None
+    return own[0][0], [coefficient for _, coefficient in own]
+
+
+def product_of(powers: Mapping[str, int]) -> ast.expr | None:
+    """Return the node of ``product(name**power)``; None stands for 1."""
+    node: ast.expr | None = None
+    for name, power in sorted(powers.items()):
+        for _ in range(power):
+            node = times(node, ast.Name(id=name, ctx=ast.Load()))
+    return node
 
 
 # -- ranges -------------------------------------------------------------------------------------

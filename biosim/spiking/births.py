@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from biosim.errors import InputError
 from biosim.streams import edge_streams, generator, hash32
 
 Floats = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+Edges = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]  # presynaptic neuron, postsynaptic neuron, weight
 Draw = Callable[[np.random.Generator, int], npt.NDArray[Any]]
 CHUNK = 1 << 22  # weights drawn at a time
 LARGEST = 1 << 32
@@ -183,18 +184,26 @@ class Births:
         """Return the presynaptic neuron of every synapse of one replicate."""
         return np.repeat(np.arange(self.n_pre), np.diff(self.starts[replicate]))
 
-    def edges(self, replicate: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    def edges(self, replicate: int) -> Edges:
         """Return presynaptic neuron, postsynaptic neuron and weight of every synapse of one replicate."""
         return self.sources(replicate), self.targets[replicate].astype(np.int64), self.weights[replicate]
 
     def dense(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return (R, n_pre, n_post) weights, zero where no edge was born, and the mask of the birth edges."""
-        weight = np.zeros((self.replicates, self.n_pre, self.n_post), np.float32)
-        born = np.zeros(weight.shape, np.bool_)
-        for r in range(self.replicates):
-            i, j, w = self.edges(r)
-            weight[r, i, j], born[r, i, j] = w, True
-        return weight, born
+        return dense((self.replicates, self.n_pre, self.n_post), (self.edges(r) for r in range(self.replicates)))
+
+    def extremes(self) -> tuple[float, float]:
+        """Return the smallest and the largest weight at birth, 0 where there is no synapse."""
+        own = [w for w in self.weights if len(w)]
+        return min((float(w.min()) for w in own), default=0.0), max((float(w.max()) for w in own), default=0.0)
+
+
+def dense(shape: tuple[int, int, int], edges: Iterable[Edges]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return (R, n_pre, n_post) weights and the mask of the synapses, from the edges of each replicate."""
+    weight, mask = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+    for r, (i, j, w) in enumerate(edges):
+        weight[r, i, j], mask[r, i, j] = w, True
+    return weight, mask
 
 
 def _weights(weight: float | Draw, n: int, random: np.random.Generator) -> Floats:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from biosim.errors import InputError
-from biosim.spiking.births import index_type
+from biosim.spiking.births import Births, index_type
+from biosim.spiking.layout import Layout
 from biosim.spiking.world import World
-
-if TYPE_CHECKING:
-    from biosim.spiking.assemble import Assembly
 
 MOST = 1 << 32  # synapses that a column can name
 
@@ -99,23 +97,23 @@ def _positions(born_starts, born, lo, hi, target, out):  # type: ignore[no-untyp
             b += 1
 
 
-def lay_out(assembly: Assembly, starts: Sequence[Any], targets: Sequence[Any], weights: Sequence[Any]) -> dict[str, Any]:
-    """Return the fields of a world that hold its synapses, as born."""
-    kind = index_type(assembly.widest)
-    total = sum(len(t) for t in targets)
+def born_rows(layout: Layout, r: int) -> dict[str, Any]:
+    """Return the fields of a world that hold the synapses of replicate ``r``, as born."""
+    births, kind = [p.births for p in layout.network.projections], index_type(layout.widest)
+    targets = [b.targets[r] for b in births]
     one = len(targets) == 1 and targets[0].dtype == kind
     target = targets[0] if one else np.concatenate([np.zeros(0, kind), *[t.astype(kind) for t in targets]])
-    weight = np.empty(total, assembly.real)
+    weight = np.empty(len(target), layout.real)
     bases = np.concatenate([[0], np.cumsum([len(t) for t in targets])]).astype(np.int64)
-    for base, w in zip(bases, weights, strict=False):
-        weight[base : base + len(w)] = w
-    states = max((len(p.states) for p in assembly.plans.values()), default=0)
-    state = np.zeros((states, total), assembly.real)
-    return _fields(assembly, starts, target, weight, state, np.zeros(0, np.bool_), bases)
+    for base, b in zip(bases, births, strict=False):
+        weight[base : base + len(b.weights[r])] = b.weights[r]
+    states = max((len(p.states) for p in layout.plans.values()), default=0)
+    state = np.zeros((states, len(target)), layout.real)
+    return _rows(layout, [b.starts[r] for b in births], target, weight, state, np.zeros(0, np.bool_), bases)
 
 
-def _fields(
-    assembly: Assembly,
+def _rows(
+    layout: Layout,
     starts: Sequence[npt.NDArray[np.int64]],
     target: npt.NDArray[Any],
     weight: npt.NDArray[Any],
@@ -123,11 +121,11 @@ def _fields(
     active: npt.NDArray[np.bool_],
     bases: npt.NDArray[np.int64],
 ) -> dict[str, Any]:
-    projections, parts = assembly.network.projections, assembly.parts
+    """Return the fields of a world for these synapses; those of projection ``k`` begin at ``bases[k]``."""
+    projections = layout.network.projections
     count = sum(p.births.n_pre for p in projections)
-    lo, hi = np.zeros((2, parts, count), np.int64)
-    general = {p.name for p in projections if p.name in assembly.plans and assembly.plans[p.name].path == "general"}
-    sizes = [int(bases[k + 1] - bases[k]) if p.name in general else 0 for k, p in enumerate(projections)]
+    lo, hi = np.zeros((2, layout.parts, count), np.int64)
+    sizes = [int(bases[k + 1] - bases[k]) if layout.paths[p.name] == "general" else 0 for k, p in enumerate(projections)]
     if sum(sizes) and len(target) >= MOST:
         raise InputError(f"{len(target)} synapses are more than the general path can list by target ({MOST})")
     widest = max([p.births.n_pre for p in projections], default=1)
@@ -135,11 +133,10 @@ def _fields(
     synapse, source = np.zeros(sum(sizes), np.uint32), np.zeros(sum(sizes), index_type(widest))
     row = at = begin = 0
     for k, p in enumerate(projections):
-        post = assembly.neurons[p.post].size
-        edges = np.array([post * part // parts for part in range(parts + 1)], np.int64)
+        post = layout.neurons[p.post].size
         own = slice(row, row + p.births.n_pre)
-        _divide(starts[k], target, int(bases[k]), edges, lo[:, own], hi[:, own])
-        if p.name in general:
+        _divide(starts[k], target, int(bases[k]), layout.cuts(post), lo[:, own], hi[:, own])
+        if layout.paths[p.name] == "general":
             _columns(lo[:, own], hi[:, own], target, begin, column[at : at + post + 1], synapse, source)
             begin += sizes[k]
         row, at = row + p.births.n_pre, at + post + 1
@@ -149,8 +146,8 @@ def _fields(
 
 def own_rows(world: World, k: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return where the rows of projection ``k`` begin and end in each part, (T, n_pre) each."""
-    row, n_pre = world.proj[k, 2], world.proj[k, 3]
-    return world.row_lo[:, row : row + n_pre], world.row_hi[:, row : row + n_pre]
+    first, n_pre = world.proj[k]["rows"], world.proj[k]["n_pre"]
+    return world.row_lo[:, first : first + n_pre], world.row_hi[:, first : first + n_pre]
 
 
 def place_of(world: World, k: int) -> slice:
@@ -159,26 +156,23 @@ def place_of(world: World, k: int) -> slice:
     return slice(int(lo[0, 0]), int(hi[-1, -1]))
 
 
-def mark_dead(
-    assembly: Assembly, world: World, r: int, k: int, keep: npt.NDArray[np.bool_], death: npt.NDArray[np.int32], step: int
-) -> None:
+def mark_dead(births: Births, world: World, r: int, k: int, keep: npt.NDArray[np.bool_], death: npt.NDArray[np.int32], step: int) -> None:
     """Note in ``death`` (one entry a birth edge) the step at which the synapses that are not kept died."""
-    births, lo_hi = assembly.network.projections[k].births, own_rows(world, k)
-    base = place_of(world, k).start
-    _mark_dead(births.starts[r], births.targets[r], *lo_hi, world.target, keep, base, death, np.int32(step))
+    rows, base = own_rows(world, k), place_of(world, k).start
+    _mark_dead(births.starts[r], births.targets[r], *rows, world.target, keep, base, death, np.int32(step))
 
 
-def birth_edges(assembly: Assembly, world: World, r: int, k: int) -> npt.NDArray[np.int64]:
+def birth_edges(births: Births, world: World, r: int, k: int) -> npt.NDArray[np.int64]:
     """Return the place among the birth edges of every live synapse."""
-    births, place = assembly.network.projections[k].births, place_of(world, k)
+    place = place_of(world, k)
     out = np.empty(place.stop - place.start, np.int64)
     _positions(births.starts[r], births.targets[r], *own_rows(world, k), world.target, out)
     return out
 
 
-def without(assembly: Assembly, world: World, k: int, keep: npt.NDArray[np.bool_]) -> World:
+def without(layout: Layout, world: World, k: int, keep: npt.NDArray[np.bool_]) -> World:
     """Return the world with only the synapses of projection ``k`` that ``keep`` holds; the others are gone from memory."""
-    projections = assembly.network.projections
+    projections = layout.network.projections
     places = [place_of(world, q) for q in range(len(projections))]
     sizes = [p.stop - p.start for p in places]
     sizes[k] = int(np.count_nonzero(keep))
@@ -193,4 +187,4 @@ def without(assembly: Assembly, world: World, k: int, keep: npt.NDArray[np.bool_
         at = _compact(*own_rows(world, q), own, places[q].start, *old, at, target, weight, state, active, start)
         starts.append(start)
     bases = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return world.with_arrays(**_fields(assembly, starts, target, weight, state, active, bases))
+    return world.with_arrays(**_rows(layout, starts, target, weight, state, active, bases))

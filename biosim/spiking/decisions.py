@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -12,12 +11,10 @@ import numpy.typing as npt
 from biosim.equations import Competition, Rule
 from biosim.errors import InputError
 from biosim.schedule import Schedule
+from biosim.spiking.simulation import Simulation
 from biosim.spiking.slow import SlowLines
 from biosim.state import State, array, part
 from biosim.streams import edge_streams, hash32
-
-if TYPE_CHECKING:
-    from biosim.spiking.simulation import Simulation
 
 Mask = npt.NDArray[np.bool_]
 
@@ -31,8 +28,14 @@ def _lottery(stream, step, pre, post, width):  # type: ignore[no-untyped-def]
     return out
 
 
+def check_schedule(rule: Rule, schedule: Schedule | None) -> None:
+    """Raise where synapses compete and nothing says how many stay."""
+    if schedule is None and any(isinstance(d, Competition) for d in rule.decisions.values()):
+        raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
+
+
 class SpikingSite:
-    """A rule's slow lines and decisions, bound to a projection of a simulation.
+    """The slow lines and decisions of the rule of one projection of a simulation.
 
     Their ``age`` is what the rate substrate says it is: the synapse's when the stretch began that a decision ends, so 0 at the
     first decision and ``decide_every`` at the second. A line of events is of its own step, and reads the age at that step.
@@ -41,7 +44,6 @@ class SpikingSite:
     ----------
     simulation : Simulation
     projection : str
-    rule : Rule
     decide_every : float
         Seconds between two decisions: ``dt`` of its ``synapse:`` lines.
     schedule : Schedule, optional
@@ -49,18 +51,16 @@ class SpikingSite:
         by competitions. Without it conditions alone decide.
     """
 
-    def __init__(self, simulation: Simulation, projection: str, rule: Rule, decide_every: float, schedule: Schedule | None = None) -> None:
-        competes = [n for n, d in rule.decisions.items() if isinstance(d, Competition)]
-        if competes and schedule is None:
-            raise InputError(f"synapses compete under '{rule.name}': a schedule says how many stay", ("schedule",))
+    def __init__(self, simulation: Simulation, projection: str, decide_every: float, schedule: Schedule | None = None) -> None:
+        rule, births = simulation.rules[projection], simulation.network.projection(projection).births
+        check_schedule(rule, schedule)
         self.simulation, self.projection, self.rule, self.schedule = simulation, projection, rule, schedule
-        self.slow = SlowLines(simulation, projection, rule, decide_every)
+        self.slow = SlowLines(simulation.live[projection], simulation.seeds, decide_every)
         self.synapse, self.after = self.slow.lines("synapse"), self.slow.lines("survivors")
         self.programs = {
             name: self.slow.key(d.by) if isinstance(d, Competition) else self.slow.condition(d) for name, d in rule.decisions.items()
         }
         self.ties = edge_streams(simulation.seeds, f"ties/{projection}")
-        births = simulation.network.projection(projection).births
         self.births = {
             "pre": np.stack([np.diff(s) for s in births.starts]),
             "post": np.stack([np.bincount(t, minlength=births.n_post) for t in births.targets]),
@@ -68,27 +68,23 @@ class SpikingSite:
         self.width, self.now = births.n_post, 0
         self.since = [np.full(len(t), np.inf, simulation.worlds[0].weight.dtype) for t in births.targets]
 
-    def decide(self, u: float, neurons: Mapping[str, npt.NDArray[Any]] | None = None) -> npt.NDArray[np.int64]:
-        """Run the slow lines and take the decisions; return how many synapses died, (R,).
-
-        ``u`` is the share of development that has passed, ``neurons`` what neurons know of themselves beside degrees, (R, n).
-        """
-        died = np.zeros(len(self.simulation.worlds), np.int64)
-        masks = []
-        for r in range(len(self.simulation.worlds)):
-            extra = {**(neurons or {}), "_since": self.since[r]}
+    def decide(self, u: float) -> npt.NDArray[np.int64]:
+        """Run the slow lines and take the decisions when a share ``u`` of development has passed; return how many synapses died, (R,)."""
+        replicates = range(len(self.simulation.worlds))
+        died, masks = np.zeros(len(replicates), np.int64), []
+        for r in replicates:
             if self.synapse is not None:
-                self.slow.run(self.synapse, r, self.now, extra)
+                self.slow.run(self.synapse, r, self.now, self.since[r])
             if self.rule.silence is not None:
-                self._silence(r, u, extra)
-            masks.append(self._doomed(r, u, extra))
+                self._silence(r, u)
+            masks.append(self._doomed(r, u))
             died[r] = np.count_nonzero(masks[r])
             self.since[r] = self.since[r][~masks[r]]
         if died.any():
             self.simulation.eliminate(self.projection, masks)
         if self.after is not None:
-            for r in range(len(self.simulation.worlds)):
-                self.slow.run(self.after, r, self.now, {**(neurons or {}), "_since": self.since[r]})
+            for r in replicates:
+                self.slow.run(self.after, r, self.now, self.since[r])
         self.now += 1
         return died
 
@@ -102,27 +98,27 @@ class SpikingSite:
         for r, (own, size) in enumerate(zip(self.since, self.simulation.survivors(self.projection), strict=True)):
             self.since[r] = array(part(state, "since").get(str(r)), own.dtype, (int(size),), "since").copy()
 
-    def _silence(self, r: int, u: float, extra: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _silence(self, r: int, u: float) -> None:
         decision, program = self.rule.silence, self.programs["silence"]
         if isinstance(decision, Competition):
             assert self.schedule is not None
-            scores = self.slow.values(program, r, self.now, extra)
+            scores = self.slow.values(program, r, self.now, self.since[r])
             active = self._keep(r, scores, None, self._quota(r, self.schedule.active_target(u), decision.within), decision.within)
         else:
-            active = ~self.slow.truth(program, r, self.now, extra)
+            active = ~self.slow.truth(program, r, self.now, self.since[r])
         self.since[r] = np.where(active, np.inf, np.minimum(self.since[r], self.now)).astype(self.since[r].dtype)
         self.simulation.set_active(self.projection, r, active)
 
-    def _doomed(self, r: int, u: float, extra: Mapping[str, npt.NDArray[Any]]) -> Mask:
+    def _doomed(self, r: int, u: float) -> Mask:
         decision = self.rule.eliminate
         if decision is None or (self.schedule is not None and not self.schedule.may_die(u)):
             return np.zeros(len(self.since[r]), np.bool_)
         program = self.programs["eliminate"]
         if isinstance(decision, Competition):
             assert self.schedule is not None
-            scores = self.slow.values(program, r, self.now, extra)
+            scores = self.slow.values(program, r, self.now, self.since[r])
             return ~self._keep(r, scores, None, self._quota(r, self.schedule.target(u), decision.within), decision.within)
-        doomed = self.slow.truth(program, r, self.now, extra)
+        doomed = self.slow.truth(program, r, self.now, self.since[r])
         if self.schedule is None:
             return doomed
         post = self.simulation.edges(self.projection, r)[1]

@@ -1,43 +1,32 @@
 """The arrays of a world as the kernels see them: a table of addresses, so that a call passes one array and not eighty.
 
-``fields.NAME(w)`` is the array ``NAME`` of :class:`~biosim.spiking.world.World`; ``w`` is its :class:`Handle`.
+``fields.NAME(w)`` is the array ``NAME`` of :class:`~biosim.spiking.world.World`, made here for each that it declares; ``w`` is its
+:class:`~biosim.spiking.world.Handle`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from numba.core import types
 from numba.extending import intrinsic
 from numba.np import arrayobj
 from numba.np.numpy_support import from_dtype
 
-
-class Handle(NamedTuple):
-    """What a kernel is given: where every array lies, and empty arrays of the types that vary."""
-
-    table: npt.NDArray[np.int64]  # (fields, 4): address, shape
-    real: npt.NDArray[Any]
-    target: npt.NDArray[Any]
-    source: npt.NDArray[Any]
-
+from biosim.spiking.world import FIELDS, VARYING, Handle
 
 make_array: Any = arrayobj.make_array
 populate_array: Any = arrayobj.populate_array
-FIELDS: dict[str, tuple[str, int]] = {}  # type and number of axes by name, in the order of the table
 
 
-def _field(name: str, kind: str, axes: int = 1) -> Callable[..., Any]:
-    """Declare an array; return the function that a kernel gets it by, a few instructions where it is called (an intrinsic)."""
-    row = len(FIELDS)
-    FIELDS[name] = (kind, axes)
+def _accessor(row: int, kind: Any, axes: int) -> Callable[..., Any]:
+    """Return the function that a kernel gets an array by, a few instructions where it is called (an intrinsic)."""
 
     def view(context, w):  # type: ignore[no-untyped-def]
-        varies = kind in Handle._fields
-        result = types.Array(w.types[Handle._fields.index(kind)].dtype if varies else from_dtype(np.dtype(kind)), axes, "C")
+        dtype = w.types[Handle._fields.index(kind)].dtype if kind in VARYING else from_dtype(np.dtype(kind))
+        result = types.Array(dtype, axes, "C")
         return result(w), lambda *lowering: _emit(row, *lowering)
 
     return intrinsic(view)
@@ -58,79 +47,9 @@ def _emit(row: int, context: Any, builder: Any, signature: Any, arguments: Any) 
     return array._getvalue()
 
 
-dt = _field("dt", "float64")
-pop = _field("pop", "int64", 2)
-pop_real = _field("pop_real", "float64", 2)
-part = _field("part", "int64", 3)
-v = _field("v", "real")
-free_at = _field("free_at", "int32")
-flag = _field("flag", "uint8")
-base = _field("base", "real")
-leak = _field("leak", "real")
-channel = _field("channel", "int64", 2)
-channel_real = _field("channel_real", "float64", 2)
-x = _field("x", "real")
-drive = _field("drive", "int64", 2)
-drive_limit = _field("drive_limit", "uint32", 2)
-drive_key = _field("drive_key", "uint32")
-drive_hash = _field("drive_hash", "uint32")
-drive_weight = _field("drive_weight", "float64")
-source = _field("source", "int64", 2)
-source_key = _field("source_key", "uint32")
-source_hash = _field("source_hash", "uint32")
-source_limit = _field("source_limit", "uint32")
-group = _field("group", "int32")
-mother = _field("mother", "bool")
-mother_limit = _field("mother_limit", "uint32")
-position = _field("position", "int64")
-given_step = _field("given_step", "int64")
-given_neuron = _field("given_neuron", "int64")
-recorded = _field("recorded", "bool")
-spikes = _field("spikes", "int64")
-out_step = _field("out_step", "int64")
-out_emitter = _field("out_emitter", "int32")
-out_neuron = _field("out_neuron", "int32")
-cursor = _field("cursor", "int64")
-room = _field("room", "int64")
-fired = _field("fired", "int32", 2)
-fired_at = _field("fired_at", "int64", 2)
-proj = _field("proj", "int64", 2)
-proj_real = _field("proj_real", "float64", 2)
-delay = _field("delay", "int32")
-queue = _field("queue", "uint32")
-queued = _field("queued", "int64")
-stream = _field("stream", "uint32", 2)
-row_lo = _field("row_lo", "int64", 2)
-row_hi = _field("row_hi", "int64", 2)
-target = _field("target", "target")
-weight = _field("weight", "real")
-state = _field("state", "real", 2)
-active = _field("active", "bool")
-column = _field("column", "int64")
-column_synapse = _field("column_synapse", "uint32")
-column_source = _field("column_source", "source")
-pre_trace = _field("pre_trace", "float64", 2)
-post_trace = _field("post_trace", "float64")
-fade = _field("fade", "float64", 2)
-rise = _field("rise", "int64")
-program = _field("program", "int64", 2)
-code = _field("code", "int64", 2)
-constant = _field("constant", "real")
-slot = _field("slot", "int64", 2)
-since = _field("since", "int32", 2)
-row_value = _field("row_value", "float64", 2)
-span = _field("span", "int64")
-burst = _field("burst", "int64")
-ring = _field("ring", "real", 3)
-sums = _field("sums", "real", 3)
-total = _field("total", "real", 2)
-gain = _field("gain", "real", 2)
-log_first = _field("log_first", "int64", 3)
-log_last = _field("log_last", "int64", 3)
-log_step = _field("log_step", "int32", 3)
-log_neuron = _field("log_neuron", "int32", 3)
-log_gain = _field("log_gain", "real", 3)
-decay_table = _field("decay_table", "real", 2)
-reg = _field("reg", "real", 3)
-loc = _field("loc", "real", 3)
-fresh = _field("fresh", "float64", 2)
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Any]: ...
+
+else:
+    globals().update({name: _accessor(row, *declared) for row, (name, declared) in enumerate(FIELDS.items())})

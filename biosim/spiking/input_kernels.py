@@ -1,6 +1,6 @@
 """The numba kernels of what comes from outside, noise and input neurons, and of spikes on their way.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world. Random bits are a hash of a neuron's own key and the step.
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world. Random bits are a hash of a neuron's own key and the step.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from biosim.spiking import fields
+from biosim.spiking.tables import GIVEN
 from biosim.streams import hash32
 
 NOISE = 256  # neurons given noise at a time: the rare ones with three spikes in a step are looked for among so many
@@ -45,17 +46,18 @@ def _noise(out, own, key, first, second, limits, weight):  # type: ignore[no-unt
 def drive(w, k, step):  # type: ignore[no-untyped-def]
     """Add the noise of this step to the part's neurons."""
     drive_, part_, drive_limit_ = fields.drive(w), fields.part(w), fields.drive_limit(w)
-    drive_key_, x_, drive_hash_, drive_weight_ = fields.drive_key(w), fields.x(w), fields.drive_hash(w), fields.drive_weight(w)
+    drive_key_, x_, drive_hash_ = fields.drive_key(w), fields.x(w), fields.drive_hash(w)
     real = w.real.dtype.type
     for d in range(len(drive_)):
-        p, offset, hashes, count = drive_[d, 0], drive_[d, 1], drive_[d, 2], drive_[d, 3]
+        row = drive_[d]
+        p, offset, hashes, count = row.population, row.out, row.hashes, row.limits
         if count == 0:
             continue
         lo, hi = part_[k, p, 0], part_[k, p, 1]
         limits = drive_limit_[d, :count]
         second = limits[1] if count > 1 else np.uint32(0xFFFFFFFF)
         key = hash32(drive_key_[d], np.uint32(step), np.uint64(0))
-        out, own, weight = x_[offset + lo : offset + hi], drive_hash_[hashes + lo : hashes + hi], real(drive_weight_[d])
+        out, own, weight = x_[offset + lo : offset + hi], drive_hash_[hashes + lo : hashes + hi], real(row.weight)
         for at in range(0, hi - lo, NOISE):
             _noise(out[at : at + NOISE], own[at : at + NOISE], key, limits[0], second, limits, weight)
 
@@ -72,11 +74,11 @@ def _send(w, emitter, i, step):  # type: ignore[no-untyped-def]
         cursor_[0] = at + 1
     spikes_[emitter] += 1
     for p in range(len(proj_)):
-        if proj_[p, 0] == emitter:
-            slot = (step + delay_[proj_[p, 2] + i]) % proj_[p, 7]
-            count = queued_[proj_[p, 6] + slot]
-            queue_[proj_[p, 5] + slot * proj_[p, 3] + count] = i
-            queued_[proj_[p, 6] + slot] = count + 1
+        if proj_[p].emitter == emitter:
+            slot = (step + delay_[proj_[p].rows + i]) % proj_[p].slots
+            count = queued_[proj_[p].queued + slot]
+            queue_[proj_[p].queue + slot * proj_[p].n_pre + count] = i
+            queued_[proj_[p].queued + slot] = count + 1
 
 
 @numba.njit(cache=True)
@@ -86,10 +88,10 @@ def inputs(w, start, stop):  # type: ignore[no-untyped-def]
     source_key_, mother_, mother_limit_, group_ = fields.source_key(w), fields.mother(w), fields.mother_limit(w), fields.group(w)
     source_hash_, source_limit_ = fields.source_hash(w), fields.source_limit(w)
     for s in range(len(source_)):
-        emitter, size, kind, at, groups = source_[s, 0], source_[s, 1], source_[s, 2], source_[s, 3], source_[s, 4]
+        emitter, size, kind, at, groups = source_[s].emitter, source_[s].size, source_[s].kind, source_[s].first, source_[s].groups
         for step in range(start, stop):
-            if kind == 1:
-                while position_[s] < source_[s, 6] and given_step_[position_[s]] <= step:
+            if kind == GIVEN:
+                while position_[s] < source_[s].given_end and given_step_[position_[s]] <= step:
                     if given_step_[position_[s]] == step:
                         _send(w, emitter, given_neuron_[position_[s]], step)
                     position_[s] += 1
@@ -97,7 +99,7 @@ def inputs(w, start, stop):  # type: ignore[no-untyped-def]
             key = hash32(source_key_[s], np.uint32(step), np.uint64(0))
             for g in range(groups):
                 bits = hash32(source_key_[s], np.uint32(step), np.uint64(1 + g))
-                mother_[source_[s, 5] + g] = bits < mother_limit_[s]
+                mother_[source_[s].first_group + g] = bits < mother_limit_[s]
             for i in range(size):
                 group = group_[at + i]
                 if _mix(np.uint32(source_hash_[at + i] ^ key)) < source_limit_[at + i] and (group < 0 or mother_[group]):
@@ -109,11 +111,11 @@ def order(w, start, stop):  # type: ignore[no-untyped-def]
     """Put the arrivals of a window in ascending order of neurons where delays mixed them."""
     proj_, queue_, queued_ = fields.proj(w), fields.queue(w), fields.queued(w)
     for p in range(len(proj_)):
-        if proj_[p, 9]:
+        if proj_[p].mixed:
             for step in range(start, stop):
-                slot = step % proj_[p, 7]
-                first = proj_[p, 5] + slot * proj_[p, 3]
-                for at in range(first + 1, first + queued_[proj_[p, 6] + slot]):
+                slot = step % proj_[p].slots
+                first = proj_[p].queue + slot * proj_[p].n_pre
+                for at in range(first + 1, first + queued_[proj_[p].queued + slot]):
                     own, q = queue_[at], at
                     while q > first and queue_[q - 1] > own:
                         queue_[q] = queue_[q - 1]
@@ -128,11 +130,11 @@ def cross(w, start, stop):  # type: ignore[no-untyped-def]
     fired_at_ = fields.fired_at(w)
     for p in range(len(proj_)):
         for step in range(start, stop):
-            queued_[proj_[p, 6] + step % proj_[p, 7]] = 0
+            queued_[proj_[p].queued + step % proj_[p].slots] = 0
     populations = len(pop_)
     for step in range(start, stop):
         for p in range(populations):
             place = (step - start) * populations + p
             for k in range(len(fired_)):
                 for at in range(fired_at_[k, place], fired_at_[k, place + 1]):
-                    _send(w, pop_[p, 3], np.int64(fired_[k, at]), step)
+                    _send(w, pop_[p].emitter, np.int64(fired_[k, at]), step)

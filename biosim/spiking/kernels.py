@@ -1,6 +1,6 @@
 """The numba kernels of a step: neurons and arrivals; and the loop over steps.
 
-``w`` is the :class:`~biosim.spiking.fields.Handle` of a world, one replicate. Spikes take at least ``window`` steps to arrive
+``w`` is the :class:`~biosim.spiking.world.Handle` of a world, one replicate. Spikes take at least ``window`` steps to arrive
 anywhere, so a part ``k`` of the postsynaptic neurons runs a whole window by itself, and results are the same for any number of parts.
 Compiled kernels are kept on disk by file: after a change in one of the files they are imported from, empty ``__pycache__``.
 """
@@ -14,6 +14,7 @@ from biosim.spiking import fields
 from biosim.spiking.deferral_kernels import close_span, flush, note_spikes, visit
 from biosim.spiking.input_kernels import cross, drive, inputs, order
 from biosim.spiking.row_kernels import of_neuron, of_targets, on_column, on_row, transmit
+from biosim.spiking.tables import CURRENT, DEFERRED, DELTA, GENERAL, POST, PRE, STATIC
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -42,19 +43,19 @@ def _integrate_driven(v, free_at, step, base, leak, rate, threshold, flag):  # t
 @numba.njit(cache=True, error_model="numpy")
 def _gather_drive(w, p, lo, hi):  # type: ignore[no-untyped-def]
     """Sum currents and conductances of a population's neurons into ``base`` and ``leak``, and let them decay."""
-    pop_, base_, leak_ = fields.pop(w), fields.base(w), fields.leak(w)
-    pop_real_, channel_, x_, channel_real_ = fields.pop_real(w), fields.channel(w), fields.x(w), fields.channel_real(w)
-    real, at = w.real.dtype.type, pop_[p, 0]
+    pop, base_, leak_ = fields.pop(w)[p], fields.base(w), fields.leak(w)
+    channel_, x_ = fields.channel(w), fields.x(w)
+    real, at = w.real.dtype.type, pop.first
     base, leak = base_[at : at + hi], leak_[at : at + hi]
     for j in range(lo, hi):
-        base[j], leak[j] = real(pop_real_[p, 1]), real(1)
-    for c in range(pop_[p, 4], pop_[p, 5]):
-        kind, offset = channel_[c, 0], channel_[c, 1]
-        if kind == 0:
+        base[j], leak[j] = real(pop.rest), real(1)
+    for c in range(pop.channels, pop.channels_end):
+        kind, offset = channel_[c].kind, channel_[c].first
+        if kind == DELTA:
             continue
         x = x_[offset : offset + hi]
-        keep, reversal, scale = real(channel_real_[c, 0]), real(channel_real_[c, 1]), real(channel_real_[c, 2])
-        if kind == 1:
+        keep, reversal, scale = real(channel_[c].keep), real(channel_[c].reversal), real(channel_[c].scale)
+        if kind == CURRENT:
             for j in range(lo, hi):
                 base[j] += scale * x[j]
                 x[j] *= keep
@@ -86,95 +87,95 @@ def _mark(flag, free_at, lo, free, fired, count):  # type: ignore[no-untyped-def
 @numba.njit(cache=True, error_model="numpy")
 def _step_neurons(w, k, p, step, fired, count):  # type: ignore[no-untyped-def]
     """Integrate the part's neurons of a population; append those that spike to ``fired``; return the new count."""
-    part_, pop_, v_, free_at_ = fields.part(w), fields.pop(w), fields.v(w), fields.free_at(w)
-    flag_, base_, leak_, pop_real_ = fields.flag(w), fields.base(w), fields.leak(w), fields.pop_real(w)
-    lo, hi, at, real = part_[k, p, 0], part_[k, p, 1], pop_[p, 0], w.real.dtype.type
+    part_, pop, v_, free_at_ = fields.part(w), fields.pop(w)[p], fields.v(w), fields.free_at(w)
+    flag_, base_, leak_ = fields.flag(w), fields.base(w), fields.leak(w)
+    lo, hi, at, real = part_[k, p, 0], part_[k, p, 1], pop.first, w.real.dtype.type
     v, free_at, flag = v_[at + lo : at + hi], free_at_[at + lo : at + hi], flag_[at + lo : at + hi]
-    if pop_[p, 6]:
+    if pop.flows:
         _gather_drive(w, p, lo, hi)
         base, leak = base_[at + lo : at + hi], leak_[at + lo : at + hi]
-        _integrate_driven(v, free_at, np.int32(step), base, leak, real(pop_real_[p, 4]), real(pop_real_[p, 3]), flag)
+        _integrate_driven(v, free_at, np.int32(step), base, leak, real(pop.rate), real(pop.threshold), flag)
     else:
-        _integrate(v, free_at, np.int32(step), real(pop_real_[p, 1]), real(pop_real_[p, 0]), real(pop_real_[p, 3]), flag)
-    return _mark(flag, free_at, lo, np.int32(step + pop_[p, 2]), fired, count)
+        _integrate(v, free_at, np.int32(step), real(pop.rest), real(pop.keep), real(pop.threshold), flag)
+    return _mark(flag, free_at, lo, np.int32(step + pop.refractory), fired, count)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _apply_jumps(w, k, p, step, fired):  # type: ignore[no-untyped-def]
     """Add what arrived through delta synapses, then reset the neurons that spiked."""
-    part_, pop_, v_, free_at_ = fields.part(w), fields.pop(w), fields.v(w), fields.free_at(w)
-    channel_, x_, channel_real_, pop_real_ = fields.channel(w), fields.x(w), fields.channel_real(w), fields.pop_real(w)
-    lo, hi, at, real = part_[k, p, 0], part_[k, p, 1], pop_[p, 0], w.real.dtype.type
+    part_, pop, v_, free_at_ = fields.part(w), fields.pop(w)[p], fields.v(w), fields.free_at(w)
+    channel_, x_ = fields.channel(w), fields.x(w)
+    lo, hi, at, real = part_[k, p, 0], part_[k, p, 1], pop.first, w.real.dtype.type
     v, free_at = v_[at + lo : at + hi], free_at_[at + lo : at + hi]
-    for c in range(pop_[p, 4], pop_[p, 5]):
-        if channel_[c, 0] == 0:
-            x, scale = x_[channel_[c, 1] + lo : channel_[c, 1] + hi], real(channel_real_[c, 2])
+    for c in range(pop.channels, pop.channels_end):
+        if channel_[c].kind == DELTA:
+            x, scale = x_[channel_[c].first + lo : channel_[c].first + hi], real(channel_[c].scale)
             now = np.int32(step)
             for j in range(len(v)):
                 value = v[j] + scale * x[j]
                 v[j] = value if free_at[j] <= now else v[j]
                 x[j] = 0
     for j in fired:
-        v_[at + j] = real(pop_real_[p, 2])
+        v_[at + j] = real(pop.reset)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _arrive(w, k, p, step):  # type: ignore[no-untyped-def]
     """Process the spikes that arrive through a projection at this step."""
-    proj_, queued_, part_, x_ = fields.proj(w), fields.queued(w), fields.part(w), fields.x(w)
+    proj, queued_, part_, x_ = fields.proj(w)[p], fields.queued(w), fields.part(w), fields.x(w)
     gain_, queue_, row_lo_, row_hi_ = fields.gain(w), fields.queue(w), fields.row_lo(w), fields.row_hi(w)
-    slot = step % proj_[p, 7]
-    count, first = queued_[proj_[p, 6] + slot], proj_[p, 5] + slot * proj_[p, 3]
+    slot = step % proj.slots
+    count, first = queued_[proj.queued + slot], proj.queue + slot * proj.n_pre
     if count == 0:
         return
-    lo, hi = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
-    out = x_[proj_[p, 4] : proj_[p, 4] + proj_[p, 26]]
-    if proj_[p, 8] == 1 and proj_[p, 17] >= 0:
-        of_targets(w, k, p, proj_[p, 17], lo, hi, gain_[proj_[p, 31]])
+    lo, hi = part_[k, proj.population, 0], part_[k, proj.population, 1]
+    out = x_[proj.out : proj.out + proj.n_post]
+    if proj.path == DEFERRED and proj.post >= 0:
+        of_targets(w, k, p, proj.post, lo, hi, gain_[proj.deferred])
     for at in range(first, first + count):
         i = np.int64(queue_[at])
-        if proj_[p, 8] == 1:
+        if proj.path == DEFERRED:
             visit(w, k, p, i, step, True)
         else:
-            begin, end = row_lo_[k, proj_[p, 2] + i], row_hi_[k, proj_[p, 2] + i]
+            begin, end = row_lo_[k, proj.rows + i], row_hi_[k, proj.rows + i]
             transmit(w, begin, end, out)
-            if proj_[p, 14] >= 0:
-                on_row(w, k, p, i, begin, end, proj_[p, 14], step)
+            if proj.on_pre >= 0:
+                on_row(w, k, p, i, begin, end, proj.on_pre, step)
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _increments(w, k, p, step, fired):  # type: ignore[no-untyped-def]
     """Raise post traces at this step's spikes and pre traces at its arrivals; then let all decay to the next step."""
-    proj_, fresh_, rise_, post_trace_ = fields.proj(w), fields.fresh(w), fields.rise(w), fields.post_trace(w)
+    proj, fresh_, rise_, post_trace_ = fields.proj(w)[p], fields.fresh(w), fields.rise(w), fields.post_trace(w)
     queued_, queue_, pre_trace_, row_value_ = fields.queued(w), fields.queue(w), fields.pre_trace(w), fields.row_value(w)
     part_, fade_ = fields.part(w), fields.fade(w)
-    n_pre, n_post, fresh = proj_[p, 3], proj_[p, 26], fresh_[k]
+    n_pre, n_post, fresh = proj.n_pre, proj.n_post, fresh_[k]
     for j in fired:
-        for t in range(proj_[p, 13]):
-            program = rise_[proj_[p, 29] + t]
-            fresh[t] = of_neuron(w, k, p, program, j, 3) if program >= 0 else post_trace_[proj_[p, 12] + t * n_post + j]
-        for t in range(proj_[p, 13]):
-            post_trace_[proj_[p, 12] + t * n_post + j] = fresh[t]
-    slot = step % proj_[p, 7]
-    first = proj_[p, 5] + slot * n_pre
-    for at in range(first, first + queued_[proj_[p, 6] + slot]):
+        for t in range(proj.n_post_traces):
+            program = rise_[proj.post_fade + t]
+            fresh[t] = of_neuron(w, k, p, program, j, POST) if program >= 0 else post_trace_[proj.post_traces + t * n_post + j]
+        for t in range(proj.n_post_traces):
+            post_trace_[proj.post_traces + t * n_post + j] = fresh[t]
+    slot = step % proj.slots
+    first = proj.queue + slot * n_pre
+    for at in range(first, first + queued_[proj.queued + slot]):
         i = np.int64(queue_[at])
-        for t in range(proj_[p, 11]):
-            program = rise_[proj_[p, 28] + t]
-            fresh[t] = of_neuron(w, k, p, program, i, 2) if program >= 0 else pre_trace_[k, proj_[p, 10] + t * n_pre + i]
-        for t in range(proj_[p, 11]):
-            pre_trace_[k, proj_[p, 10] + t * n_pre + i] = fresh[t]
-        if proj_[p, 8] == 1:
-            row_value_[k, proj_[p, 30] + i] = of_neuron(w, k, p, proj_[p, 19], i, 2)
-    lo, hi = part_[k, proj_[p, 1], 0], part_[k, proj_[p, 1], 1]
-    for t in range(proj_[p, 13]):
-        keep, add = fade_[proj_[p, 29] + t, 0], fade_[proj_[p, 29] + t, 1]
-        trace = post_trace_[proj_[p, 12] + t * n_post + lo : proj_[p, 12] + t * n_post + hi]
+        for t in range(proj.n_pre_traces):
+            program = rise_[proj.pre_fade + t]
+            fresh[t] = of_neuron(w, k, p, program, i, PRE) if program >= 0 else pre_trace_[k, proj.pre_traces + t * n_pre + i]
+        for t in range(proj.n_pre_traces):
+            pre_trace_[k, proj.pre_traces + t * n_pre + i] = fresh[t]
+        if proj.path == DEFERRED:
+            row_value_[k, proj.rows + i] = of_neuron(w, k, p, proj.row, i, PRE)
+    lo, hi = part_[k, proj.population, 0], part_[k, proj.population, 1]
+    for t in range(proj.n_post_traces):
+        keep, add = fade_[proj.post_fade + t, 0], fade_[proj.post_fade + t, 1]
+        trace = post_trace_[proj.post_traces + t * n_post + lo : proj.post_traces + t * n_post + hi]
         for j in range(len(trace)):
             trace[j] = trace[j] * keep + add
-    for t in range(proj_[p, 11]):
-        keep, add = fade_[proj_[p, 28] + t, 0], fade_[proj_[p, 28] + t, 1]
-        trace = pre_trace_[k, proj_[p, 10] + t * n_pre : proj_[p, 10] + (t + 1) * n_pre]
+    for t in range(proj.n_pre_traces):
+        keep, add = fade_[proj.pre_fade + t, 0], fade_[proj.pre_fade + t, 1]
+        trace = pre_trace_[k, proj.pre_traces + t * n_pre : proj.pre_traces + (t + 1) * n_pre]
         for j in range(len(trace)):
             trace[j] = trace[j] * keep + add
 
@@ -192,13 +193,13 @@ def _run_part(w, k, start, stop):  # type: ignore[no-untyped-def]
             count = _step_neurons(w, k, p, step, fired, count)
         begin[(step - start + 1) * populations] = count
         for p in range(len(proj_)):
-            place = (step - start) * populations + proj_[p, 1]
+            place = (step - start) * populations + proj_[p].population
             own = fired[begin[place] : begin[place + 1]]
-            if proj_[p, 8] == 1 and len(own):
+            if proj_[p].path == DEFERRED and len(own):
                 note_spikes(w, k, p, own, step)
-            elif proj_[p, 8] == 2 and proj_[p, 15] >= 0:
+            elif proj_[p].path == GENERAL and proj_[p].on_post >= 0:
                 for j in own:
-                    on_column(w, k, p, j, proj_[p, 15], step)
+                    on_column(w, k, p, j, proj_[p].on_post, step)
         for p in range(len(proj_)):
             _arrive(w, k, p, step)
         drive(w, k, step)
@@ -206,10 +207,10 @@ def _run_part(w, k, start, stop):  # type: ignore[no-untyped-def]
             place = (step - start) * populations + p
             _apply_jumps(w, k, p, step, fired[begin[place] : begin[place + 1]])
         for p in range(len(proj_)):
-            if proj_[p, 8]:
-                place = (step - start) * populations + proj_[p, 1]
+            if proj_[p].path != STATIC:
+                place = (step - start) * populations + proj_[p].population
                 _increments(w, k, p, step, fired[begin[place] : begin[place + 1]])
-                if proj_[p, 8] == 1 and (step + 1) % span_[proj_[p, 31]] == 0:
+                if proj_[p].path == DEFERRED and (step + 1) % span_[proj_[p].deferred] == 0:
                     close_span(w, k, p, step)
 
 
@@ -250,6 +251,6 @@ def settle(w, step):  # type: ignore[no-untyped-def]
     """Bring all deferred weights up to ``step``, the last one that was run."""
     proj_, fired_ = fields.proj(w), fields.fired(w)
     for p in range(len(proj_)):
-        if proj_[p, 8] == 1:
+        if proj_[p].path == DEFERRED:
             for k in range(len(fired_)):
                 flush(w, k, p, step)

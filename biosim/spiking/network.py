@@ -175,9 +175,7 @@ class Network:
         self._check_sign(p, pre, post)
 
     def _check_sign(self, p: Projection, pre: AnyPopulation, post: Population) -> None:
-        low = min((float(w.min()) for w in p.births.weights if len(w)), default=0.0) * p.scale
-        high = max((float(w.max()) for w in p.births.weights if len(w)), default=0.0) * p.scale
-        low, high = min(low, high), max(low, high)
+        low, high = sorted(extreme * p.scale for extreme in p.births.extremes())
         if isinstance(p.receptor, Conductance):
             if low < 0:
                 raise InputError(f"a conductance cannot be negative; weights of '{p.name}' times its scale reach {low:g}", ("births",))

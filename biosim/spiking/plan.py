@@ -11,7 +11,6 @@ import ast
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -27,19 +26,7 @@ from biosim.errors import InputError
 from biosim.spiking import algebra
 from biosim.spiking.algebra import ANY, Range
 from biosim.spiking.row_kernels import SLOTS
-
-NEVER, DEFAULT = -2, -1  # no such program: not this form; nothing to compute
-
-
-class Source(IntEnum):
-    """Where a program's value comes from."""
-
-    weight = 0
-    state = 1
-    pre = 2
-    post = 3
-    age = 4
-    random = 5
+from biosim.spiking.tables import AGE, POST, PRE, RANDOM, STATE, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -91,18 +78,24 @@ class EventPlan:
         return tuple(self.rule.state)
 
 
-def plan_rule(rule: Rule, parameters: dict[str, float], births: Range = ANY, defer: bool | None = None) -> EventPlan:
+def check_regrowth(rule: Rule, projection: str) -> None:
+    """Raise where a rule would have the dead come back."""
+    if rule.regrow is not None:
+        raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", projection))
+
+
+def plan_rule(rule: Rule, duration: float, births: Range, defer: bool | None) -> EventPlan:
     """Return how a rule runs.
 
     Parameters
     ----------
     rule : Rule
-    parameters : dict
-        Values of its parameters, in SI units.
+    duration : float
+        Seconds of development, which parameters given in ``% dev`` refer to.
     births : (float, float)
         Smallest and largest weight at birth.
-    defer : bool, optional
-        False forces the general path, True insists on deferral; decided by the algebra when left out.
+    defer : bool or None
+        False forces the general path, True insists on deferral; the algebra decides where it is None.
 
     Raises
     ------
@@ -111,6 +104,7 @@ def plan_rule(rule: Rule, parameters: dict[str, float], births: Range = ANY, def
     """
     if taught := sorted(rule.names & GIVEN):
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide")
+    parameters = {n: q.resolve(duration) for n, q in rule.parameters.items()}
     traces = [t.target for t in rule.traces]
     pre, post = (tuple(t for t in traces if t.endswith(side)) for side in ("_pre", "_post"))
     plan = EventPlan(rule, parameters, pre, post, {t.target: _fade(rule, t, parameters) for t in rule.traces})
@@ -152,31 +146,24 @@ def _try_to_defer(plan: EventPlan, births: Range) -> None:
         plan.reason = "on_post is not bounds(weight + something free of the weight)"
         return
     split = algebra.terms(found.added, set(plan.pre), set(plan.post), constants)
-    powers = [algebra.monomial(t.pre, constants) for t in split or []]
-    if not split or any(p is None for p in powers) or len({tuple(sorted(p[0].items())) for p in powers if p}) != 1:
+    shared = algebra.shared_product([t.pre for t in split or ()], constants)
+    if split is None or shared is None:
         plan.reason = "what on_post adds is not one product of presynaptic traces times a function of postsynaptic ones"
         return
-    own = powers[0]
-    assert own is not None
-    ranges = _trace_ranges(plan)
-    if algebra.range_of(found.added, ranges)[0] < 0:
+    powers, coefficients = shared
+    if algebra.range_of(found.added, _trace_ranges(plan))[0] < 0:
         plan.reason = "on_post may lower the weight, with these parameters"
-    elif any(plan.fade[name][1] != 0 for name in own[0]):
+    elif any(plan.fade[name][1] != 0 for name in powers):
         plan.reason = "a presynaptic trace does not only decay between arrivals"
     elif not _stays_within(plan, found.low, found.high, births):
         plan.reason = "weights may start, or be set by another line, outside the bounds of on_post"
     else:
-        _defer(plan, found, own[0], [(t, p[1]) for t, p in zip(split, powers, strict=True) if p is not None])
+        _defer(plan, found, powers, algebra.plus([algebra.times(number(c), t.post) for t, c in zip(split, coefficients, strict=True)]))
 
 
-def _defer(plan: EventPlan, found: algebra.Sum, powers: dict[str, int], split: list[tuple[algebra.Term, float]]) -> None:
+def _defer(plan: EventPlan, found: algebra.Sum, powers: dict[str, int], gain: ast.expr) -> None:
     plan.path, plan.reason = "deferred", "on_post only ever adds, to bounds that nothing else leaves"
-    row: ast.expr | None = None
-    for name, power in sorted(powers.items()):
-        for _ in range(power):
-            row = algebra.times(row, ast.Name(id=name, ctx=ast.Load()))
-    gain = algebra.plus([algebra.times(number(c), t.post) for t, c in split])
-    plan.programs["row"] = _value(plan, algebra.plus([row]))
+    plan.programs["row"] = _value(plan, algebra.plus([algebra.product_of(powers)]))
     plan.programs["gain"] = _value(plan, gain)
     plan.rate = sum(plan.fade[name][0] * power for name, power in powers.items())
     plan.bounds = (found.low, found.high, -math.inf, math.inf)
@@ -205,14 +192,12 @@ def _defer(plan: EventPlan, found: algebra.Sum, powers: dict[str, int], split: l
 
 def _common(scaled: list[algebra.Term], plan: EventPlan) -> list[algebra.Term] | None:
     """Return terms that share one postsynaptic product, its coefficients moved to the presynaptic side; None where they do not."""
-    own = [algebra.monomial(t.post, plan.parameters) for t in scaled]
-    if any(p is None for p in own) or len({tuple(sorted(p[0].items())) for p in own if p}) != 1:
+    shared = algebra.shared_product([t.post for t in scaled], plan.parameters)
+    if shared is None:
         return None
-    shared: ast.expr | None = None
-    for name, power in sorted(own[0][0].items()) if own[0] else ():
-        for _ in range(power):
-            shared = algebra.times(shared, ast.Name(id=name, ctx=ast.Load()))
-    return [algebra.Term(algebra.times(number(p[1]), t.pre), shared) for t, p in zip(scaled, own, strict=True) if p]
+    powers, coefficients = shared
+    node = algebra.product_of(powers)
+    return [algebra.Term(algebra.times(number(c), t.pre), node) for t, c in zip(scaled, coefficients, strict=True)]
 
 
 def _trace_ranges(plan: EventPlan) -> dict[str, Range]:
@@ -267,10 +252,10 @@ def _compile(plan: EventPlan, fill: Callable[[Compiler], None]) -> EventProgram:
 
 
 def _source(plan: EventPlan, name: str) -> tuple[int, int]:
-    for source, known in ((Source.state, plan.states), (Source.pre, plan.pre), (Source.post, plan.post)):
+    for source, known in ((STATE, plan.states), (PRE, plan.pre), (POST, plan.post)):
         if name in known:
-            return int(source), known.index(name)
-    return int(Source[name]), 0
+            return source, known.index(name)
+    return {"weight": WEIGHT, "age": AGE, "random": RANDOM}[name], 0
 
 
 def _lines(plan: EventPlan, lines: Sequence[Assignment]) -> EventProgram:
@@ -284,8 +269,3 @@ def _lines(plan: EventPlan, lines: Sequence[Assignment]) -> EventProgram:
 def _value(plan: EventPlan, node: ast.expr) -> EventProgram:
     """Compile one value, left at the bottom of the stack."""
     return _compile(plan, lambda compiler: compiler.assign("_value", node))
-
-
-def parameters_of(rule: Rule, duration: float) -> dict[str, float]:
-    """Return a rule's parameters in SI units, for a development of ``duration`` seconds."""
-    return {n: q.resolve(duration) for n, q in rule.parameters.items()}

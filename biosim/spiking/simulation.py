@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numba
@@ -14,23 +13,20 @@ import numpy.typing as npt
 
 from biosim.equations import Rule
 from biosim.errors import InputError
-from biosim.spiking import compaction
-from biosim.spiking.assemble import Assembly, thresholds
+from biosim.spiking.assemble import born_world, thresholds
+from biosim.spiking.births import Edges, dense
+from biosim.spiking.compaction import mark_dead, without
 from biosim.spiking.guard import CHECKED, guard
 from biosim.spiking.kernels import advance, advance_together, settle
+from biosim.spiking.layout import Layout
+from biosim.spiking.live import LiveSynapses
 from biosim.spiking.network import Network, whole_steps
 from biosim.spiking.neurons import PoissonPopulation, check_rate
-from biosim.spiking.plan import EventPlan, parameters_of, plan_rule
+from biosim.spiking.plan import EventPlan, check_regrowth, plan_rule
+from biosim.spiking.slow import SlowLines, start_states
+from biosim.spiking.spikes import RecordedSpikes, Spikes
 
 Masks = npt.NDArray[np.bool_] | Sequence[npt.NDArray[np.bool_]]
-
-
-@dataclass
-class Spikes:
-    """Recorded spikes of one replicate of a population: times in seconds, ascending, and neurons."""
-
-    times: npt.NDArray[np.float64]
-    neurons: npt.NDArray[np.int64]
 
 
 class Simulation:
@@ -110,26 +106,20 @@ class Simulation:
             network.population(name)
         recorded = {p.name for p in network.populations} if record is None else set(record)
         self.plans = {n: self._plan(n, rule, duration, (defer or {}).get(n)) for n, rule in self.rules.items()}
-        self.assembly = Assembly(network, self.plans, precision, threads, recorded, 1 << 18)
-        self.worlds = [self.assembly.world(r, seed) for r, seed in enumerate(self.seeds)]
+        self.layout = Layout(network, self.plans, precision, threads, recorded)
+        self.worlds = [born_world(self.layout, r, seed) for r, seed in enumerate(self.seeds)]
+        self.live = {p.name: LiveSynapses(p, k, self.plans.get(p.name), self.worlds) for k, p in enumerate(network.projections)}
+        for name in self.plans:
+            start_states(self.live[name], self.seeds, network.dt)
         self.workers = min(len(self.seeds), workers or os.cpu_count() or 1)
         self.step = 0
-        self._record: list[list[tuple[Any, Any, Any]]] = [[] for _ in self.seeds]
-        self._deaths: dict[tuple[str, int], npt.NDArray[np.int32]] = {}
-        self._start_states()
+        self.recorded = [RecordedSpikes() for _ in self.seeds]
+        self.deaths: dict[tuple[str, int], npt.NDArray[np.int32]] = {}
 
     def _plan(self, name: str, rule: Rule, duration: float, defer: bool | None) -> EventPlan:
         births = self.network.projection(name).births
-        if rule.regrow is not None:
-            raise InputError(f"rule '{rule.name}' regrows synapses; those of a spiking network are gone when they die", ("rules", name))
-        low = min((float(w.min()) for w in births.weights if len(w)), default=0.0)
-        high = max((float(w.max()) for w in births.weights if len(w)), default=0.0)
-        return plan_rule(rule, parameters_of(rule, duration), (low, high), defer)
-
-    def _start_states(self) -> None:
-        from biosim.spiking.slow import start_states
-
-        start_states(self)
+        check_regrowth(rule, name)
+        return plan_rule(rule, duration, births.extremes(), defer)
 
     # -- running --------------------------------------------------------------------------------
     @property
@@ -162,106 +152,80 @@ class Simulation:
         self.step = stop
 
     def _run(self, r: int, stop: int) -> None:
-        world, step = self.worlds[r], self.step
-        stride = max(1, round(CHECKED / self.network.dt))
+        world, step, dt = self.worlds[r], self.step, self.network.dt
+        stride = max(1, round(CHECKED / dt))
         run: Callable[..., int] = advance if self.threads == 1 else advance_together
         while step < stop:
             before, began, end = world.spikes.copy(), step, min(stop, step + stride)
             while step < end:
-                step = int(run(world.handle, step, end, self.assembly.window))
-                self._drain(r)
-            guard(self, r, world.spikes - before, end - began, end)
+                step = int(run(world.handle, step, end, self.layout.window))
+                self.recorded[r].take(world)
+            guard(self.layout, world, world.spikes - before, end - began, self.rate_cap, f"at t = {end * dt:g} s (seed {self.seeds[r]})")
         settle(world.handle, stop - 1)
-
-    def _drain(self, r: int) -> None:
-        world = self.worlds[r]
-        n = int(world.cursor[0])
-        if n:
-            self._record[r].append((world.out_step[:n].copy(), world.out_emitter[:n].copy(), world.out_neuron[:n].copy()))
-            world.cursor[0] = 0
 
     # -- reading --------------------------------------------------------------------------------
     def spikes(self, population: str, replicate: int = 0) -> Spikes:
         """Return the spikes of a population recorded so far."""
-        emitter = self.assembly.emitters[self.network.population(population).name]
-        if population not in self.assembly.recorded:
+        if self.network.population(population).name not in self.layout.recorded:
             raise InputError(f"spikes of '{population}' are not recorded: name it in record", ("record",))
-        parts = [(s[e == emitter], i[e == emitter]) for s, e, i in self._record[replicate]]
-        steps = np.concatenate([np.zeros(0, np.int64), *[s for s, _ in parts]])
-        neurons = np.concatenate([np.zeros(0, np.int64), *[i for _, i in parts]]).astype(np.int64)
+        steps, neurons = self.recorded[replicate].of(self.layout.emitters[population])
         return Spikes(np.asarray(steps * self.network.dt, np.float64), neurons)
 
     def forget(self) -> None:
         """Drop the spikes recorded so far."""
-        self._record = [[] for _ in self.seeds]
+        self.recorded = [RecordedSpikes() for _ in self.seeds]
 
     def counts(self, population: str) -> npt.NDArray[np.int64]:
         """Return how many spikes a population has emitted so far, (R,); whether recorded or not."""
-        emitter = self.assembly.emitters[self.network.population(population).name]
+        emitter = self.layout.emitters[self.network.population(population).name]
         return np.array([w.spikes[emitter] for w in self.worlds], np.int64)
 
     def potentials(self, population: str) -> npt.NDArray[Any]:
         """Return the potentials of a population, (R, size) mV."""
-        at, size = self.assembly.first[population], self.network.population(population).size
+        at, size = self.layout.first[population], self.network.population(population).size
         return np.stack([w.v[at : at + size] for w in self.worlds])
 
-    def index(self, projection: str) -> int:
-        """Return the place of a projection in the network."""
-        return list(self.network.projections).index(self.network.projection(projection))
+    def _live(self, projection: str) -> LiveSynapses:
+        return self.live[self.network.projection(projection).name]
 
     def survivors(self, projection: str) -> npt.NDArray[np.int64]:
         """Return how many synapses of a projection live, (R,)."""
-        k = self.index(projection)
-        places = [compaction.place_of(w, k) for w in self.worlds]
-        return np.array([p.stop - p.start for p in places], np.int64)
+        return self._live(projection).counts()
 
-    def edges(self, projection: str, replicate: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]:
+    def edges(self, projection: str, replicate: int = 0) -> Edges:
         """Return presynaptic neuron, postsynaptic neuron and weight of every live synapse."""
-        k, world = self.index(projection), self.worlds[replicate]
-        lo, hi = compaction.own_rows(world, k)
-        place = compaction.place_of(world, k)
-        sources = np.repeat(np.arange(lo.shape[1]), hi[-1] - lo[0])
-        return sources, world.target[place].astype(np.int64), world.weight[place].copy()
+        return self._live(projection).edges(replicate)
 
     def weights(self, projection: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return the weights of the live synapses, a view: rows of presynaptic neurons, targets ascending."""
-        world = self.worlds[replicate]
-        return world.weight[compaction.place_of(world, self.index(projection))]
+        return self._live(projection).weights(replicate)
 
     def state(self, projection: str, name: str, replicate: int = 0) -> npt.NDArray[Any]:
         """Return a per-synapse state of the projection's rule, a view in the order of :meth:`weights`."""
-        world, names = self.worlds[replicate], self.plans[projection].states
-        return world.state[names.index(name), compaction.place_of(world, self.index(projection))]
+        return self._live(projection).state(name, replicate)
+
+    def active(self, projection: str, replicate: int = 0) -> npt.NDArray[np.bool_]:
+        """Return which live synapses are not silent, in the order of :meth:`weights`."""
+        return self._live(projection).active(replicate)
 
     def death_steps(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int32]:
         """Return, for every birth edge, the step at which its synapse died; -1 while it lives."""
         born = len(self.network.projection(projection).births.targets[replicate])
-        return self._deaths.get((projection, replicate), np.full(born, -1, np.int32))
+        return self.deaths.get((projection, replicate), np.full(born, -1, np.int32))
 
     def birth_edges(self, projection: str, replicate: int = 0) -> npt.NDArray[np.int64]:
         """Return the place among the birth edges of every live synapse."""
-        return compaction.birth_edges(self.assembly, self.worlds[replicate], replicate, self.index(projection))
+        return self._live(projection).birth_edges(replicate)
 
     def dense(self, projection: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return (R, n_pre, n_post) weights and the mask of the live synapses."""
         births = self.network.projection(projection).births
-        weight = np.zeros((len(self.seeds), births.n_pre, births.n_post), np.float32)
-        alive = np.zeros(weight.shape, np.bool_)
-        for r in range(len(self.seeds)):
-            i, j, w = self.edges(projection, r)
-            weight[r, i, j], alive[r, i, j] = w, True
-        return weight, alive
+        shape = (len(self.seeds), births.n_pre, births.n_post)
+        return dense(shape, (self.edges(projection, r) for r in range(len(self.seeds))))
 
     def memory(self, projection: str) -> dict[str, float]:
         """Return the bytes that a live synapse takes, by what they hold."""
-        plan = self.plans.get(projection)
-        world = self.worlds[0]
-        held = {"target": world.target.itemsize, "weight": world.weight.itemsize, "state": world.state.shape[0] * world.state.itemsize}
-        if plan is not None and plan.path == "general":
-            held |= {"column": world.column_synapse.itemsize + world.column_source.itemsize}
-        if world.active.size:
-            held["active"] = 1
-        return {k: float(v) for k, v in held.items()}
+        return self._live(projection).memory()
 
     # -- changing -------------------------------------------------------------------------------
     def set_rate(self, population: str, rate: float | npt.NDArray[np.float64]) -> None:
@@ -271,9 +235,9 @@ class Simulation:
             raise InputError(f"'{population}' has no rates: it is no Poisson population", ("population",))
         check_rate(rate, population, p.size)
         self.network.check_probability(p, rate)
-        s = self.assembly.inputs.index(p)
+        s = self.layout.inputs.index(p)
         for r, world in enumerate(self.worlds):
-            at = int(world.source[s, 3])
+            at = int(world.source[s]["first"])
             world.source_limit[at : at + p.size], world.mother_limit[s] = thresholds(p, rate, r, self.network.dt)
 
     def set_weights(self, projection: str, replicate: int, weights: npt.NDArray[Any]) -> None:
@@ -297,10 +261,8 @@ class Simulation:
             the order of :meth:`weights`.
         """
         if isinstance(doomed, str):
-            from biosim.spiking.slow import holds
-
-            doomed = holds(self, projection, doomed)
-        masks, k = [np.asarray(mask) for mask in doomed], self.index(projection)
+            doomed = SlowLines(self._live(projection), self.seeds, self.network.dt).holds(doomed, self.step)
+        masks = [np.asarray(mask) for mask in doomed]
         wanted = [(n,) for n in self.survivors(projection)]
         if [mask.shape for mask in masks] != wanted or any(mask.dtype != np.bool_ for mask in masks):
             raise InputError(f"elimination takes a mask over the live synapses of '{projection}' for each replicate", ("doomed",))
@@ -308,25 +270,20 @@ class Simulation:
         for r, mask in enumerate(masks):
             died[r] = np.count_nonzero(mask)
             if died[r]:
-                self._remove(projection, k, r, ~mask)
+                self._remove(projection, r, ~mask)
         return died
 
-    def _remove(self, projection: str, k: int, r: int, keep: npt.NDArray[np.bool_]) -> None:
-        world = self.worlds[r]
-        death = self._deaths.setdefault((projection, r), self.death_steps(projection, r))
-        compaction.mark_dead(self.assembly, world, r, k, keep, death, self.step)
-        self.worlds[r] = compaction.without(self.assembly, world, k, keep)
+    def _remove(self, projection: str, r: int, keep: npt.NDArray[np.bool_]) -> None:
+        live, world = self.live[projection], self.worlds[r]
+        death = self.deaths.setdefault((projection, r), self.death_steps(projection, r))
+        mark_dead(live.projection.births, world, r, live.place, keep, death, self.step)
+        self.worlds[r] = without(self.layout, world, live.place, keep)
 
     def set_active(self, projection: str, replicate: int, active: npt.NDArray[np.bool_]) -> None:
         """Silence the live synapses that are not ``active``: they are there, learn, and transmit nothing."""
-        world, k = self.worlds[replicate], self.index(projection)
+        live, world = self._live(projection), self.worlds[replicate]
         if not world.active.size:
             if active.all():
                 return
             world = self.worlds[replicate] = world.with_arrays(active=np.ones(len(world.target), np.bool_))
-        world.active[compaction.place_of(world, k)] = active
-
-    def active(self, projection: str, replicate: int = 0) -> npt.NDArray[np.bool_]:
-        """Return which live synapses are not silent, in the order of :meth:`weights`."""
-        world, place = self.worlds[replicate], compaction.place_of(self.worlds[replicate], self.index(projection))
-        return world.active[place].copy() if world.active.size else np.ones(place.stop - place.start, np.bool_)
+        world.active[live.at(replicate)] = active

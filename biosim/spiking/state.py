@@ -6,18 +6,16 @@ removed from them. Only values are taken over, and those that kernels use as an 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from biosim.errors import DamageError
-from biosim.spiking import compaction
+from biosim.spiking.compaction import without
+from biosim.spiking.simulation import Simulation
+from biosim.spiking.tables import DEFERRED
 from biosim.spiking.world import World
 from biosim.state import State, array, part
-
-if TYPE_CHECKING:
-    from biosim.spiking.simulation import Simulation
 
 VALUES = (
     "v", "free_at", "base", "leak", "x", "source_limit", "mother_limit", "spikes", "pre_trace", "post_trace", "row_value", "ring", "sums",
@@ -31,18 +29,10 @@ def state(simulation: Simulation) -> State:
     kept: State = {"step": simulation.step}
     for r, world in enumerate(simulation.worlds):
         own: State = {name: getattr(world, name) for name in (*VALUES, *INDICES, "weight", "state", "active")}
-        own["deaths"] = {name: death for (name, k), death in simulation._deaths.items() if k == r}
-        chunks = simulation._record[r]
-        own["record"] = {what: _joined([c[k] for c in chunks], kind) for k, (what, kind) in enumerate(RECORD.items())}
+        own["deaths"] = {name: death for (name, k), death in simulation.deaths.items() if k == r}
+        own["record"] = simulation.recorded[r].state()
         kept[str(r)] = own
     return kept
-
-
-RECORD = {"step": np.int64, "emitter": np.int32, "neuron": np.int32}
-
-
-def _joined(parts: list[npt.NDArray[Any]], kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.asarray(np.concatenate([np.zeros(0, kind), *parts]), kind)
 
 
 def restore(simulation: Simulation, kept: State) -> None:
@@ -65,17 +55,17 @@ def restore(simulation: Simulation, kept: State) -> None:
             now[...] = array(own.get(name), now.dtype, now.shape, name)
         _take_synapses(simulation, r, own)
         _take_indices(simulation, simulation.worlds[r], own, step)
-        simulation._record[r] = _record(simulation, part(own, "record"), step)
+        simulation.recorded[r].restore(part(own, "record"), step, len(simulation.network.populations))
     simulation.step = step
 
 
 def _remove_dead(simulation: Simulation, r: int, deaths: State, step: int) -> None:
     for name, saved in deaths.items():
-        k = simulation.index(name)
-        born = len(simulation.network.projections[k].births.targets[r])
+        live = simulation.live[name]
+        born = len(live.projection.births.targets[r])
         death = array(saved, np.int32, (born,), f"deaths of {name}", -1, step).copy()
-        simulation._deaths[name, r] = death
-        simulation.worlds[r] = compaction.without(simulation.assembly, simulation.worlds[r], k, death == -1)
+        simulation.deaths[name, r] = death
+        simulation.worlds[r] = without(simulation.layout, simulation.worlds[r], live.place, death == -1)
 
 
 def _take_synapses(simulation: Simulation, r: int, own: State) -> None:
@@ -98,15 +88,15 @@ def _take_indices(simulation: Simulation, w: World, own: State, step: int) -> No
     array(found["since"], np.int32, w.since.shape, "since", -1, max(-1, step - 1))
     for k, p in enumerate(simulation.network.projections):
         row = w.proj[k]
-        n_pre, slots = int(row[3]), int(row[7])
-        array(found["queue"][row[5] : row[5] + slots * n_pre], np.uint32, (slots * n_pre,), f"queue of {p.name}", 0, n_pre - 1)
-        array(found["queued"][row[6] : row[6] + slots], np.int64, (slots,), f"queue of {p.name}", 0, n_pre)
-        if row[8] == 1:
-            own_rows = found["since"][:, row[30] : row[30] + n_pre]
+        n_pre, slots, queue, queued = (int(row[column]) for column in ("n_pre", "slots", "queue", "queued"))
+        array(found["queue"][queue : queue + slots * n_pre], np.uint32, (slots * n_pre,), f"queue of {p.name}", 0, n_pre - 1)
+        array(found["queued"][queued : queued + slots], np.int64, (slots,), f"queue of {p.name}", 0, n_pre)
+        if row["path"] == DEFERRED:
+            own_rows = found["since"][:, row["rows"] : row["rows"] + n_pre]
             array(own_rows, np.int32, own_rows.shape, f"since of {p.name}", step - 1 if step else -1)  # all are up to date: settle()
-            _check_log(found, int(row[31]), int(row[26]), int(w.span[row[31]]), step)
-    first = np.concatenate([[0], w.source[:-1, 6]])[: len(w.source)]
-    if ((found["position"] < first) | (found["position"] > w.source[:, 6])).any():
+            _check_log(found, int(row["deferred"]), int(row["n_post"]), int(w.span[row["deferred"]]), step)
+    first = np.concatenate([[0], w.source["given_end"][:-1]])[: len(w.source)]
+    if ((found["position"] < first) | (found["position"] > w.source["given_end"])).any():
         raise DamageError("'position' leads outside the given spikes")
     for name, values in found.items():
         getattr(w, name)[...] = values
@@ -127,10 +117,3 @@ def _check_log(found: dict[str, Any], d: int, n_post: int, span: int, step: int)
         at = np.arange(first[k, slot], last[k, slot]) & (capacity - 1)
         if (found["log_step"][d, k, at] < now * span).any():
             raise DamageError("'log_step' holds spikes of another span")
-
-
-def _record(simulation: Simulation, saved: State, step: int) -> list[tuple[Any, Any, Any]]:
-    length = len(saved["step"])
-    highs = {"step": step, "emitter": len(simulation.network.populations) - 1, "neuron": None}
-    parts = [array(saved[what], kind, (length,), f"record of {what}", 0, highs[what]).copy() for what, kind in RECORD.items()]
-    return [(parts[0], parts[1], parts[2])] if length else []

@@ -67,7 +67,7 @@ class ActivityFilter:
         self.level = {("post", n): [np.zeros(sizes[n]) for _ in replicates] for n in self.populations}
         self.level |= {("pre", p.name): [np.zeros(sizes[p.pre]) for _ in replicates] for p in own}
         self.late: dict[tuple[str, int], tuple[Steps, Steps]] = {}
-        self.start, self.seen = simulation.step, [len(chunks) for chunks in simulation._record]
+        self.start, self.seen = simulation.step, [len(recorded.chunks) for recorded in simulation.recorded]
 
     def take(self) -> Window:
         """Return the activity since the last call."""
@@ -110,18 +110,12 @@ class ActivityFilter:
                     shape = own_late["step"].shape
                     step = array(own_late["step"], np.int64, (shape[0],), "late", self.simulation.step)
                     self.late[projection, r] = step.copy(), array(own_late["neuron"], np.int64, shape, "late", 0, size - 1).copy()
-        self.start, self.seen = self.simulation.step, [len(chunks) for chunks in self.simulation._record]
+        self.start, self.seen = self.simulation.step, [len(recorded.chunks) for recorded in self.simulation.recorded]
 
     def _fresh(self, r: int) -> dict[str, tuple[Steps, Steps]]:
-        chunks = self.simulation._record[r][self.seen[r] :]
-        self.seen[r] = len(self.simulation._record[r])
-        found = {}
-        for name in self.populations:
-            emitter = self.simulation.assembly.emitters[name]
-            parts = [(step[e == emitter], i[e == emitter]) for step, e, i in chunks]
-            step = np.concatenate([np.zeros(0, np.int64), *[a for a, _ in parts]])
-            found[name] = (step, np.concatenate([np.zeros(0, np.int64), *[b for _, b in parts]]).astype(np.int64))
-        return found
+        recorded, first = self.simulation.recorded[r], self.seen[r]
+        self.seen[r] = len(recorded.chunks)
+        return {name: recorded.of(self.simulation.layout.emitters[name], first) for name in self.populations}
 
     def _filter(self, key: tuple[str, str], r: int, step: Steps, neuron: Steps, out: npt.NDArray[np.float32]) -> None:
         dt, level = self.simulation.network.dt, self.level[key][r]

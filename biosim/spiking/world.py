@@ -1,123 +1,114 @@
-"""The arrays of one replicate, laid out flat for the kernels: neurons, spikes on their way, synapses, plasticity.
-
-Columns of the tables of whole numbers (``w.TABLE[row, column]``):
-
-- ``pop``: 0 first neuron among all, 2 refractory steps, 3 emitter, 4 and 5 first channel and the one after the last, 6 whether currents
-  or conductances flow.  ``pop_real``: 0 decay a step, 1 v_rest + bias, 2 v_reset, 3 v_threshold, 4 dt/tau_m.
-- ``channel`` (a receptor and scale of a population): 0 kind (delta, current, conductance), 1 where its values begin in ``x``.
-  ``channel_real``: 0 decay a step, 1 reversal, 2 scale.
-- ``drive``: 0 population, 1 where its channel begins in ``x``, 2 where its hashes begin, 3 how many limits.
-- ``source``: 0 emitter, 1 size, 2 kind (Poisson, given), 3 first neuron, 4 groups, 5 first group, 6 end of the given spikes.
-- ``proj``: 0 emitter, 1 postsynaptic population, 2 and 30 first row, 3 n_pre, 4 where its channel begins in ``x``, 5 queue, 6 queue
-  lengths, 7 slots of the queue, 8 path (static, deferred, general), 9 whether delays differ, 10 and 11 pre traces (where, how many),
-  12 and 13 post traces, 14 to 20 programs (on_pre, on_post, scale, post, shift, row, gain), 26 n_post, 27 first column, 28 and 29
-  first of its pre and post traces in ``rise`` and ``fade``, 31 its place among the deferred.  ``proj_real``: 0 and 1 bounds of
-  on_post, 2 and 3 of on_pre.
-- ``program``: 0 to 1 its lines in ``code``, 2 to 3 its values in ``slot`` (source, index, whether stored).
-"""
+"""The arrays of one replicate, laid out flat for the kernels: neurons, spikes on their way, synapses, plasticity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
 
-from biosim.spiking.fields import FIELDS, Handle
+from biosim.spiking import tables
 
-Whole = npt.NDArray[np.int64]
-Bits = npt.NDArray[np.uint32]
-Real = npt.NDArray[Any]  # float32 or float64, the precision of the simulation
-Double = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+VARYING = ("real", "target", "source")  # kinds that differ from world to world
+
+
+class Handle(NamedTuple):
+    """What a kernel is given: where every array lies, and empty arrays of the types that vary."""
+
+    table: npt.NDArray[np.int64]  # (fields, 4): address, shape
+    real: Array
+    target: Array
+    source: Array
 
 
 @dataclass
 class World:
-    """One replicate. The leading axis T, where there is one, is the part of the postsynaptic neurons (a thread's share)."""
+    """One replicate. The leading axis T, where there is one, is the part of the postsynaptic neurons (a thread's share).
 
-    dt: Double
+    Every array is declared with its type, and how many axes it has where that is not one. ``real`` is the precision of the simulation,
+    ``target`` and ``source`` the types that postsynaptic and presynaptic neurons are named in.
+    """
+
+    dt: Annotated[Array, "float64"]
     # neurons
-    pop: Whole
-    pop_real: Double
-    part: Whole  # (T, P, 2): first neuron of each population, and the one after the last
-    v: Real
-    free_at: npt.NDArray[np.int32]  # step from which a neuron is no longer refractory
-    flag: npt.NDArray[np.uint8]
-    base: Real
-    leak: Real
-    channel: Whole
-    channel_real: Double
-    x: Real
+    pop: Annotated[Array, tables.POPULATION]
+    part: Annotated[Array, "int64", 3]  # (T, P, 2): first neuron of each population, and the one after the last
+    v: Annotated[Array, "real"]
+    free_at: Annotated[Array, "int32"]  # step from which a neuron is no longer refractory
+    flag: Annotated[Array, "uint8"]
+    base: Annotated[Array, "real"]
+    leak: Annotated[Array, "real"]
+    channel: Annotated[Array, tables.CHANNEL]
+    x: Annotated[Array, "real"]
     # noise and inputs
-    drive: Whole
-    drive_limit: Bits
-    drive_key: Bits
-    drive_hash: Bits
-    drive_weight: Double
-    source: Whole
-    source_key: Bits
-    source_hash: Bits
-    source_limit: Bits
-    group: npt.NDArray[np.int32]
-    mother: npt.NDArray[np.bool_]
-    mother_limit: Bits
-    position: Whole
-    given_step: Whole
-    given_neuron: Whole
+    drive: Annotated[Array, tables.DRIVE]
+    drive_limit: Annotated[Array, "uint32", 2]
+    drive_key: Annotated[Array, "uint32"]
+    drive_hash: Annotated[Array, "uint32"]
+    source: Annotated[Array, tables.SOURCE]
+    source_key: Annotated[Array, "uint32"]
+    source_hash: Annotated[Array, "uint32"]
+    source_limit: Annotated[Array, "uint32"]
+    group: Annotated[Array, "int32"]
+    mother: Annotated[Array, "bool"]
+    mother_limit: Annotated[Array, "uint32"]
+    position: Annotated[Array, "int64"]
+    given_step: Annotated[Array, "int64"]
+    given_neuron: Annotated[Array, "int64"]
     # spikes
-    recorded: npt.NDArray[np.bool_]
-    spikes: Whole
-    out_step: npt.NDArray[np.int64]
-    out_emitter: npt.NDArray[np.int32]
-    out_neuron: npt.NDArray[np.int32]
-    cursor: Whole
-    room: Whole
-    fired: npt.NDArray[np.int32]
-    fired_at: Whole
+    recorded: Annotated[Array, "bool"]
+    spikes: Annotated[Array, "int64"]
+    out_step: Annotated[Array, "int64"]
+    out_emitter: Annotated[Array, "int32"]
+    out_neuron: Annotated[Array, "int32"]
+    cursor: Annotated[Array, "int64"]
+    room: Annotated[Array, "int64"]
+    fired: Annotated[Array, "int32", 2]
+    fired_at: Annotated[Array, "int64", 2]
     # synapses
-    proj: Whole
-    proj_real: Double
-    delay: npt.NDArray[np.int32]
-    queue: Bits
-    queued: Whole
-    stream: Bits
-    row_lo: Whole
-    row_hi: Whole
-    target: npt.NDArray[Any]  # uint16 or uint32
-    weight: Real
-    state: Real
-    active: npt.NDArray[np.bool_]  # empty while no synapse is silent
-    column: Whole
-    column_synapse: Bits
-    column_source: npt.NDArray[Any]
+    proj: Annotated[Array, tables.PROJECTION]
+    delay: Annotated[Array, "int32"]
+    queue: Annotated[Array, "uint32"]
+    queued: Annotated[Array, "int64"]
+    stream: Annotated[Array, "uint32", 2]
+    row_lo: Annotated[Array, "int64", 2]
+    row_hi: Annotated[Array, "int64", 2]
+    target: Annotated[Array, "target"]
+    weight: Annotated[Array, "real"]
+    state: Annotated[Array, "real", 2]
+    active: Annotated[Array, "bool"]  # empty while no synapse is silent
+    column: Annotated[Array, "int64"]
+    column_synapse: Annotated[Array, "uint32"]
+    column_source: Annotated[Array, "source"]
     # plasticity
-    pre_trace: Double
-    post_trace: Double
-    fade: Double
-    rise: Whole
-    program: Whole
-    code: Whole
-    constant: Real
-    slot: Whole
-    since: npt.NDArray[np.int32]
-    row_value: Double
-    span: Whole
-    burst: Whole
-    ring: Real
-    sums: Real
-    total: Real
-    gain: Real
-    log_first: Whole
-    log_last: Whole
-    log_step: npt.NDArray[np.int32]
-    log_neuron: npt.NDArray[np.int32]
-    log_gain: Real
-    decay_table: Real
-    reg: Real
-    loc: Real
-    fresh: Double
+    pre_trace: Annotated[Array, "float64", 2]
+    post_trace: Annotated[Array, "float64"]
+    fade: Annotated[Array, "float64", 2]
+    rise: Annotated[Array, "int64"]
+    program: Annotated[Array, tables.PROGRAM]
+    code: Annotated[Array, "int64", 2]
+    constant: Annotated[Array, "real"]
+    slot: Annotated[Array, tables.SLOT]
+    since: Annotated[Array, "int32", 2]
+    row_value: Annotated[Array, "float64", 2]
+    span: Annotated[Array, "int64"]
+    burst: Annotated[Array, "int64"]
+    ring: Annotated[Array, "real", 3]
+    sums: Annotated[Array, "real", 3]
+    total: Annotated[Array, "real", 2]
+    gain: Annotated[Array, "real", 2]
+    log_first: Annotated[Array, "int64", 3]
+    log_last: Annotated[Array, "int64", 3]
+    log_step: Annotated[Array, "int32", 3]
+    log_neuron: Annotated[Array, "int32", 3]
+    log_gain: Annotated[Array, "real", 3]
+    decay_table: Annotated[Array, "real", 2]
+    reg: Annotated[Array, "real", 3]
+    loc: Annotated[Array, "real", 3]
+    fresh: Annotated[Array, "float64", 2]
 
     @cached_property
     def handle(self) -> Handle:
@@ -126,10 +117,15 @@ class World:
         for row, (name, (kind, axes)) in enumerate(FIELDS.items()):
             array = getattr(self, name)
             assert array.ndim == axes and array.flags.c_contiguous, name
-            assert kind in ("real", "target", "source") or array.dtype == kind, name
+            assert kind in VARYING or array.dtype == kind, name
             table[row, : axes + 1] = array.ctypes.data, *array.shape
         return Handle(table, self.weight[:0], self.target[:0], self.column_source[:0])
 
     def with_arrays(self, **arrays: Any) -> World:
         """Return a world with some arrays in place of those it has; it takes the others over."""
         return replace(self, **arrays)
+
+
+FIELDS: dict[str, tuple[Any, int]] = {  # type and number of axes of every array, in the order of the table of a handle
+    name: (*hint.__metadata__, 1)[:2] for name, hint in get_type_hints(World, include_extras=True).items()
+}

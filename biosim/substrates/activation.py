@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,16 @@ Transmission = Tensor | Callable[[Tensor], Tensor]
 def deliver(sent: Tensor, wires: Transmission) -> Tensor:
     """Return what arrives, (R, S, n_post), when (R, S, n_pre) is sent: through weights, or by a function."""
     return matmul(sent, wires) if isinstance(wires, Tensor) else wires(sent)
+
+
+def summed(arriving: Iterable[Tensor], population: str) -> Tensor:
+    """Return the sum of what arrives at a population through its projections, added up in their order."""
+    total: Tensor | None = None
+    for part in arriving:
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError(f"population '{population}' has no incoming projection")
+    return total
 
 
 def activate(values: Tensor, activation: Activation) -> Tensor:

@@ -22,11 +22,11 @@ from pydantic import Field
 from torch import Tensor
 
 from biosim.errors import InputError
-from biosim.substrates.activation import Transmission, deliver
+from biosim.substrates.activation import Transmission, deliver, summed
 from biosim.synapses import Network, Projection
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 def fire(field: Tensor, active: int | None, threshold: float) -> Tensor:
@@ -101,9 +101,7 @@ class AttractorSubstrate:
         wires: Mapping[str, Transmission],
         push: Mapping[str, Tensor] | None,
     ) -> Tensor:
-        field = deliver(now[own[0].pre.name], wires[own[0].name])
-        for p in own[1:]:
-            field = field + deliver(now[p.pre.name], wires[p.name])
+        field = summed((deliver(now[p.pre.name], wires[p.name]) for p in own), name)
         field = field * self.network.populations[name].gain.unsqueeze(1)
         if self.inhibition:
             field = field - self.inhibition * now[name].sum(-1, keepdim=True)
@@ -117,7 +115,7 @@ class AttractorSubstrate:
 
 
 def substrate(
-    network: Network, *, active: Count | None = None, threshold: float | None = None, inhibition: Positive = 0.0, steps: Count = 15
+    network: Network, *, active: Count | None = None, threshold: float | None = None, inhibition: NotNegative = 0.0, steps: Count = 15
 ) -> AttractorSubstrate:
     """Return the substrate; needs either ``active`` or ``threshold``.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from biosim.substrates.activation import Transmission, activate, deliver
+from biosim.substrates.activation import Transmission, activate, deliver, summed
 from biosim.substrates.recurrent import guard, settle
 from biosim.substrates.time_stepped import Membrane, unfold
 from biosim.synapses import Network, Projection
@@ -65,12 +65,7 @@ def propagate(
     for name, population in network.populations.items():
         if name == first:
             continue
-        total: Tensor | None = None
-        for projection in network.incoming(name):
-            arriving = deliver(activity[projection.pre.name], effective[projection.name])
-            total = arriving if total is None else total + arriving
-        if total is None:
-            raise ValueError(f"population '{name}' has no incoming projection")
+        total = summed((deliver(activity[p.pre.name], effective[p.name]) for p in network.incoming(name)), name)
         if name in gains:
             total = total * gains[name].unsqueeze(1)
         if push is not None and name in push:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from biosim.errors import NumericalError
-from biosim.substrates.activation import Transmission, activate, deliver
+from biosim.substrates.activation import Transmission, activate, deliver, summed
 from biosim.synapses import Network, Population, Projection
 
 Activity = dict[str, Tensor]
@@ -47,7 +47,9 @@ def settle(
     rest = {n: held.new_zeros(()).expand(*held.shape[:2], p.size) for n, p in network.populations.items() if n != first}
     incoming = {n: network.incoming(n) for n in rest}
     constant = {
-        n: _sum([deliver(held, effective[p.name]) for p in projections if p.pre.name == first]) for n, projections in incoming.items()
+        n: summed((deliver(held, effective[p.name]) for p in projections if p.pre.name == first), n)
+        for n, projections in incoming.items()
+        if any(p.pre.name == first for p in projections)
     }
     now: Activity = {first: held, **rest}
     before, potential = now, dict(rest)
@@ -57,17 +59,11 @@ def settle(
             if name != first:
                 moving = [p for p in incoming[name] if p.pre.name != first and not (p.recurrent and step == 0)]
                 arriving = [deliver((before if p.recurrent else now)[p.pre.name], effective[p.name]) for p in moving]
-                total = _sum([t for t in (constant[name], *arriving) if t is not None])
+                parts = [constant[name], *arriving] if name in constant else arriving
+                total = summed(parts, name) if parts else None
                 potential[name] = _leak(population, potential[name], total, gains.get(name), (push or {}).get(name))
                 now[name] = activate(potential[name], population.activation)
     return now, before
-
-
-def _sum(parts: list[Tensor]) -> Tensor | None:
-    total: Tensor | None = None
-    for part in parts:
-        total = part if total is None else total + part
-    return total
 
 
 def _leak(population: Population, potential: Tensor, total: Tensor | None, gain: Tensor | None, push: Tensor | None) -> Tensor:

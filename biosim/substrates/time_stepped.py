@@ -28,7 +28,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +38,10 @@ from biosim import backend
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
 from biosim.substrates import lif_kernels
-from biosim.substrates.activation import Transmission, deliver
+from biosim.substrates.activation import Transmission, deliver, summed
 from biosim.substrates.lif_kernels import Constants
+from biosim.synapses import Network
 from biosim.tiles import matmul
-
-if TYPE_CHECKING:
-    from biosim.synapses import Network
 
 Fire = Callable[[Tensor], Tensor]
 Membrane = Callable[[Tensor, Tensor, SpikingDynamics, Tensor | None], Tensor]  # arguments of spikes_of
@@ -87,7 +84,7 @@ def unfold(
     for name in names[1:]:
         gain, pushed = gains.get(name), (push or {}).get(name)
         if name == names[-1]:
-            total = _sum([deliver(activity[p.pre.name], effective[p.name]) for p in network.incoming(name)], name)
+            total = summed((deliver(activity[p.pre.name], effective[p.name]) for p in network.incoming(name)), name)
             total = total * gain.unsqueeze(1) if gain is not None else total
             total = total * (area(dynamics) / dynamics.readout_unit)
             activity[name] = total if pushed is None else total + pushed
@@ -97,26 +94,13 @@ def unfold(
             sent = spikes[p.pre.name]
             arriving = deliver(sent.flatten(1, 2), effective[p.name])
             parts.append(arriving.view(*sent.shape[:3], arriving.shape[2]))
-        total = _sum(_alike(parts), name)
+        steps = max((part.shape[1] for part in parts), default=1)
+        total = summed((part.expand(-1, steps, -1, -1) for part in parts), name)
         scale = torch.full_like(total[:, 0, 0], dynamics.psp_scale) if gain is None else gain * dynamics.psp_scale
         current = None if pushed is None else pushed * dynamics.readout_unit
         spikes[name] = membrane(total, scale, dynamics, current)
         activity[name] = filtered(spikes[name], dynamics)
     return activity, spikes
-
-
-def _sum(parts: list[Tensor], name: str) -> Tensor:
-    if not parts:
-        raise ValueError(f"population '{name}' has no incoming projection")
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _alike(parts: list[Tensor]) -> list[Tensor]:
-    steps = max((p.shape[1] for p in parts), default=1)
-    return [p.expand(-1, steps, -1, -1) for p in parts]
 
 
 def integrate(
@@ -207,10 +191,10 @@ def area(dynamics: SpikingDynamics) -> float:
 def _shares(dynamics: SpikingDynamics, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return what a spike sent in each step counts for, (T,) Hz; kept, as a recorded graph of device steps may make no copies."""
     encoding = dynamics.encoding
-    summed, limit = _summed_effect(dynamics)
+    effect, limit = _summed_effect(dynamics)
     heard = max(0, encoding.steps - constants_of(dynamics).delay)
     share = np.zeros(encoding.steps)
-    share[:heard] = summed[:heard][::-1] / limit / encoding.window
+    share[:heard] = effect[:heard][::-1] / limit / encoding.window
     with torch.inference_mode(False):  # gradients may run through it later
         return torch.from_numpy(share).to(device, dtype)
 

@@ -14,7 +14,7 @@ from brian2.devices.device import RuntimeDevice
 from biosim.equations import Rule
 from biosim.equations.evaluate import evaluate
 from biosim.errors import InputError
-from biosim.spiking.network import Network, PoissonDrive, Projection
+from biosim.spiking.network import Network, Projection
 from biosim.spiking.neurons import GivenSpikes, PoissonPopulation, Population
 from biosim.spiking.receptors import Conductance, Current, Receptor
 from biosim.streams import generator
@@ -189,12 +189,9 @@ def _group(simulation: BrianSimulation, population: Population | PoissonPopulati
     group.v = population.potentials([seed])[0]
     for drive in description.drives:
         if drive.population == population.name:
-            _drive(group, drive, _target(description, population.name, drive.receptor), dt)
+            target = _target(description, population.name, drive.receptor)
+            group.run_regularly(f"{target} += {drive.weight!r}*poisson({drive.rate * dt!r})", when="synapses", order=1)
     return [group]
-
-
-def _drive(group: Any, drive: PoissonDrive, target: str, dt: float) -> None:
-    group.run_regularly(f"{target} += {drive.weight!r}*poisson({drive.rate * dt!r})", when="synapses", order=1)
 
 
 def _poisson(population: PoissonPopulation, replicate: int, dt: float, clock: Any) -> list[Any]:
