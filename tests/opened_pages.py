@@ -12,9 +12,9 @@ import pytest
 from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
 
 from biosim.report.pair import write_pair_report
-from biosim.report.sweep_page import write_sweep_report
 from biosim.store import open_run
 from biosim.sweep.executor import Means
+from biosim.sweep.page import write_sweep_report
 from biosim.sweep.plan import make_plan
 from biosim.sweep.run import State, carry_out
 

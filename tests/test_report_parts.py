@@ -26,9 +26,9 @@ from biosim.report.inline_svg import in_the_dark, inline_svg
 from biosim.report.life import life_of, order_of
 from biosim.report.packing import NEVER, Edges, dense_edges, frames, pack
 from biosim.report.pair import leaves
-from biosim.report.sweep_page import explorer_data
 from biosim.rundir import seal
 from biosim.store import open_run
+from biosim.sweep.page import explorer_data
 
 Cli = Callable[..., Any]
 

@@ -24,7 +24,7 @@ def report(
         if out is not None:
             raise BiosimError("--out is for the page of two runs; that of one is RUN/report.html")
         if (folder / SWEEP).is_file():
-            from biosim.report.sweep_page import write_sweep_report
+            from biosim.sweep.page import write_sweep_report
 
             print(write_sweep_report(folder))
             return
