@@ -69,7 +69,7 @@ class CompiledRule:
     ) -> None:
         self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
         self.span, self.device, self.dtype = span or Span(0, shape[2]), torch.device(device), dtype
-        self.parameters = {n: q.resolve(clock.duration) for n, q in rule.parameters.items()}
+        self.parameters = rule.values(clock.duration)
         self.axes: dict[str, Axes] = {n: e.axes for n, e in BUILT_IN.items()}
         self.axes |= dict.fromkeys(self.parameters, NONE) | dict.fromkeys(rule.state, SYNAPSE)
         self.axes |= {line.target: SYNAPSE for line in rule.coincidences}
