@@ -72,7 +72,7 @@ class Loud:
 
 
 def drive(network: Network, *, loud: Annotated[int, Field(ge=0)] = 3, rate: Annotated[float, Field(gt=0)] = 1.0) -> Loud:
-    return Loud(next(iter(network.populations.values())).size, loud, rate)
+    return Loud(network.input.size, loud, rate)
 '''
 MEASURE = '''"""How many of the loudest inputs are left."""
 

@@ -95,7 +95,7 @@ FILES = {
 
 
         def drive(network, *, steps: int = 30):
-            return Steady(next(iter(network.populations.values())).size, steps)
+            return Steady(network.input.size, steps)
     ''',
     "substrates/lazy.py": '''
         """Every second neuron rests."""
@@ -107,7 +107,7 @@ FILES = {
 
             def __init__(self, network, share):
                 self.network, self.share = network, share
-                self.inputs = next(iter(network.populations.values())).size
+                self.inputs = network.input.size
 
             def respond(self, inputs, push=None):
                 first, *rest = self.network.populations

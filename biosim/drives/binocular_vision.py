@@ -99,7 +99,7 @@ def drive(
     steps, batch : int
         Steps of development, and samples of a step.
     """
-    size = next(iter(network.populations.values())).size
+    size = network.input.size
     if size % 2:
         raise InputError(f"two eyes need an even number of inputs, not {size}")
     if not 0 <= opens < closes <= 1:

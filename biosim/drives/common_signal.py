@@ -87,5 +87,5 @@ def drive(
     at_least(1, steps=steps)
     at_least(2, samples=samples)
     seconds = under("duration", parse_seconds, duration)
-    size = next(iter(network.populations.values())).size
+    size = network.input.size
     return CommonSignalDrive(size, share, correlation, Clock(seconds / (steps * samples), samples, steps))

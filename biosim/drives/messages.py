@@ -114,7 +114,7 @@ def drive(
     hop : str
         Time a hop takes.
     """
-    nodes = next(iter(network.populations.values())).size
+    nodes = network.input.size
     patch = round(sources * nodes)
     at_least(1, messages=messages, hops=hops, steps=steps)
     if not 0 < patch < nodes:

@@ -70,4 +70,4 @@ def drive(network: Network, *, synchrony: float = 0.0, days: float = 14.0, every
     steps = round(days * 86400 / (every * batch))
     if steps < 1:
         raise InputError(f"{days} days hold not even one step of {batch} samples, one every {every} s", ("days",))
-    return MotorAxons(next(iter(network.populations.values())).size, Clock(every, batch, steps), synchrony)
+    return MotorAxons(network.input.size, Clock(every, batch, steps), synchrony)

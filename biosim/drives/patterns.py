@@ -37,7 +37,7 @@ class PatternDrive:
     @property
     def inputs(self) -> int:
         """Neurons of a population."""
-        return next(iter(self.network.populations.values())).size
+        return self.network.input.size
 
     def presentations(self, seeds: tuple[int, ...], device: torch.device) -> Iterator[Presentation]:
         """Yield ``clock.steps`` presentations; replicate k depends on its memories and ``seeds[k]`` alone."""

@@ -95,7 +95,7 @@ def drive(
     duration : quantity
         Of development.
     """
-    size = next(iter(network.populations.values())).size
+    size = network.input.size
     side = side_of(size)
     window = network.dynamics.get("window")
     if window is None:

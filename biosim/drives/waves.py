@@ -102,7 +102,7 @@ def drive(
     waves, batch : int
         Waves of development, and of one step.
     """
-    size = next(iter(network.populations.values())).size
+    size = network.input.size
     if size % 2:
         raise InputError(f"two eyes need an even number of ganglion cells, not {size}")
     if not 0 <= synchrony <= 1:

@@ -51,4 +51,4 @@ def drive(network: Network, *, samples: Annotated[int, Field(ge=1)] = 50, steps:
         Steps of development.
     """
     interval = float(network.dynamics.get("interval", 1.0))
-    return WhiteNoise(next(iter(network.populations.values())).size, Clock(interval, samples, steps))
+    return WhiteNoise(network.input.size, Clock(interval, samples, steps))

@@ -69,7 +69,7 @@ class CompiledRule:
     ) -> None:
         self.rule, self.shape, self.clock, self.streams = rule, shape, clock, streams
         self.span, self.device, self.dtype = span or Span(0, shape[2]), torch.device(device), dtype
-        self.parameters = {n: q.resolve(clock.duration) for n, q in rule.parameters.items()}
+        self.parameters = rule.values(clock.duration)
         self.axes: dict[str, Axes] = {n: e.axes for n, e in BUILT_IN.items()}
         self.axes |= dict.fromkeys(self.parameters, NONE) | dict.fromkeys(rule.state, SYNAPSE)
         self.axes |= {line.target: SYNAPSE for line in rule.coincidences}
@@ -236,15 +236,15 @@ class CompiledRule:
 
     def _run_fused(self, program: Program, known: Known, truth: npt.NDArray[np.bool_] | None = None) -> None:
         arrays = {n: self.held.array(n, known.synapses).numpy() for n in program.arrays}
-        sources, layout = {**known.neurons, **self.held.traces, **self.held.vectors}, self.held.layout
+        sources, places = {**known.neurons, **self.held.traces, **self.held.vectors}, self.held.places
         given = (self.streams, known.step, {"_now": float(known.step)}, truth)
-        if layout is None:
+        if places is None:
             vectors = {n: sources[n].numpy() for n in (*program.pre_vectors, *program.post_vectors)}
             run_program(program, arrays, vectors, *given, span=self.span)
             return
-        vectors = {n: layout.per_synapse(sources[n], True).numpy() for n in program.pre_vectors}
-        vectors |= {n: layout.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
-        run_program(program.packed, arrays, vectors, *given, layout.edges, layout.span)
+        vectors = {n: places.per_synapse(sources[n], True).numpy() for n in program.pre_vectors}
+        vectors |= {n: places.per_synapse(sources[n], False).numpy() for n in program.post_vectors}
+        run_program(program.packed, arrays, vectors, *given, places.edges, places.span)
 
     def _row_chunks(self, elements: int = 1 << 22) -> list[slice]:
         rows = max(1, elements // (self.shape[0] * self.shape[2]))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from biosim.equations.layout import Layout
+from biosim.equations.places import Places
 from biosim.state import State, part, tensor
 
 
@@ -31,7 +31,7 @@ class Held:
         One value a neuron: sums of one side, of this step only. (R, n).
     traces : dict
         (R, n).
-    layout : Layout or None
+    places : Places or None
         Where each synapse lies once only the live ones are kept.
     """
 
@@ -40,13 +40,13 @@ class Held:
         self.arrays: dict[str, Tensor] = {}
         self.vectors: dict[str, Tensor] = {}
         self.traces = {name: torch.zeros(shape[0], size, device=device, dtype=dtype) for name, size in sides.items()}
-        self.layout: Layout | None = None
+        self.places: Places | None = None
         self._truth: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(R, n_pre, n_post), or packed (1, 1, N)."""
-        return self.whole if self.layout is None else self.layout.shape
+        return self.whole if self.places is None else self.places.shape
 
     def scratch(self, name: str) -> None:
         """Make room for one value a synapse."""
@@ -71,11 +71,11 @@ class Held:
         )
         return alone
 
-    def pack(self, layout: Layout) -> None:
-        """Keep only the values of the synapses in ``layout``; of one replicate."""
-        self.layout = layout
+    def pack(self, places: Places) -> None:
+        """Keep only the values of the synapses in ``places``; of one replicate."""
+        self.places = places
         for name in self.arrays:
-            self.arrays[name] = layout.pick(self.arrays[name][0])
+            self.arrays[name] = places.pick(self.arrays[name][0])
 
     def take(self, stay: Tensor) -> None:
         """Keep only the packed synapses at the places ``stay``."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from biosim.equations.evaluate import evaluate
-from biosim.equations.layout import Layout
+from biosim.equations.places import Places
 
 CHUNK = 1 << 24  # elements of the (replicate, sample, pre, post) block an unfactorisable term may take
 
@@ -61,7 +61,7 @@ def chunked_sum(node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping
 
 
 def packed_sum(
-    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor, layout: Layout
+    node: ast.expr, sampled: Mapping[str, Tensor], synaptic: Mapping[str, Tensor], weights: Tensor | None, out: Tensor, places: Places
 ) -> None:
     """Do what :func:`chunked_sum` does for (1, 1, N) packed synapses."""
     samples = max(v.shape[1] for v in sampled.values())
@@ -72,7 +72,7 @@ def packed_sum(
         values = {n: v[..., some] if v.dim() == 3 else v for n, v in synaptic.items()}
         for name, value in sampled.items():  # the reward has no neurons: one value for all
             presynaptic = name == "pre" or name.endswith("_pre")
-            values[name] = value if name == "reward" else layout.per_synapse(value, presynaptic, some)
+            values[name] = value if name == "reward" else places.per_synapse(value, presynaptic, some)
         block = evaluate(node, values).expand(1, samples, some.stop - start)
         out[0, 0, some] = (block[0] * scale.view(-1, 1)).sum(0)
 

@@ -141,6 +141,10 @@ class Rule:
         competes = any(isinstance(d, Competition) for d in self.decisions.values())
         return max(level, Level.neuron) if competes else level
 
+    def values(self, duration: float) -> dict[str, float]:
+        """Return the value of every parameter, in SI units, in a development of ``duration`` seconds."""
+        return {name: quantity.resolve(duration) for name, quantity in self.parameters.items()}
+
     def with_parameters(self, values: Mapping[str, object]) -> Rule:
         """Return the rule with some parameters replaced; units must agree with the declared ones."""
         parameters = dict(self.parameters)

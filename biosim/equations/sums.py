@@ -81,10 +81,10 @@ class Sums:
         scale = item.scale if weights is not None else item.scale / left.shape[1]
         keep = decay(item.rate or 0.0, self.clock.dt) if item.target else 0.0
         out = held.array(item.target or item.name, sensed.synapses)
-        if held.layout is None:
+        if held.places is None:
             outer_sum(left, right, scale, out, keep)
         else:
-            held.layout.sample(left[0], right[0], scale, out, keep)
+            held.places.sample(left[0], right[0], scale, out, keep)
 
     def _in_chunks(
         self,
@@ -96,20 +96,20 @@ class Sums:
         weights: Tensor | None,
         streams: npt.NDArray[np.uint32],
     ) -> None:
-        node, out, layout = self.clockwork.spell(whole), held.arrays[item.name], held.layout
+        node, out, places = self.clockwork.spell(whole), held.arrays[item.name], held.places
         used = names_in(node)
         synaptic = {n: v for n, v in (*held.arrays.items(), *sensed.synapses.items()) if n in used}
         synaptic |= {n: v for n, v in sampled.items() if n in used and v.dim() == 0}
         if "random" in used:
             size = held.whole[1:]
             draws = (
-                layout.uniform(streams, sensed.step)
-                if layout
+                places.uniform(streams, sensed.step)
+                if places
                 else edge_uniform(streams, sensed.step, size, slice(None), out.device, self.span)
             )
             synaptic["random"] = draws.to(out.dtype)
         sides = {n: v for n, v in sampled.items() if n in used and v.dim() == 3} or {"pre": sensed.pre}
-        if layout is None:
+        if places is None:
             chunked_sum(node, sides, synaptic, weights, out)
         else:
-            packed_sum(node, sides, synaptic, weights, out, layout)
+            packed_sum(node, sides, synaptic, weights, out, places)

@@ -117,7 +117,7 @@ def check(
     network: Network, drive: Drive, *, ages: int = 16, onset: str = "19 day", start: float = 1.0, end: float = 0.5, tau: str = "6 day"
 ) -> None:
     """Refuse what cannot be measured; parameters as for :func:`measure`."""
-    cells = list(network.populations.values())[-1].size
+    cells = network.readout.size
     if not 5 <= ages <= cells:
         raise InputError(f"ages must lie between 5 and the {cells} cells: every age is counted in cells of its own", ("ages",))
     if ages > drive.clock.steps + 1:

@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float64]
 
 def check(network: Network, drive: Drive) -> None:
     """Refuse a network whose first population cannot be two eyes."""
-    size = next(iter(network.populations.values())).size
+    size = network.input.size
     if size % 2:
         raise InputError(f"the first population is two eyes: it cannot have {size} neurons", ("name",))
 

@@ -152,7 +152,7 @@ class _Probes:
         drawn = [degraded(m[:cues], cue, network.coding, generator(s, "measure/cues")) for s, m in zip(network.seeds, longest, strict=True)]
         device = network.device
         self.memories, self.cues = torch.from_numpy(longest).to(device), torch.from_numpy(np.stack(drawn)).to(device)
-        self.heaviest = network.incoming(list(network.populations)[-1])[0]
+        self.heaviest = network.incoming(network.readout.name)[0]
 
     def overlap(self, step: int) -> Floats:
         """Return the mean overlap after retrieval in each population as it was before ``step``, (R, populations)."""

@@ -153,5 +153,5 @@ class Decisions:
     def restore(self, state: State, projection: Projection, r: int) -> None:
         """Take a state over, that of replicate ``r`` where it is packed; the projection has taken over its own."""
         if state["packed"]:
-            self.living = self.compiled.held.layout = projection.packed[r]
+            self.living = self.compiled.held.places = projection.packed[r]
         self.compiled.held.restore(part(state, "rule"), self.rule.state)

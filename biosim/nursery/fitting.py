@@ -58,8 +58,7 @@ def check_shapes(network: Network, substrate: Substrate, drive: Drive, seeds: Se
         raise InputError(f"the drive shows {_said(shown)}, the network is made for {_said(wanted)}; {how}", ("encoding",))
     if len(seeds) != network.replicates:
         raise InputError(f"the network has {network.replicates} replicates and there are {len(seeds)} seeds")
-    populations = list(network.populations.values())
-    taken, last = getattr(substrate, "inputs", populations[0].size), populations[-1].size
+    taken, last = getattr(substrate, "inputs", network.input.size), network.readout.size
     if (taken, last) != (drive.inputs, last if drive.outputs is None else drive.outputs):
         readout = "" if drive.outputs is None else f" -> {drive.outputs}"
         raise InputError(f"the network is {taken} -> {last}, the drive needs {drive.inputs}{readout}")

@@ -58,7 +58,7 @@ class Nursery:
         self.network, self.drive, self.rule, self.schedule = network, drive, rule, schedule
         self.homeostasis, self.feedback, self.seeds, self.recorder = homeostasis, feedback, seeds, recorder
         self.plasticity, self.growth, self.neuron_death = plasticity, growth, neuron_death
-        self.readout, self.last = readout, next(reversed(network.populations))
+        self.readout, self.last = readout, network.readout.name
         named = {"rule": rule, "plasticity": plasticity, "growth": growth.rule if growth else None, "readout": readout}
         present = {place: r for place, r in named.items() if r is not None}
         self.places, self.rules = list(present), list(present.values())

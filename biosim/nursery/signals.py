@@ -59,7 +59,7 @@ class Signals:
         seeds: Sequence[int],
     ) -> None:
         self.rules, self.names, self.feedback = rules, given(*rules), feedback
-        self.last = next(reversed(network.populations))
+        self.last = network.readout.name
         taught = bool(self.names & TAUGHT)
         learns = feedback is not None and taught and feedback.rule is not None
         self.learner = FeedbackLearner(feedback, feedback.rule, clock, seeds) if learns else None  # type: ignore[arg-type,union-attr]

@@ -65,7 +65,7 @@ class Backprop:
             leaves = {n: e.clone().requires_grad_() for n, e in effective.items()}
             gains = {n: g.clone() for n, g in self.gains.items()}
             activity = propagate(self.network, leaves, gains, inputs.clone(), membrane=surrogate_spikes)
-            output = activity[next(reversed(self.network.populations))]
+            output = activity[self.network.readout.name]
             loss = mean_cross_entropy(output, labels.clone()).sum()
             found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
             output = output.detach()

@@ -86,7 +86,7 @@ def losses(
     (R, S, T, n_input), whose neurons have a surrogate slope; labels (R, S). ``twice``: gradients of gradients will be asked for.
     """
     activity = propagate(network, effective, gains, inputs, membrane=smooth_spikes if twice else surrogate_spikes)
-    return mean_cross_entropy(activity[next(reversed(network.populations))], labels)
+    return mean_cross_entropy(activity[network.readout.name], labels)
 
 
 def mean_cross_entropy(output: Tensor, labels: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Scorer(SlopeScorer):
         """Return w (H g) at birth, by differentiating ``g . stop(g)``."""
         inputs, labels = samples_of_each_class(drive, self.samples, seeds, network.device)
         births = {n: p.weight.detach().requires_grad_() for n, p in network.projections.items()}
-        readout = next(reversed(network.populations))
+        readout = network.readout.name
         cool = {readout: network.populations[readout].gain.new_full((1, 1), 1 / self.temperature)}
         with torch.enable_grad():
             loss = losses(network, births, cool, inputs, labels, twice=True).sum()

@@ -86,7 +86,7 @@ class Scorer:
 
     def _shares(self, network: Network) -> dict[str, float]:
         """Return the share of its synapses a projection keeps in a round."""
-        projections, readout = network.projections, next(reversed(network.populations))
+        projections, readout = network.projections, network.readout.name
         half = self.scope == "layer" and any(p.post.name != readout for p in projections.values())
         return {n: 1 - self.drop * (self.readout if half and p.post.name == readout else 1.0) for n, p in projections.items()}
 

@@ -104,7 +104,7 @@ def plan_rule(rule: Rule, duration: float, births: Range, defer: bool | None) ->
     """
     if taught := sorted(rule.names & GIVEN):
         raise InputError(f"rule '{rule.name}' reads {', '.join(taught)}, which a spiking network does not provide")
-    parameters = {n: q.resolve(duration) for n, q in rule.parameters.items()}
+    parameters = rule.values(duration)
     traces = [t.target for t in rule.traces]
     pre, post = (tuple(t for t in traces if t.endswith(side)) for side in ("_pre", "_post"))
     plan = EventPlan(rule, parameters, pre, post, {t.target: _fade(rule, t, parameters) for t in rule.traces})

@@ -60,7 +60,7 @@ def propagate(
         settled, _ = settle(network, effective, gains, inputs, push)
         guard(network, settled)
         return settled
-    first = next(iter(network.populations))
+    first = network.input.name
     activity = {first: inputs.expand(network.replicates, -1, -1)}
     for name, population in network.populations.items():
         if name == first:

@@ -42,7 +42,7 @@ def settle(
     Pure and differentiable in ``effective`` when the caller has gradients switched on. Parameters are those
     of :func:`biosim.substrates.rate.propagate`; rates are (R, S, size).
     """
-    first = next(iter(network.populations))
+    first = network.input.name
     held = inputs.expand(network.replicates, -1, -1)
     rest = {n: held.new_zeros(()).expand(*held.shape[:2], p.size) for n, p in network.populations.items() if n != first}
     incoming = {n: network.incoming(n) for n in rest}

@@ -35,7 +35,7 @@ class Cost:
     @classmethod
     def of(cls, network: Network) -> Cost:
         """Return the cost of a feedforward network."""
-        first = next(iter(network.populations))
+        first = network.input.name
         pairs = {name: p.weight[0].numel() for name, p in network.projections.items()}
         return cls(sum(pairs.values()), sum(n for name, n in pairs.items() if network.projections[name].pre.name == first))
 

@@ -71,7 +71,7 @@ def drive(
     steps : int
         Steps of development.
     """
-    inputs = next(iter(network.populations.values())).size
+    inputs = network.input.size
     if groups > inputs:
         raise InputError(f"there are {inputs} inputs, too few for {groups} groups", ("groups",))
     return Flicker(inputs, groups, noise, Clock(0.1, samples, steps))

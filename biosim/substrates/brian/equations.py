@@ -134,7 +134,7 @@ def brian_rule(rule: Rule | None, transmit: str, duration: float) -> BrianRule:
     """
     if rule is None:
         return BrianRule(None, {}, {"weight": "weight"}, on_pre={"arrive": transmit})
-    parameters = {name: quantity.resolve(duration) for name, quantity in rule.parameters.items()}
+    parameters = rule.values(duration)
     names = {"weight": "weight"} | {n: f"{n}_parameter" for n in parameters} | {n: f"{n}_state" for n in rule.state}
     names |= {line.target: f"{line.target}_trace" for line in rule.traces}
     made = BrianRule(rule, parameters, names, namespace={names[n]: v for n, v in parameters.items()} | FUNCTIONS)

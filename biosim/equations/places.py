@@ -11,7 +11,7 @@ from torch import Tensor
 from biosim.streams import Span
 
 
-class Layout(Protocol):
+class Places(Protocol):
     """The places of N live synapses among (n_pre, n_post) pairs of neurons; :class:`biosim.wiring.packed.Packed` is one.
 
     Attributes
