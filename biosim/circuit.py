@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from biosim.drives.encoding import encode
+from biosim.effective import effective_density
 from biosim.errors import InputError
 from biosim.lif import SpikingDynamics
-from biosim.paths import effective_density
 from biosim.streams import generator
 from biosim.substrates.rate import propagate
 from biosim.synapses import Network, Population, Projection

@@ -19,8 +19,8 @@ from biosim.circuit import Circuit
 from biosim.compare.function import circuit_accuracy
 from biosim.compare.planted import precision_and_recall
 from biosim.drives import ImageDrive
+from biosim.effective import breaks
 from biosim.errors import DisconnectedWarning
-from biosim.paths import breaks
 from biosim.progress import Stages, of_stage
 from biosim.rundir.circuit_file import circuit_of, state_of
 from biosim.scenario.checks import METRICS, PLANTED, metric_prefix

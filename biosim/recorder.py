@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from biosim.effective import effective_density
 from biosim.errors import DamageError
-from biosim.paths import effective_density
 from biosim.state import State
 from biosim.synapses import Network
 from biosim.wiring.structure import count_columns

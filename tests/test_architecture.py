@@ -34,7 +34,7 @@ LAYERS = [  # a file may import from its own layer and from those before it; a m
         "errors", "backend", "streams", "yamlfile", "library", "scorer_sources", "extras", "arguments", "state", "npz", "replay",
         "tiles", "progress", "rundir", "processes.launch",
     ],
-    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet", "paths"],
+    ["equations", "births", "wiring", "processes", "synapses", "schedule", "lif", "memories", "linear", "sheet", "effective"],
     [
         "rules", "spiking", "substrates", "teaching", "homeostasis", "recorder", "circuit", "rundir.circuit_file", "graphs", "drives",
         "torch_bridge", "connectomes",

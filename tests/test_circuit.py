@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from biosim.circuit import Circuit
 from biosim.compare import agreement, overlap
+from biosim.effective import on_path
 from biosim.errors import BiosimError, InputError
-from biosim.paths import on_path
 from biosim.rundir.circuit_file import circuit_bytes
 from biosim.store import read_circuit
 from biosim.synapses import Network

@@ -13,8 +13,8 @@ from conftest import TINY
 
 from biosim.contest import Contest
 from biosim.drives import ImageDrive
+from biosim.effective import breaks
 from biosim.errors import DisconnectedWarning
-from biosim.paths import breaks
 from biosim.scenario.checks import known_metrics, metric_prefix
 from biosim.scenario.roster import Rival
 from biosim.scenario.spec import RetrainSpec

@@ -20,9 +20,9 @@ from tangles import recurrent, tangle
 from biosim.circuit import Circuit
 from biosim.develop import develop
 from biosim.drives import ImageDrive
+from biosim.effective import on_path
 from biosim.errors import BiosimError
 from biosim.library import find, load_module
-from biosim.paths import on_path
 from biosim.rules import load_rule
 from biosim.rundir.circuit_file import circuit_bytes
 from biosim.schedule import Schedule

@@ -17,8 +17,8 @@ import torch
 from scipy.stats import rankdata
 
 from biosim.circuit import Circuit
+from biosim.effective import on_path
 from biosim.errors import InputError
-from biosim.paths import on_path
 from biosim.synapses import Network
 
 Floats = npt.NDArray[np.float64]
