@@ -113,4 +113,4 @@ class Schedule:
             return u >= 1
         if self.kind in ("critical-window", FREE):
             return self.opens <= u <= self.closes
-        return u >= self.opens or math.isclose(u, 1.0)
+        return u >= self.opens

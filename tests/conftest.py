@@ -21,6 +21,7 @@ import torch
 from hypothesis import settings
 
 from biosim.drives import ImageDrive, Images
+from biosim.library import find
 from biosim.synapses import Network
 
 pytest_plugins = ["compared", "opened_pages", "stopped_runs"]  # fixtures of more than one file
@@ -62,6 +63,18 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Result(code, streams.out, streams.err)
 
     return call
+
+
+def assert_told_of(cli: Callable[..., Result], folder: Path, scenario: str, mistakes: Sequence[tuple[str, str, str]]) -> None:
+    """Run a shipped scenario with one mistake (old, new) at a time: each is told of with its line, and nothing is written."""
+    text = find("scenarios", scenario).read_text()
+    for old, new, expected in mistakes:
+        assert old in text
+        path = folder / "s.yaml"
+        path.write_text(text.replace(old, new, 1))
+        line = next(k for k, row in enumerate(path.read_text().splitlines(), 1) if new in row)
+        code, _, err = cli("run", str(path), "--out", str(folder / "run"))
+        assert code == 2 and f"s.yaml:{line}: " in err and expected in err and not (folder / "run").exists(), err
 
 
 def made_up_images(n: int = 320, side: int = 6, classes: int = 4, seed: int = 0) -> Images:

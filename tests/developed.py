@@ -107,20 +107,12 @@ def recorded(network: Network, name: str, steps: int, seed: int) -> list[Sensed]
     """Make up activity, teaching signals and what neurons know of themselves."""
     g = torch.Generator().manual_seed(seed)
     p = network.projections[name]
-    draw = lambda n: torch.randn(1, 8, n, generator=g)  # noqa: E731
-    neurons = lambda: {n: draw(p.pre.size if n.endswith("pre") else p.post.size)[:, 0].abs() + 0.5 for n in NEURON_NAMES}  # noqa: E731
+    draw = lambda n: torch.randn(p.shape[0], 8, n, generator=g)  # noqa: E731
+    own = lambda n: draw(p.pre.size if n.endswith("pre") else p.post.size)[:, 0].abs() + 0.5  # noqa: E731
     return [
         Sensed(
-            draw(p.pre.size).relu(),
-            draw(p.post.size).relu(),
-            draw(p.post.size),
-            draw(p.pre.size),
-            (draw(1)[..., 0] > 0).float(),
-            neurons(),
-            {},
-            k,
-            draw(p.post.size).sign(),
-            draw(1)[..., 0],
+            draw(p.pre.size).relu(), draw(p.post.size).relu(), draw(p.post.size), draw(p.pre.size), (draw(1)[..., 0] > 0).float(),
+            {n: own(n) for n in NEURON_NAMES}, {}, k, draw(p.post.size).sign(), draw(1)[..., 0],
         )
         for k in range(steps)
-    ]
+    ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""Pages of every kind, and a browser without a network that reads them: fixtures of the tests of pages."""
+"""Pages of every kind, and a browser without a network that reads them: fixtures of the tests of pages.
+
+Every test file loads this one: what is heavy is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
-
-from biosim.report.pair import write_pair_report
-from biosim.store import open_run
-from biosim.sweep.executor import Means
-from biosim.sweep.page import write_sweep_report
-from biosim.sweep.plan import make_plan
-from biosim.sweep.run import State, carry_out
 
 CHROMIUM = shutil.which("chromium")
 
@@ -24,6 +19,8 @@ CHROMIUM = shutil.which("chromium")
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the directory of a run of every kind."""
+    from report_pages import CONDITIONS, DEVELOPMENT, GROWTH, REGROWTH, SPIKING, make, study
+
     folder = tmp_path_factory.mktemp("pages")
     texts = {"development": DEVELOPMENT, "spiking": SPIKING, "conditions": CONDITIONS}
     found = {name: make(folder, name, text) for name, text in texts.items()} | {"study": study(folder)}
@@ -36,6 +33,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def pages(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a page of every kind."""
+    from biosim.report.pair import write_pair_report
+    from biosim.store import open_run
+    from biosim.sweep.page import write_sweep_report
+
     folder = tmp_path_factory.mktemp("more")
     found = {name: place / "report.html" for name, place in runs.items()}
     found["pair"] = write_pair_report(open_run(runs["development"]), open_run(runs["other"]), folder / "pair.html", nulls=2)
@@ -45,9 +46,12 @@ def pages(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> di
 
 def swept(folder: Path, scenario: Path) -> Path:
     """Return the folder of a sweep of two settings and two seeds, of a study (its densities are none) as it is done in this process."""
-    plan = make_plan(str(scenario), {"study.draws": ("50", "400")}, (0, 1), out=folder / "sweep")
+    from biosim.sweep.executor import Means
+    from biosim.sweep.plan import make_plan
+    from biosim.sweep.run import State, carry_out
     from biosim.sweep.work import perform
 
+    plan = make_plan(str(scenario), {"study.draws": ("50", "400")}, (0, 1), out=folder / "sweep")
     for job in plan.jobs:
         perform(job.data())
     carry_out(State.of(plan), Means(plan.folder, 1), "local", lambda *_: None)

@@ -1,4 +1,7 @@
-"""Runs to stop, what stops them, and what the ones that nobody stopped left: for the tests of resuming."""
+"""Runs to stop, what stops them, and what the ones that nobody stopped left: for the tests of resuming.
+
+Every test file loads this one: what is heavy is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,6 @@ from typing import Any
 
 import pytest
 from conftest import TINY
-
-from biosim.runner import run
-from biosim.scenario import read_scenario
-from biosim.store import open_run
 
 Cli = Callable[..., Any]
 RATE = TINY.replace("moments: 5", "moments: 100").replace("replicates: 2", "replicates: 1") + (
@@ -76,6 +75,8 @@ def stop_at(stage: str, step: int) -> Callable[[str, int, int, Mapping[str, floa
 
 def left(folder: Path) -> dict[str, Any]:
     """Return all that a run left, but for the seconds it took."""
+    from biosim.store import open_run
+
     found: dict[str, Any] = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.safetensors")}
     found["metrics"] = (folder / "metrics.jsonl").read_bytes()
     results = open_run(folder).results
@@ -89,6 +90,9 @@ def left(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path, dict[str, Any]]]:
     """Return a function from a scenario's text to its file, its run that nobody stopped, and what that left; run once each."""
+    from biosim.runner import run
+    from biosim.scenario import read_scenario
+
     made: dict[str, tuple[Path, Path, dict[str, Any]]] = {}
 
     def of(text: str) -> tuple[Path, Path, dict[str, Any]]:
@@ -108,6 +112,9 @@ Clean = Callable[[str], tuple[Path, Path, dict[str, Any]]]
 @pytest.fixture
 def stopped(clean: Clean, tmp_path: Path) -> Path:
     """Return a run that was stopped at step 5 of its development, with two checkpoints."""
+    from biosim.runner import run
+    from biosim.scenario import read_scenario
+
     path, _, _ = clean(RATE)
     with pytest.raises(StopError):
         run(read_scenario(path), tmp_path / "run", progress=stop_at("developing", 5), report=False, checkpoint_every=0.0)

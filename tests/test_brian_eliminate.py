@@ -75,7 +75,7 @@ def own_variables(synapses: Any) -> dict[str, np.ndarray]:
     return found | {f"{p}.delay": np.array(getattr(synapses, p).delay) for p in ("pre", "post", "echo")}
 
 
-def assert_alike(one: World, other: World, since: float = 0.0) -> None:
+def assert_alike(one: World, other: World) -> None:
     """The same spikes and, bit for bit, the same variables of every synapse."""
     for a, b in zip(*[(np.array(x.spikes.i), np.array(x.spikes.t)) for x in (one, other)], strict=True):
         assert np.array_equal(a, b)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from spiking_reference import value
 
 from biosim.equations import Clock, Rule, parse_expression, parse_rule
 from biosim.equations.compiled import CompiledRule
@@ -49,19 +50,18 @@ def compiled(rule: Rule, samples: int = S, dtype: torch.dtype = torch.float64) -
 
 
 def brute(expression: str, s: Sensed, parameters: dict[str, float], state: dict[str, torch.Tensor]) -> np.ndarray:
-    """Evaluate an expression for every (replicate, sample, pre, post) in a loop, with Python floats."""
-    node = parse_expression(expression)
-    out = np.empty((R, s.pre.shape[1], N, M))
+    """Evaluate an expression in numpy for every (replicate, sample, pre, post), as it is written."""
     assert s.teach_post is not None and s.teach_pre is not None and s.reward is not None
-    for r, q, i, j in np.ndindex(out.shape):
-        values = {
-            "pre": s.pre[r, q, i], "post": s.post[r, q, j], "teach_post": s.teach_post[r, q, j], "teach_pre": s.teach_pre[r, q, i], "reward": s.reward[r, q],
-            "weight": s.synapses["weight"][r, i, j], **{n: v[r, i, j] for n, v in state.items()},
-            **{n: v[r, i if n.endswith("_pre") else j] for n, v in s.neurons.items()},
-            **{n: torch.tensor(v, dtype=torch.float64) for n, v in parameters.items()},
-        }  # fmt: skip
-        out[r, q, i, j] = float(evaluate(node.node, values))
-    return out
+    values = {
+        "pre": s.pre[..., None],
+        "teach_pre": s.teach_pre[..., None],
+        "post": s.post[:, :, None],
+        "teach_post": s.teach_post[:, :, None],
+    }
+    values |= {"reward": s.reward[..., None, None], "weight": s.synapses["weight"][:, None], **{n: v[:, None] for n, v in state.items()}}
+    values |= {n: v[:, None, :, None] if n.endswith("_pre") else v[:, None, None] for n, v in s.neurons.items()}
+    found = value(parse_expression(expression).node, {**{n: np.asarray(v) for n, v in values.items()}, **parameters})
+    return np.broadcast_to(found, (R, s.pre.shape[1], N, M))
 
 
 PRE = st.sampled_from(
@@ -83,6 +83,17 @@ TREE = st.recursive(
 )
 
 
+SPLITS = [
+    "pre*post", "weight*pre*post*reward", "(pre - mean_pre)*(post - mean_post)", "-(pre*post)", "+(pre*post)", "pre*post/(1 + post**2)", "2/(pre*post)",
+    "(pre*post)**1", "(pre*post)**3", "(pre*post)**8", "(pre + post)**4", "(weight + pre)**2*post", "abs(pre*post)", "sign(weight*pre)*post",
+    "where(pre > 0, pre*post, 0)", "where(post > 0, 0, pre*post)", "where(weight > 0, pre, post)", "where(reward > 0, pre*post, pre)", "pre + post - weight",
+]  # fmt: skip
+DOES_NOT_SPLIT = [
+    "max(pre, post)*weight + exp(pre*post/h)", "(pre*post)**9", "(pre*pre*post*post + 1)**0.5", "1/(pre**2 + post**2 + 1)", "(pre + post)**5",
+    "abs(pre + post)", "where(pre > post, pre, post)", "(pre**2*post**2 + 1)**(-1)", "(pre + post + weight)**3", "(pre*post)**0",
+]  # fmt: skip
+
+
 @settings(max_examples=120, deadline=None)
 @given(TREE)
 def test_coincidences_equal_brute_force(text: str) -> None:
@@ -97,7 +108,7 @@ def test_coincidences_equal_brute_force(text: str) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(TREE, st.sampled_from(["-x/tau", "0*x/tau", "-(x + x)/tau", "(x/2 - x)/tau"]))
+@given(st.one_of(TREE, st.sampled_from(DOES_NOT_SPLIT)), st.sampled_from(["-x/tau", "0*x/tau", "-(x + x)/tau", "(x/2 - x)/tau"]))
 def test_linear_equations_equal_sample_by_sample_integration(text: str, own: str) -> None:
     rule = rule_of([f"dx/dt = ({text})/tau + {own}"] if "x" not in parse_expression(text).names else ["dx/dt = -x/tau"])
     made, s = compiled(rule), sensed()
@@ -126,13 +137,15 @@ def test_one_step_over_a_batch_is_many_steps_of_one_sample(text: str) -> None:
     torch.testing.assert_close(whole.held.arrays["x"], single.held.arrays["x"], rtol=1e-12, atol=1e-13)
 
 
-def test_what_does_not_factorise_warns_and_is_right() -> None:
-    text = "max(pre, post)*weight + exp(pre*post/h)"
-    with pytest.warns(PerformanceWarning, match="chunks"):
+@pytest.mark.parametrize(("text", "splits"), [*((t, True) for t in SPLITS), *((t, False) for t in DOES_NOT_SPLIT)])
+def test_what_splits_runs_as_products_what_does_not_warns_and_both_are_right(text: str, splits: bool) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         made = compiled(rule_of([], coincidences=[f"c = {text}"]))
+    assert [w.category for w in said] == [PerformanceWarning] * (not splits) and all("chunks" in str(w.message) for w in said)
     s = sensed()
     made.step(s)
-    np.testing.assert_allclose(made.held.arrays["c"].numpy(), brute(text, s, made.parameters, {}).mean(1), rtol=1e-10)
+    np.testing.assert_allclose(made.held.arrays["c"].numpy(), brute(text, s, made.parameters, {}).mean(1), rtol=1e-10, atol=1e-12)
 
 
 def test_a_large_mean_costs_no_precision() -> None:
@@ -215,11 +228,22 @@ def test_draws_depend_on_stream_step_and_edge_alone() -> None:
     assert abs(joint) < 0.05
 
 
+def test_a_trace_may_only_be_driven_or_only_decay() -> None:
+    made, s = compiled(rule_of(["x = x"], traces=["dlived_post/dt = 1/tau", "dgone_pre/dt = -gone_pre/tau"])), sensed()
+    made.held.traces["gone_pre"].fill_(2.0)
+    for _ in range(3):
+        made.step(s)
+    np.testing.assert_allclose(made.held.traces["lived_post"], 3 * S * 0.05 / 0.7)
+    np.testing.assert_allclose(made.held.traces["gone_pre"], 2 * math.exp(-3 * S * 0.05 / 0.7))
+
+
 def test_ages_are_measured_in_developmental_time() -> None:
-    made = compiled(rule_of(["x = silent_for/tau", "z = age/tau"]))
+    with pytest.warns(PerformanceWarning):
+        made = compiled(rule_of(["x = silent_for/tau", "z = age/tau"], coincidences=["c = exp(0*pre*post)*age/tau"]))  # one in chunks too
     s = sensed()
     s.synapses["_since"][:, 0] = 1.0
     made.step(s)  # step 3, dt = 0.25 s
     assert torch.allclose(made.held.arrays["x"][:, 0], torch.tensor(2 * 0.25 / 0.7, dtype=torch.float64))
     assert float(made.held.arrays["x"][:, 1:].abs().max()) == 0
-    assert torch.allclose(made.held.arrays["z"], torch.tensor(3 * 0.25 / 0.7, dtype=torch.float64))
+    for name in ("z", "c"):
+        assert torch.allclose(made.held.arrays[name], torch.tensor(3 * 0.25 / 0.7, dtype=torch.float64))

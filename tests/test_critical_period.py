@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import assert_told_of
 
 from biosim.develop import Development, develop
 from biosim.drives import Presentation
@@ -141,16 +142,10 @@ def test_a_drive_refuses_nonsense(options: dict[str, Any], key: str) -> None:
 
 
 def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path: Path) -> None:
-    text = find("scenarios", "critical-period").read_text()
-    for old, new, expected in (
+    mistakes = (
         ("drive.opens: 0.7, drive.closes: 1.0}", "drive.opens: 0.9, drive.closes: 0.7}", "drive.opens: deprivation begins before it ends"),
         ("schedule: {kind: free, opens: 0.3, closes: 0.7}", "schedule: {kind: free, opens: 0.8, closes: 0.7}", "schedule.opens: need 0 <="),
         ("cells: 60", "cells: 0", "model.cells: a cortex needs at least one cell"),
         ("deprived: none", "deprived: nose", "drive.deprived: input should be 'none', 'left', 'right' or 'both', not 'nose'"),
-    ):
-        assert old in text
-        path = tmp_path / "s.yaml"
-        path.write_text(text.replace(old, new))
-        line = next(k for k, row in enumerate(path.read_text().splitlines(), 1) if new in row)
-        result = cli("run", str(path), "--out", str(tmp_path / "run"))
-        assert result.code == 2 and f"s.yaml:{line}: " in result.err and expected in result.err and not (tmp_path / "run").exists()
+    )
+    assert_told_of(cli, tmp_path, "critical-period", mistakes)

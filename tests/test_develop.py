@@ -14,6 +14,7 @@ from biosim.drives import ImageDrive
 from biosim.equations import parse_rule
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource, InDegree, SynapticScaling
+from biosim.nursery.site import Site
 from biosim.recorder import Recorder
 from biosim.rules import load_rule
 from biosim.schedule import KINDS, Schedule
@@ -131,6 +132,39 @@ def test_no_gradient_can_exist(births: Births, drive: ImageDrive, monkeypatch: p
     monkeypatch.setattr(ForwardSubstrate, "respond", watch)
     grow(births, drive, "three-factor")
     assert len(seen) == drive.clock.steps and all(seen)
+
+
+# -- when and who -----------------------------------------------------------------------------------
+TAGGED = {"state": {"tag": "random"}, "silence": {"compete": {"within": "post", "by": "tag"}}, "eliminate": "tag > -1"}
+
+
+def test_decisions_fall_on_so_many_steps_and_the_last(births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 60 steps, 7 decisions to eliminate are every ninth and the last; 25 to silence every second."""
+    monkeypatch.setattr("biosim.nursery.site.ELIMINATIONS", 7)
+    monkeypatch.setattr("biosim.nursery.site.SILENCES", 25)
+    rule = parse_rule(TAGGED | {"synapse": ["tag = random"]})
+    schedule = Schedule("constant", 0.2, 0.0, 1.0)
+    made = grow(lambda seeds: births(seeds, hidden=(150, 20)), drive, rule, (0,), schedule=schedule, homeostasis=[])
+    assert drive.clock.steps == 60
+    for p in made.network.projections.values():
+        assert set(p.death_step[p.death_step >= 0].tolist()) <= {*range(8, 60, 9), 59}
+        assert set(p.silent_since[p.silent_since.isfinite()].tolist()) <= {-1, *range(1, 60, 2)}
+    first = made.network.projections["input-hidden1"]
+    assert set(first.death_step[first.death_step >= 0].tolist()) == {*range(8, 60, 9), 59}
+
+
+def test_of_too_many_candidates_those_that_compete_worst_die(births: Births, drive: ImageDrive) -> None:
+    network = births((0, 1))
+    made = develop(network, drive, parse_rule(TAGGED), schedule=Schedule("constant", 0.3), seeds=(0, 1), homeostasis=[])
+    twin = births((0, 1))
+    with torch.inference_mode():
+        tags = {
+            n: Site(p, twin, parse_rule(TAGGED), Schedule(), drive.clock, (0, 1)).decisions[0].compiled.held.arrays["tag"]
+            for n, p in twin.projections.items()
+        }
+    for name, p in made.network.projections.items():
+        quota, rank = twin.projections[name].quota(0.3), tags[name].argsort(dim=1, descending=True).argsort(dim=1)
+        assert torch.equal(p.alive, rank < quota.unsqueeze(1))
 
 
 # -- regrowth, homeostasis, errors ----------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 import torch
 from one_site import BIRTHS, CLOCK, STEPS, Arrays, M, N, S, centred, low_pass, outer, recorded, run, sensed, share, tiny
 
-from biosim.equations import Rule
+from biosim.equations import Level, Rule
 from biosim.nursery.site import Site
 from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
@@ -172,15 +172,11 @@ def test_reward_modulated_hebb() -> None:
 
 
 def test_every_shipped_rule_has_what_a_reader_needs() -> None:
-    """About, source, a citation with the source's author, and every parameter used."""
-    tested = "covariance regrowth bcm fisher resource-competition tag-and-protection survival-counter minimal-value noise-covariance"
-    known = {*tested.split(), "noise-covariance-quota", "homeostatic-scaling", "oja", "reward-three-factor"}
-    elsewhere = {"hebbian-trace", "three-factor", "mirrored-three-factor"}
-    assert known <= set(rule_paths())
+    """About, source, a citation that closes its braces, every parameter used, and nothing read that is no local rule's to read."""
     for role in ("pruning", "plasticity", "growth"):
         for name in rule_paths(role):
             rule = load_rule(name, role)
-            assert rule.about and rule.source and rule.bibtex.startswith("@"), name
+            assert rule.name == name and rule.about and rule.source and rule.bibtex.startswith("@"), name
             assert rule.bibtex.count("{") == rule.bibtex.count("}"), name
-            assert set(rule.parameters) <= rule.names, name
-    assert elsewhere <= set(rule_paths())
+            assert set(rule.parameters) <= rule.names and rule.level() <= Level.broadcast, name
+            assert role != "pruning" or "doi" in rule.source, name

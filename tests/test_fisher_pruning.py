@@ -149,18 +149,6 @@ def test_a_replicate_alone_equals_the_batch() -> None:
     np.testing.assert_array_equal(batch.weight["visible-hidden"][1], alone.weight["visible-hidden"][0])
 
 
-def test_the_same_share_goes_in_every_round() -> None:
-    schedule = Schedule("constant-share", 0.12, 0.3, 0.95, rounds=20)
-    for n in range(21):
-        assert schedule.target(0.3 + 0.65 * (n + 0.01) / 20) == pytest.approx(0.12 ** (n / 20))
-        if n:
-            assert schedule.target(0.3 + 0.65 * (n - 0.01) / 20) == pytest.approx(0.12 ** ((n - 1) / 20))
-    smooth = Schedule("constant-share", 0.12, 0.0, 1.0)
-    assert [smooth.target(u) for u in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([1.0, 0.12**0.25, 0.12**0.5, 0.12])
-    with pytest.raises(InputError, match="at least one round"):
-        Schedule(rounds=0)
-
-
 def test_the_readout_knows_noise_from_news() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 800)

@@ -230,6 +230,31 @@ def test_density_rises_and_falls_in_exact_numbers(name: str, probability: float,
     np.testing.assert_allclose(density[peak], 0.8, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("bad", "key"),
+    [({"start": 0}, "start"), ({"start": 1.1}, "start"), ({"until": 0}, "until"), ({"until": 1.1}, "until"), ({"peak": 0.1}, "peak"), ({"peak": 1.1}, "peak")],
+)  # fmt: skip
+def test_growth_that_makes_no_sense_is_refused(bad: dict[str, float], key: str) -> None:
+    with pytest.raises(InputError) as error:
+        Growth(**{"start": 0.2} | bad)
+    assert error.value.key == (key,)
+    assert [Growth(None, 1.0, 1.0, 1.0).target(u) for u in (0.0, 1.0)] == [1.0, 1.0]  # the bounds themselves are allowed
+    assert [Growth(None, 0.2, 0.5, 0.6).target(u) for u in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.2, 0.4, 0.6, 0.6])
+
+
+def test_synapses_form_at_so_many_steps_and_at_the_end_of_growth(
+    births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("biosim.nursery.growth.GROWTHS", 7)  # of 60 steps every ninth, and the one that ends growth
+    growth = Growth(load_rule("activity-growth", "growth"), 0.1, 0.5)
+    made = live(births, drive, schedule=Schedule(density=0.2, opens=0.05), growth=growth)
+    p = made.network.projections["input-hidden1"]
+    assert drive.clock.steps == 60 and set(p.birth_step[p.born].unique().tolist()) == {0, 8, 17, 26, 29}
+    for step in (8, 17, 26):  # in between as many as the course says, rounded down in every neuron; what is lost does not form again
+        formed = ((p.birth_step <= step) & p.born).sum(1)
+        assert torch.equal(formed, torch.floor(p.fan_in.double() * growth.target((step + 1) / 60)).long())
+
+
 def test_growth_is_local_seeded_and_replicable(births: Births, drive: ImageDrive) -> None:
     growth = Growth(load_rule("activity-growth", "growth"), 0.3, 0.3)
     batch, alone = live(births, drive, growth=growth), live(births, drive, growth=growth, seeds=(1,))

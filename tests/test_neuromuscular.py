@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import assert_told_of
 
 from biosim.develop import Development, develop
 from biosim.drives.motor_axons import drive
@@ -121,14 +122,9 @@ def test_a_drive_refuses_nonsense(options: dict[str, Any], message: str) -> None
 
 
 def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path: Path) -> None:
-    text = find("scenarios", "neuromuscular").read_text()
-    for old, new, expected in (
+    mistakes = (
         ("axons: 8", "axons: 0", "model.axons: a muscle needs at least one of its axons, not 0"),
         ("{drive.synchrony: 0.9}", "{drive.synchrony: 9}", "conditions.synchronous.drive.synchrony: synchrony is a chance"),
         ("measure: innervation", "measure: {name: innervation, x: 1}", "measure.x: measure 'innervation' has no argument 'x'"),
-    ):
-        path = tmp_path / "s.yaml"
-        path.write_text(text.replace(old, new))
-        line = next(k for k, row in enumerate(path.read_text().splitlines(), 1) if new in row)
-        result = cli("run", str(path), "--out", str(tmp_path / "run"))
-        assert result.code == 2 and f"s.yaml:{line}: {expected}" in result.err and not (tmp_path / "run").exists()
+    )
+    assert_told_of(cli, tmp_path, "neuromuscular", mistakes)

@@ -77,7 +77,9 @@ def test_a_neuron_is_scored_by_its_synapses_and_ties_are_broken() -> None:
 
 def test_greedy_adds_the_neuron_that_lowers_the_loss_most(drive: ImageDrive) -> None:
     network = Network.layered([36, 8, 4], [0])
-    order = load_scorer("neuron-greedy", {"candidates": 8, "samples": 50}).score(network, drive, 0.5, (0,))["input-hidden1"][0, 0]
+    scores = load_scorer("neuron-greedy", {"candidates": 8, "samples": 50}).score(network, drive, 0.5, (0,))
+    order = scores["input-hidden1"][0, 0]
+    assert not scores["hidden1-output"].any()  # a readout does not compete
     inputs, labels = first_samples(drive, (0,), network.device, 50)
     gains = NeuronBudget.of(network, 0.5).gains(network)
 
@@ -95,6 +97,14 @@ def test_greedy_adds_the_neuron_that_lowers_the_loss_most(drive: ImageDrive) -> 
         chosen.append(min((j for j in range(8) if j not in chosen), key=lambda j: loss([*chosen, j])))
     assert order.argsort(descending=True)[:4].tolist() == chosen
     assert int((order > 0).sum()) == 4
+
+
+def test_many_hidden_populations_are_counted_too(births: Births) -> None:
+    network = births((0,), hidden=(4, 3, 3, 3, 3, 2))
+    budget = NeuronBudget.of(network, 0.4)
+    masks = keep({n: p.weight.abs() for n, p in network.projections.items()}, network, 0.4, "whole-neurons", (0,))
+    assert {q: int(k.sum()) for q, k in kept_neurons(network, masks).items()} == dict(budget.counts)
+    assert abs(budget.actual / budget.target - 1) < 0.05 and sum(int(m.sum()) for m in masks.values()) == budget.actual
 
 
 def test_selecting_neurons_beats_chance_and_selecting_synapses_beats_both(births: Births, drive: ImageDrive) -> None:

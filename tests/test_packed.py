@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from developed import NEURON_NAMES, Births, threads
+from developed import Births, grow, recorded, threads
 
-from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
 from biosim.equations import Rule, parse_rule
-from biosim.equations.sensed import Sensed
 from biosim.errors import InputError, NumericalError
 from biosim.homeostasis import IncomingResource
 from biosim.nursery.site import Site
@@ -22,7 +20,6 @@ from biosim.rules import load_rule, rule_paths
 from biosim.schedule import Schedule
 from biosim.streams import edge_streams, edge_uniform
 from biosim.synapses import Network, Projection
-from biosim.teaching import Feedback
 from biosim.wiring import packed
 from biosim.wiring.packed import Packed, worth_packing
 from biosim.wiring.select import compete
@@ -30,14 +27,15 @@ from biosim.wiring.select import compete
 INLINE: dict[str, dict[str, Any]] = {
     "all-it-may-read": {  # both sides of every neuron name, a trace, a draw, ages, an unfactorisable term, survivors' weights
         "parameters": {"tau": "5 % dev"},
-        "state": {"tag": "random", "mark": 0},
+        "state": {"tag": "random", "mark": 0, "late": 0},
         "traces": ["dtheta_post/dt = (post**2 - theta_post)/tau", "dm_pre/dt = (pre - m_pre)/tau"],
         "coincidences": ["c = tanh(pre - mean_post)*(post - mean_pre)", "d = exp(-(pre - post)**2)*reward + 0.1*random"],
         "synapse": [
+            "dlate/dt = (tanh(pre*post) - late)/tau",
             "tag = 0.9*tag + 0.1*c*(1 + 0.01*random) + 0.001*m_pre*theta_post + 0.001*degree_pre/degree_post",
             "mark = mark + d + 0.01*weight_sum_pre*var_post + 0*age + 0*silent_for",
         ],
-        "eliminate": {"compete": {"within": "pre", "by": "tag + mark"}},
+        "eliminate": {"compete": {"within": "pre", "by": "tag + mark + late"}},
         "survivors": ["weight = weight*1.001"],
     },
     "a-random-few": {"state": {"mark": 0}, "synapse": ["mark = mark + 1"], "eliminate": "random < 0.3"},
@@ -72,33 +70,13 @@ def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def grow(births: Births, drive: ImageDrive, rule: Rule, seeds: tuple[int, ...] = (0, 1, 2), **options: Any) -> Development:
-    network = births(seeds)
-    options.setdefault("schedule", Schedule(density=0.2))
-    return develop(network, drive, rule, feedback=Feedback(network, "random", seeds), seeds=seeds, **options)
-
-
-def made_up(network: Network, steps: int, seed: int = 0) -> list[Sensed]:
-    """Return activity, teaching signals and what neurons know of themselves, for the one projection of a network."""
-    (p,), g = network.projections.values(), torch.Generator().manual_seed(seed)
-    draw = lambda n, g=g: torch.randn(p.shape[0], 8, n, generator=g)  # noqa: E731
-    side = lambda n: p.pre.size if n.endswith("pre") else p.post.size  # noqa: E731
-    return [
-        Sensed(
-            draw(p.pre.size).relu(), draw(p.post.size).relu(), draw(p.post.size), draw(p.pre.size), (draw(1)[..., 0] > 0).float(),
-            {n: draw(side(n))[:, 0].abs() + 0.5 for n in NEURON_NAMES}, {}, k, draw(p.post.size).sign(), draw(1)[..., 0],
-        )
-        for k in range(steps)
-    ]  # fmt: skip
-
-
 def run_site(rule: Rule, drive: ImageDrive, steps: int = 24) -> tuple[Site, Projection]:
     """Return a site after it sensed made-up activity, two replicates of one projection whose synapses start to die at once."""
     network = Network.layered([40, 30], [3, 4], weights="log-normal", probability=0.9)
     (p,) = network.projections.values()
     with torch.inference_mode():
         site = Site(p, network, rule, Schedule(density=0.2, opens=0.0, closes=0.2), drive.clock, (0, 1))
-        for s in made_up(network, steps):
+        for s in recorded(network, p.name, steps, 0):
             site.advance(replace(s, synapses=site.synapses), (s.step + 1) / drive.clock.steps)
     return site, p
 
@@ -207,7 +185,7 @@ def test_packed_competition_is_the_exact_one(within: str, tied: bool) -> None:
         quota = p.quota(0.5, within)
         wanted = compete(scores, p.alive, quota, streams, within)
         own = p.pack(0)
-        got = own.compete(own.pick(scores[0]), own.alive, quota, streams, within)
+        got = own.compete(own.pick(scores[0]), own.alive, quota, streams, within, 1)
         assert torch.equal(got, own.pick(wanted[0]))
         assert torch.equal(own.uniform(streams, 7), own.pick(edge_uniform(streams, 7, p.shape[1:], slice(None), p.weight.device)[0]))
         broken = own.pick(scores[0])

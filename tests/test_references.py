@@ -108,6 +108,18 @@ def test_whole_counts_sum_to_their_total(a: float, b: float, c: float) -> None:
     assert all(bool(((counts[n] - ideal[n]).abs() <= 1).all() and (counts[n] <= born[n]).all()) for n in counts)
 
 
+@settings(max_examples=60)
+@given(st.floats(1, 3), st.floats(0, 1.5), st.floats(0, 1))
+def test_what_full_projections_cannot_take_goes_to_the_others(a: float, b: float, c: float) -> None:
+    network = Network.layered([7, 5, 4, 3], [0, 1], probability=0.6)
+    born = {n: p.fan_in.sum(1).double() for n, p in network.projections.items()}
+    ideal = {n: x * share for (n, x), share in zip(born.items(), (a, b, c), strict=True)}
+    total = torch.minimum(torch.stack(list(ideal.values())).sum(0).round(), torch.stack(list(born.values())).sum(0))
+    counts = whole_counts(ideal, network, total)
+    assert torch.equal(torch.stack(list(counts.values())).sum(0), total.long())
+    assert all(bool(((counts[n] <= born[n]) & (counts[n] >= ideal[n].minimum(born[n]).floor())).all()) for n in counts)
+
+
 @pytest.mark.parametrize("evaluations", [1, 2, 5, 33, 34, 80])
 def test_annealing_looks_as_often_as_its_budget(
     evaluations: int, births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ import pytest
 import torch
 from conftest import made_up_images
 from spiking_worlds import RULES, world
+from stopped_runs import StopError
 
 from biosim.develop import Development, develop
 from biosim.drives import ImageDrive
@@ -32,10 +33,6 @@ from biosim.teaching import Feedback
 from biosim.wiring import packed
 
 SEEDS = (3, 4)
-
-
-class StopError(Exception):
-    """What a test stops a development with."""
 
 
 class Kept:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import assert_told_of
 
 from biosim.develop import Development, develop
 from biosim.drives.waves import drive
@@ -129,14 +130,9 @@ def test_a_drive_refuses_nonsense(options: dict[str, Any], key: str) -> None:
 
 
 def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path: Path) -> None:
-    text = find("scenarios", "retinal-waves").read_text()
-    for old, new, expected in (
+    mistakes = (
         ("cells: 24}", "cells: 0}", "model.cells: a nucleus needs at least one cell, not 0"),
         ("synchrony: 0.0}", "width: 30}", "drive.width: a front must be 1 to 24 cells wide, not 30"),
         ("{drive.shuffled: true}", "{drive.shuffled: perhaps}", "conditions.shuffled.drive.shuffled: input should be a valid boolean"),
-    ):
-        path = tmp_path / "s.yaml"
-        path.write_text(text.replace(old, new))
-        line = next(k for k, row in enumerate(path.read_text().splitlines(), 1) if new in row)
-        result = cli("run", str(path), "--out", str(tmp_path / "run"))
-        assert result.code == 2 and f"s.yaml:{line}: {expected}" in result.err and not (tmp_path / "run").exists()
+    )
+    assert_told_of(cli, tmp_path, "retinal-waves", mistakes)

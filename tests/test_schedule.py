@@ -44,10 +44,28 @@ def test_nothing_dies_before_the_window_opens(kind: str) -> None:
     assert schedule.may_die(0.31) == (kind != "end-only")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rounds", [1, 3, 20])
+def test_in_rounds_the_target_moves_only_at_the_end_of_each(kind: str, rounds: int) -> None:
+    smooth, schedule = (Schedule(kind, 0.12, 0.3, 0.95, rounds=n) for n in (None, rounds))  # type: ignore[arg-type]
+    for n in range(rounds + 1):
+        reached = smooth.target(0.3 + 0.65 * n / rounds)
+        assert schedule.target(0.3 + 0.65 * (n + 0.01) / rounds) == pytest.approx(reached)
+        assert n == rounds or schedule.target(0.3 + 0.65 * (n + 0.99) / rounds) == pytest.approx(reached)
+
+
+def test_a_free_schedule_prescribes_nothing_but_the_window() -> None:
+    free = Schedule("free", 0.2, 0.3, 0.7)
+    assert {free.target(u) for u in (0.0, 0.3, 0.5, 1.0)} == {0.0} and free.final == 0
+    assert [free.may_die(u) for u in (0.0, 0.29, 0.3, 0.7, 0.71, 1.0)] == [False, False, True, True, False, False]
+    assert all(Schedule(kind, 0.2).final == 0.2 for kind in KINDS)
+
+
 def test_silence_explores_at_the_final_density_unless_told_otherwise() -> None:
     assert [Schedule(density=0.2).active_target(u) for u in (0.0, 0.5, 1.0)] == pytest.approx([0.2] * 3)
     eased = [Schedule(density=0.2, active_at_most=0.6).active_target(u) for u in np.linspace(0, 1, 50)]
     assert eased[0] == 0.6 and eased[-1] == pytest.approx(0.2) and (np.diff(eased) <= 1e-12).all()
+    assert Schedule(density=0.2, active_at_most=0.1).active_target(0.0) == 0.2  # never below what is left in the end
 
 
 def test_a_critical_window_closes() -> None:
@@ -56,8 +74,13 @@ def test_a_critical_window_closes() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"density": 0}, {"density": 1.7}, {"opens": 0.8, "closes": 0.2}, {"kind": "linear"}, {"active_at_most": 0}]
-)
-def test_nonsense_is_refused(bad: dict[str, object]) -> None:
-    with pytest.raises(InputError):
+    ("bad", "key"),
+    [({"density": 0}, "density"), ({"density": 1.7}, "density"), ({"opens": 0.8, "closes": 0.2}, "opens"), ({"opens": -0.1}, "opens"),
+     ({"opens": 0.5, "closes": 0.5}, "opens"), ({"closes": 1.1}, "opens"), ({"kind": "linear"}, "kind"), ({"active_at_most": 0}, "active_at_most"),
+     ({"active_at_most": 1.1}, "active_at_most"), ({"rounds": 0}, "rounds")],
+)  # fmt: skip
+def test_nonsense_is_refused(bad: dict[str, object], key: str) -> None:
+    with pytest.raises(InputError) as error:
         Schedule(**bad)  # type: ignore[arg-type]
+    assert error.value.key == (key,)
+    Schedule("constant", 1.0, 0.0, 1.0, active_at_most=1.0, rounds=1)  # the bounds themselves are allowed

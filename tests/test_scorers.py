@@ -158,6 +158,8 @@ def test_unknown_rivals_and_options_are_explained() -> None:
         load_scorer("edge-popup", {"epoch": 3})
     with pytest.raises(InputError, match="density"):
         keep({}, Network.layered([3, 2], [0]), 0.0, "layer", (0,))
+    with pytest.raises(InputError, match="unknown scope 'column'; there are: neuron, layer, network"):
+        keep({}, Network.layered([3, 2], [0]), 0.5, "column", (0,))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("release", "there"), [("3.2.1", False), ("3.3.0+git1234", True), ("4.0", True)])

@@ -127,6 +127,21 @@ def test_products_of_a_block_are_blocks_of_the_product(samples: int) -> None:
         assert torch.equal(part, sums[..., own])
 
 
+@pytest.mark.parametrize("replicates", [1, 3])
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize("width", [3, TILE, TILE + 1])
+def test_products_are_those_of_torch_in_development_and_with_gradients(replicates: int, samples: int, width: int) -> None:
+    draw = lambda *shape: torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))  # noqa: E731
+    left, right = draw(replicates, samples, 5), draw(replicates, 5, width)
+    with torch.inference_mode():
+        torch.testing.assert_close(matmul(left, right), torch.bmm(left, right))
+    found, wanted = (right.clone().requires_grad_() for _ in range(2))
+    torch.testing.assert_close(matmul(left, found), torch.bmm(left, wanted))
+    matmul(left, found).square().sum().backward()
+    torch.bmm(left, wanted).square().sum().backward()
+    torch.testing.assert_close(found.grad, wanted.grad)
+
+
 def test_draws_and_ties_of_a_block_are_those_of_the_whole() -> None:
     keys, shape, device = streams.edge_streams((0, 1), "x"), (30, 100), torch.device("cpu")
     whole = streams.edge_uniform(keys, 7, shape, slice(None), device)

@@ -11,7 +11,7 @@ import torch
 
 from biosim.develop import develop
 from biosim.drives import ImageDrive
-from biosim.equations import Clock, Level, Rule, parse_rule
+from biosim.equations import Clock, Level, parse_rule
 from biosim.errors import BiosimError, InputError
 from biosim.nursery.exploration import Exploration, Explorer
 from biosim.nursery.feedback_learning import FeedbackLearner
@@ -186,11 +186,6 @@ def test_what_a_feedback_synapse_cannot_sense_is_refused(births: Births, tmp_pat
 def test_exploration_out_of_range_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InputError):
         Exploration(**bad)
-
-
-def test_the_rule_of_a_mirror_is_data() -> None:
-    rule = load_rule("weight-mirror", "feedback")
-    assert isinstance(rule, Rule) and rule.during == "noise" and rule.role == "feedback"
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])

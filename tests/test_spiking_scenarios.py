@@ -9,22 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_pages import SPIKING
 
 from biosim.errors import BiosimError
 from biosim.spiking.trains import Trains
 from biosim.store import open_run
 
 Cli = Callable[..., Any]
-SCENARIO = """\
-name: small
-model: {name: ei-lif, neurons: 60, probability: 0.5, inhibition: 6, drive_rate: 10000 Hz}
-simulation: {duration: 1 s, decide_every: 250 ms, window: 500 ms}
-rules: {exc-exc: {name: additive-stdp, a_plus: 0.3, a_minus: 0.4, grace: 200 ms}}
-replicates: 2
+SCENARIO = (
+    SPIKING
+    + """\
 checks:
   - {name: some die, value: circuit.density, needs: "<= 0.99"}
   - {name: it fires, value: rate.exc, needs: ">= 0.5"}
 """
+)
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biosim import births
+from biosim import backend, births
 from biosim.births import DISTRIBUTIONS, draw_weights
 from biosim.errors import InputError
 from biosim.synapses import Network, Population
+from biosim.wiring import structure
 
 
 @pytest.mark.parametrize("kind", sorted(DISTRIBUTIONS))
@@ -132,3 +133,55 @@ def test_births_do_not_depend_on_how_many_are_drawn_at_a_time(kind: str, monkeyp
         drawn.append(draw_weights((4, 5), "p", 40, 30, kind, probability=0.6, dale=0.7))  # type: ignore[arg-type]
     for one, other in zip(*drawn, strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "torch"])
+@pytest.mark.parametrize("columns", [1, 128, 300])
+def test_either_form_of_a_change_of_structure_does_what_numpy_does(kernels: bool, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "fused", lambda device: kernels)
+    random, shape = np.random.default_rng(columns), (2, 7, columns)
+    alive = random.random(shape) < 0.6
+    active, wanted, victims = (random.random(shape) < 0.5 for _ in range(3))
+    active &= alive
+    weight, fresh = (random.standard_normal(shape).astype(np.float32) for _ in range(2))
+    since = np.where(active, np.inf, random.integers(0, 5, shape)).astype(np.float32)
+    death = np.where(alive, -1, 2).astype(np.int32)
+    a = {
+        "alive": alive,
+        "active": active,
+        "weight": weight,
+        "since": since,
+        "death": death,
+        "effective": weight * active,
+        "degree": active.sum(1),
+    }
+    t = {n: torch.from_numpy(v.copy()) for n, v in a.items()}
+
+    def equal(**expected: np.ndarray) -> None:
+        a.update(expected)
+        for name, value in a.items():
+            np.testing.assert_array_equal(t[name].numpy(), value, err_msg=name)
+
+    structure.set_active(torch.from_numpy(wanted), *(t[n] for n in ("alive", "active", "since", "weight", "effective", "degree")), 9)
+    now = wanted & alive
+    equal(since=np.where(now, np.inf, np.where(active, 9, since)), active=now, effective=weight * now, degree=now.sum(1))
+    died = structure.kill(torch.from_numpy(victims), *(t[n] for n in ("alive", "active", "death", "effective", "degree")), 11)
+    assert died.tolist() == (victims & alive).sum((1, 2)).tolist()
+    alive, now, gone = alive & ~victims, now & ~victims, victims & alive
+    equal(alive=alive, active=now, effective=weight * now, degree=now.sum(1), death=np.where(gone, 11, death))
+    adopting = [t[n] for n in ("alive", "active", "weight", "effective")]
+    assert structure.adopt(torch.from_numpy(fresh), *adopting)
+    weight = np.where(alive, fresh, weight)
+    equal(weight=weight, effective=weight * now)
+    rows, chosen = random.random((2, 7)) < 0.5, random.random((2, columns)) < 0.5
+    own, r, c = t["alive"], torch.from_numpy(rows), torch.from_numpy(chosen)
+    assert structure.count_columns(own).tolist() == alive.sum(1).tolist() and structure.count_rows(own).tolist() == alive.sum(2).tolist()
+    assert structure.any_in_columns(own, r).tolist() == (alive & rows[:, :, None]).any(1).tolist()
+    assert structure.any_in_rows(own, c).tolist() == (alive & chosen[:, None]).any(2).tolist()
+    assert structure.count_between(own, r, c).tolist() == (alive & rows[:, :, None] & chosen[:, None]).sum((1, 2)).tolist()
+    for wild in (1.1e12, -1e13, np.nan):
+        replicate, i, j = np.argwhere(alive)[-1]
+        fresh[replicate, i, j] = wild
+        assert not structure.adopt(torch.from_numpy(fresh), *adopting)
+    fresh[replicate, i, j] = 0.9e12
+    assert structure.adopt(torch.from_numpy(fresh), *adopting)

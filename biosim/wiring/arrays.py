@@ -164,7 +164,7 @@ class SynapseArrays:
         """Return the true entries of (R, n_pre, n_post) ``mask`` in each neuron, (R, n)."""
         return structure.count_columns(mask) if within == "post" else structure.count_rows(mask)
 
-    def degree(self, within: str = "post") -> Tensor:
+    def degree(self, within: str) -> Tensor:
         """Return the active synapses of each neuron on this side, (R, n)."""
         if within == "post":
             return self.in_degree
@@ -172,7 +172,7 @@ class SynapseArrays:
             return structure.count_rows(self._active)
         return torch.cat([p.count(p.active, "pre") for p in self.parts()])
 
-    def summed(self, within: str = "post") -> Tensor:
+    def summed(self, within: str) -> Tensor:
         """Return the summed weight of each neuron's active synapses, (R, n)."""
         if not self.packed:
             return self._effective.sum(1 if within == "post" else 2)
@@ -193,9 +193,7 @@ class SynapseArrays:
         """Return one draw in [0, 1) for every birth edge, (R, n_pre, n_post)."""
         return edge_uniform(streams, step, self.shape[1:], slice(None), self._weight.device, self.share.span)
 
-    def compete(
-        self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
-    ) -> Tensor:
+    def compete(self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str, step: int) -> Tensor:
         """Keep, within each neuron, its quota of the candidates with the largest scores (:func:`biosim.wiring.select.compete`)."""
         ranking = self.ranking if candidate is self.alive and within == "post" else None
         return compete(scores, candidate, quota, streams, within, self.name, step, ranking, self.share.span)

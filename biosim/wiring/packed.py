@@ -182,9 +182,7 @@ class Packed:
         sparse.uniform(self.rows, self.columns, *self.span, streams[0], np.uint32(step & 0xFFFFFFFF), out.view(-1).numpy())
         return out
 
-    def compete(
-        self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str = "post", step: int = 0
-    ) -> Tensor:
+    def compete(self, scores: Tensor, candidate: Tensor, quota: Tensor, streams: npt.NDArray[np.uint32], within: str, step: int) -> Tensor:
         """Keep each neuron's quota of its candidates, as :func:`biosim.wiring.select.compete` does."""
         values, allowed = scores.contiguous().view(-1).numpy(), _bytes(candidate)
         keep = np.empty(self.rows.size, np.uint8)

@@ -104,12 +104,11 @@ def _rewire(bits, a, b, c, d, n):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def swap_targets(start, source, target, n, loops, proposals, state):  # type: ignore[no-untyped-def]
-    """Maslov-Sneppen swaps, and reversals of directed triangles, on ``target`` in place; returns how many were made.
+    """Maslov-Sneppen swaps, and reversals of directed triangles, on ``target`` in place.
 
     A proposal that would repeat an edge (or make a loop, unless ``loops``) leaves the graph as it is and counts.
     """
     edges, bits = source.size, _table(source, target, n)
-    made = 0
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
         a, b, c, d = source[e], target[e], source[f], target[f]
@@ -120,7 +119,6 @@ def swap_targets(start, source, target, n, loops, proposals, state):  # type: ig
                 continue
             _rewire(bits, a, b, c, d, n)
             target[e], target[f] = d, b
-            made += 1
         elif b == c and a != d and _has(bits, d, a, n):  # a -> b -> d -> a may turn round: swaps alone cannot
             if _has(bits, b, a, n) or _has(bits, d, b, n) or _has(bits, a, d, n):
                 continue
@@ -135,8 +133,6 @@ def swap_targets(start, source, target, n, loops, proposals, state):  # type: ig
                 if target[g] == a:
                     target[g] = b
                     break
-            made += 1
-    return made
 
 
 @numba.njit(cache=True)
@@ -164,11 +160,10 @@ def swap_weights(source, target, weight, gap_out, gap_in, proposals, state):  # 
 
 @numba.njit(cache=True)
 def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
-    """Maslov-Sneppen swaps of undirected edges, each listed once, in place; returns how many were made."""
+    """Maslov-Sneppen swaps of undirected edges, each listed once, in place."""
     edges, bits = source.size, _table(source, target, n)
     for e in range(edges):
         _flip(bits, target[e], source[e], n)
-    made = 0
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
         a, b, c, d = source[e], target[e], source[f], target[f]
@@ -179,15 +174,12 @@ def swap_undirected(source, target, n, proposals, state):  # type: ignore[no-unt
         _rewire(bits, a, b, c, d, n)
         _rewire(bits, b, a, d, c, n)
         source[e], target[e], source[f], target[f] = a, d, c, b
-        made += 1
-    return made
 
 
 @numba.njit(cache=True)
 def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-untyped-def]
-    """Swap targets, in place, only where that brings edges nearer to the diagonal of a ring; returns how many were made."""
+    """Swap targets, in place, only where that brings edges nearer to the diagonal of a ring."""
     edges, bits = source.size, _table(source, target, n)
-    made = 0
     for _ in range(proposals):
         e, f = int(_uniform(state) * edges), int(_uniform(state) * edges)
         a, b, c, d = source[e], target[e], source[f], target[f]
@@ -198,5 +190,3 @@ def swap_to_lattice(source, target, n, proposals, state):  # type: ignore[no-unt
             continue
         _rewire(bits, a, b, c, d, n)
         target[e], target[f] = d, b
-        made += 1
-    return made
