@@ -133,6 +133,6 @@ def test_the_scenario_runs_and_the_analysis_cuts_the_loops(cli: Any, tiny: Path,
     for version, label in ((circuit, "whole"), (lone, "recurrent synapses cut")):
         found = [float(r["accuracy"]) for r in rows if (r["method"], r["circuit"], r["steps"]) == ("three-factor", label, "3")]
         assert found == pytest.approx((version.predict(images.test) == images.test_labels).mean(1))
-    flat = SimpleNamespace(folder=run, table=[{"method": "none"}], circuit=Circuit.of(Network.layered([4, 3], [0]), {}), rivals={})
+    flat = SimpleNamespace(folder=run, circuit=(lost := Circuit.of(Network.layered([4, 3], [0]), {})), circuits={"none": lost})
     with pytest.raises(BiosimError, match="no recurrent projections"):
         load_module(find("analysis", "recurrence")).analyse(flat)

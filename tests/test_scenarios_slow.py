@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biosim.store import read_circuit
+from biosim import open_run
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -23,8 +23,8 @@ def test_headlines_hold(name: str, cli: Cli, tmp_path: Path) -> None:
     assert code == 0, err
     result = json.loads(out.splitlines()[-1])
     assert all(c["passed"] for c in result["checks"])
-    survivor = tmp_path / "run" / "circuit.safetensors"  # studies, conditions and spiking scenarios leave none there
-    if name != "hebbian" and survivor.exists():
-        circuit = read_circuit(survivor)
+    run = open_run(tmp_path / "run")
+    if name != "hebbian" and run.kind == "development":
+        circuit = run.circuit
         for projection, mask in circuit.mask.items():
             assert (mask.sum((1, 2)) == np.floor(0.2 * circuit.born[projection].sum((1, 2)) + 0.5)).all()
