@@ -126,6 +126,10 @@ class World:
         return replace(self, **arrays)
 
 
-FIELDS: dict[str, tuple[Any, int]] = {  # type and number of axes of every array, in the order of the table of a handle
-    name: (*hint.__metadata__, 1)[:2] for name, hint in get_type_hints(World, include_extras=True).items()
+def _declared(kind: Any, axes: int = 1) -> tuple[Any, int]:
+    return kind, axes
+
+
+FIELDS = {  # type and number of axes of every array, in the order of the table of a handle
+    name: _declared(*hint.__metadata__) for name, hint in get_type_hints(World, include_extras=True).items()
 }
