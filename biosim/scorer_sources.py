@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
-import pkgutil
+import re
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -17,10 +17,7 @@ from biosim.errors import BiosimError, InputError, did_you_mean
 from biosim.library import load_module, names
 
 GROUP = "biosim.scorers"
-_PRIVATE = {
-    "backprop", "base", "descent", "fixed_batch", "keep", "keep_neurons", "load", "mask_search", "popup_device", "popup_kernels",
-    "popup_triton", "surrogate", "training",
-}  # fmt: skip
+_DEFINES = re.compile(r"^class Scorer\b(?!\(Protocol\))", re.MULTILINE)  # other files of the package are parts of these
 
 
 @dataclass(frozen=True)
@@ -83,10 +80,9 @@ def sources() -> dict[str, Source]:
     """
     folder = Path(__file__).parent / "scorers"
     found = {}
-    for module in pkgutil.iter_modules([str(folder)]):
-        if module.name not in _PRIVATE:
-            name = _spelled(module.name)
-            found[name] = Source(name, folder / f"{module.name}.py", f"biosim.scorers.{module.name}", own=True)
+    for path in folder.glob("*.py"):
+        if _DEFINES.search(path.read_text()):
+            found[_spelled(path.stem)] = Source(_spelled(path.stem), path, f"biosim.scorers.{path.stem}", own=True)
     for point in entry_points(group=GROUP):
         plugin = _plugin(point)
         if plugin is not None:
