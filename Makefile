@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 $(STAMP)-all: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm,docs]" pyright
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,dask,slurm,docs,connectome]" pyright
 	touch $@
 
 $(STAMP)-docs: $(STAMP)

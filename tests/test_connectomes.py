@@ -79,7 +79,7 @@ def test_a_missing_package_or_sheet_is_named(sheets: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_the_brain_of_celegans_becomes_modular_against_its_null() -> None:
-    """The package itself; `make test-all` where cect is installed."""
+    """The package itself, which `make test-all` installs."""
     pytest.importorskip("cect")
     stages = celegans()
     counts = [g.edges for g in stages.values()]
