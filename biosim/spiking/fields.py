@@ -51,5 +51,6 @@ if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Callable[..., Any]: ...
 
-else:
-    globals().update({name: _accessor(row, *declared) for row, (name, declared) in enumerate(FIELDS.items())})
+
+# numba looks a name up among a module's own, so that making each when it is asked for would not do
+globals().update({name: _accessor(row, *declared) for row, (name, declared) in enumerate(FIELDS.items())})
