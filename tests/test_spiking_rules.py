@@ -133,6 +133,10 @@ def test_slow_lines_are_evaluated_as_they_are_written() -> None:
     np.testing.assert_allclose(made.simulation.weights("in"), weight, rtol=1e-12)
     np.testing.assert_allclose(made.simulation.state("in", "tag"), tag, rtol=1e-12)
     np.testing.assert_allclose(made.simulation.state("in", "clock"), 0.5, rtol=1e-12)
+    with pytest.raises(InputError, match="synapses of 'in' have no state 'tags'"):
+        made.simulation.state("in", "tags")
+    with pytest.raises(InputError, match="have no state 'tag'"):
+        Simulation(net).state("in", "tag")
 
 
 def test_lines_on_a_few_synapses_at_a_time_read_what_neurons_were_before_any_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

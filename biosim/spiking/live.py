@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from biosim.errors import InputError
 from biosim.spiking.births import Edges
 from biosim.spiking.compaction import birth_edges, own_rows, place_of
 from biosim.spiking.network import Projection
@@ -36,6 +37,11 @@ class LiveSynapses:
     plan: EventPlan | None
     worlds: Sequence[World]
 
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of what each has beside its weight."""
+        return () if self.plan is None else self.plan.states
+
     def at(self, r: int) -> slice:
         """Return where they lie in the arrays of a replicate."""
         return place_of(self.worlds[r], self.place)
@@ -57,8 +63,9 @@ class LiveSynapses:
 
     def state(self, name: str, r: int) -> npt.NDArray[Any]:
         """Return a per-synapse state of the rule, a view."""
-        assert self.plan is not None
-        return self.worlds[r].state[self.plan.states.index(name), self.at(r)]
+        if name not in self.states:
+            raise InputError(f"synapses of '{self.projection.name}' have no state '{name}'", ("name",))
+        return self.worlds[r].state[self.states.index(name), self.at(r)]
 
     def active(self, r: int) -> npt.NDArray[np.bool_]:
         """Return which are not silent."""

@@ -46,7 +46,6 @@ class SlowLines:
     def __init__(self, synapses: LiveSynapses, seeds: tuple[int, ...], dt: float) -> None:
         self.synapses, self.plan, self.dt = synapses, synapses.plan, dt
         self.parameters = {} if self.plan is None else self.plan.parameters
-        self.states = () if self.plan is None else self.plan.states
         self.traces = () if self.plan is None else (*self.plan.pre, *self.plan.post)
         self.streams = edge_streams(seeds, f"rule/{synapses.projection.name}")
         self.clockwork = Clockwork(ageless=True)
@@ -54,7 +53,7 @@ class SlowLines:
     # -- compiling ------------------------------------------------------------------------------
     def _kinds(self) -> dict[str, str | float]:
         kinds: dict[str, str | float] = {"dt": self.dt, "_now": "scalar", "_since": "synapse", "_key": "synapse", "weight": "synapse"}
-        kinds |= {"random": "synapse"} | dict.fromkeys(self.states, "synapse")
+        kinds |= {"random": "synapse"} | dict.fromkeys(self.synapses.states, "synapse")
         for name in BUILT_IN:
             if name not in kinds and name not in SAMPLED:
                 kinds[name] = "pre" if name.endswith("_pre") else "post"
