@@ -319,6 +319,7 @@ def test_mistakes_in_the_scenario_are_told_of_with_their_line(cli: Cli, tmp_path
         ("measure: {name: recovery, target: 8", "measure: {name: recovery, target: 0", "measure.target: a target rate must be positive"),
         ("jump: 1.5", "jump: 1.5, dt: 2 ms", "model: window: a window must last a whole number of time steps"),
         ("jump: 1.5", "jump: 1.5, refractory: 1e30 s", "model: refractory: must last at most 1e+09 time steps"),
+        ("jump: 1.5", "jump: 1.5, dt: 1e-320 s", "model: window: must last at most 1e+09 time steps"),
         ("reach: 2.5", "reach: 1e-300", "model.reach: no axon that reaches 1e-300 neurons far comes close to a dendrite"),
         ("zone: 0.25", "zone: .nan", "drive.zone: needs finite numbers, not nan"),
         ("onset: 0.4", "onset: .inf", "drive.onset: needs finite numbers, not inf"),

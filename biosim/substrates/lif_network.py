@@ -46,14 +46,14 @@ class LifNetworkSubstrate:
     def __init__(self, network: Network, tau: float, threshold: float, refractory: float, dt: float, window: float) -> None:
         if len(network.populations) != 1 or len(network.projections) != 1:
             raise InputError("this substrate runs one population with one projection onto itself")
+        for name, lasts in (("window", window), ("refractory", refractory)):
+            if lasts > LONGEST * dt:
+                raise InputError(f"must last at most {LONGEST:.0e} time steps of {dt:g} s, not {lasts:g} s", (name,))
         self.per_window = round(window / dt)
         if self.per_window < 1 or abs(self.per_window * dt - window) > 1e-9 * window:
             raise InputError(f"a window must last a whole number of time steps of {dt:g} s, not {window:g} s", ("window",))
         if refractory < dt:
             raise InputError(f"a neuron is refractory for at least the time step of {dt:g} s, not {refractory:g} s", ("refractory",))
-        for name, lasts in (("window", window), ("refractory", refractory)):
-            if lasts > LONGEST * dt:
-                raise InputError(f"must last at most {LONGEST:.0e} time steps of {dt:g} s, not {lasts:g} s", (name,))
         self.network, self.window, self.threshold = network, window, threshold
         self.keep, self.hold = math.exp(-dt / tau), round(refractory / dt)
         (self.population,), (self.projection,) = network.populations, network.projections.values()
