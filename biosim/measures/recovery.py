@@ -52,7 +52,7 @@ WINDOW = 0.05  # share of development over which numbers of before and of the en
 Array = npt.NDArray[np.float64]
 
 
-def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str = "10 s", moments: int | None = None) -> None:
+def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str = "10 s", moments: int) -> None:
     """Refuse what cannot be measured; parameters as for :func:`measure`, and how many records development makes."""
     if not isinstance(drive, Scotoma):
         raise InputError("recovery is measured where a part of a sheet loses its input: drive kind scotoma", ("name",))
@@ -63,7 +63,7 @@ def check(network: Network, drive: Drive, *, target: float = 8.0, imaging: str =
         most = WINDOW * drive.clock.duration
         raise InputError(f"two sessions lie between a step of {drive.clock.dt:g} s and {most:g} s apart, not {between:g} s", ("imaging",))
     least, steps = math.ceil(1 / WINDOW), drive.clock.steps
-    if moments is not None and moments < min(least, steps):
+    if moments < min(least, steps):
         raise InputError(f"recovery is averaged over {WINDOW:.0%} of development: it takes {min(least, steps)} moments, not {moments}")
     if drive.lesion_step < steps and not WINDOW * steps <= drive.lesion_step <= (1 - WINDOW) * steps:
         raise InputError(f"recovery needs {WINDOW:.0%} of development before the onset of the lesion and after it")
