@@ -1,6 +1,6 @@
 """Whether a change left every result as it was: scenarios at the size of the gallery, here and at another revision, compared to the bit.
 
-    python benchmarks/unchanged.py REVISION              # all of them: some fifteen minutes of one core for each of the two
+    python benchmarks/unchanged.py REVISION              # all of them: some ten minutes of one core for each of the two
     python benchmarks/unchanged.py HEAD~3 dice rivals    # these
 
 Circuits are compared byte by byte; histories, comparisons, tables and results value by value, without times, versions and the hashes of
@@ -52,19 +52,18 @@ def lasting(value: Any) -> Any:
     return [lasting(v) for v in value] if isinstance(value, list) else value
 
 
-def content(path: Path) -> Any:
-    """Return what is compared of a file of a run."""
-    if path.suffix == ".json":
-        return lasting(json.loads(path.read_text()))
-    if path.suffix == ".jsonl":
-        return [lasting(json.loads(line)) for line in path.read_text().splitlines()]
-    if path.suffix == ".csv":
-        with path.open(newline="") as file:
-            return lasting(list(csv.DictReader(file)))
-    return path.read_bytes()
+def content(path: Path) -> bytes:
+    """Return what is compared of a file of a run; as text, in which one NaN is like another."""
+    if path.suffix == ".safetensors":
+        return path.read_bytes()
+    with path.open(newline="") as file:
+        lines = (
+            [json.load(file)] if path.suffix == ".json" else list(csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file))
+        )
+    return json.dumps(lasting(lines), sort_keys=True).encode()
 
 
-def found(folder: Path) -> dict[str, Any]:
+def found(folder: Path) -> dict[str, bytes]:
     """Return what is compared of a run, by file."""
     kinds = (".json", ".jsonl", ".csv", ".safetensors")
     return {str(p.relative_to(folder)): content(p) for p in sorted(folder.rglob("*")) if p.suffix in kinds}

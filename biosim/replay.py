@@ -29,7 +29,7 @@ class Replay(Generic[Result]):
     Parameters
     ----------
     function : callable
-        Takes tensors by name. Whatever else it reads or writes must stay where it lies, and be named as ``held``.
+        Takes tensors by name. Whatever else it reads or writes must stay where it lies, or be named as ``held``.
     """
 
     def __init__(self, function: Callable[[Mapping[str, Tensor]], Result]) -> None:

@@ -29,11 +29,14 @@ INLINE: dict[str, dict[str, Any]] = {
         "parameters": {"tau": "5 % dev"},
         "state": {"tag": "random", "mark": 0, "late": 0},
         "traces": ["dtheta_post/dt = (post**2 - theta_post)/tau", "dm_pre/dt = (pre - m_pre)/tau"],
-        "coincidences": ["c = tanh(pre - mean_post)*(post - mean_pre)", "d = exp(-(pre - post)**2)*reward + 0.1*random"],
+        "coincidences": [
+            "c = tanh(pre - mean_post)*(post - mean_pre)", "d = exp(-(pre - post)**2)*reward + 0.1*random",
+            "e = max(pre*noise_post*advantage, 0)",
+        ],
         "synapse": [
             "dlate/dt = (tanh(pre*post) - late)/tau",
             "tag = 0.9*tag + 0.1*c*(1 + 0.01*random) + 0.001*m_pre*theta_post + 0.001*degree_pre/degree_post",
-            "mark = mark + d + 0.01*weight_sum_pre*var_post + 0*age + 0*silent_for",
+            "mark = mark + d + 0.1*e + 0.01*weight_sum_pre*var_post + 0*age + 0*silent_for",
         ],
         "eliminate": {"compete": {"within": "pre", "by": "tag + mark + late"}},
         "survivors": ["weight = weight*1.001"],

@@ -120,6 +120,14 @@ def test_what_full_projections_cannot_take_goes_to_the_others(a: float, b: float
     assert all(bool(((counts[n] <= born[n]) & (counts[n] >= ideal[n].minimum(born[n]).floor())).all()) for n in counts)
 
 
+def test_ideals_that_sum_to_more_than_the_total_are_cut_to_it() -> None:
+    network = Network.layered([7, 5, 4, 3], [0, 1])
+    ideal = {n: p.fan_in.sum(1).double() * 0.5 for n, p in network.projections.items()}  # 17.5, 10, 6
+    for total in (33, 32, 31, 12, 0):
+        counts = torch.stack(list(whole_counts(ideal, network, torch.full((2,), float(total), dtype=torch.float64)).values()))
+        assert counts.sum(0).tolist() == [total, total] and bool((counts >= 0).all())
+
+
 @pytest.mark.parametrize("evaluations", [1, 2, 5, 33, 34, 80])
 def test_annealing_looks_as_often_as_its_budget(
     evaluations: int, births: Births, drive: ImageDrive, monkeypatch: pytest.MonkeyPatch

@@ -70,9 +70,9 @@ def packed_sum(
     for start in range(0, out.shape[2], size):
         some = slice(start, min(out.shape[2], start + size))
         values = {n: v[..., some] if v.dim() == 3 else v for n, v in synaptic.items()}
-        for name, value in sampled.items():  # the reward has no neurons: one value for all
+        for name, value in sampled.items():
             presynaptic = name == "pre" or name.endswith("_pre")
-            values[name] = value if name == "reward" else places.per_synapse(value, presynaptic, some)
+            values[name] = value if value.shape[2] == 1 else places.per_synapse(value, presynaptic, some)  # one value serves all
         block = evaluate(node, values).expand(1, samples, some.stop - start)
         out[0, 0, some] = (block[0] * scale.view(-1, 1)).sum(0)
 

@@ -103,7 +103,10 @@ class Scorer(Protocol):
     frozen circuits in tables), ``regimes`` (``("retrained",)`` for a method that trains weights).
     """
 
-    scope: Scope
+    @property
+    def scope(self) -> Scope:
+        """Among whom edges compete, as for :func:`keep`; an option (a field) of most scorers."""
+        ...
 
     @property
     def level(self) -> str:

@@ -86,8 +86,8 @@ def whole_counts(ideal: Mapping[str, Tensor], network: Network, total: Tensor) -
     spare = (total - counts.sum(0)).long()
     place = (wanted - counts).masked_fill(counts >= born, -1.0).argsort(dim=0, descending=True, stable=True).argsort(dim=0)
     counts += (place < spare.unsqueeze(0)) & (counts < born)
-    for k in range(len(counts)):  # what full projections could not take
-        counts[k] += torch.minimum(born[k] - counts[k], total - counts.sum(0)).clamp(min=0)
+    for k in range(len(counts)):  # what full projections could not take; less where ideals of tens of millions were rounded up
+        counts[k] += torch.minimum(born[k] - counts[k], total - counts.sum(0)).maximum(-counts[k])
     return dict(zip(ideal, counts.long(), strict=True))
 
 
